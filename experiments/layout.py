@@ -1,0 +1,127 @@
+"""What the report shows, as data: columns, experiments, definitions, the paper's own figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.intervals import Summary
+from experiments.tables import BASELINE, Column, Direction, Grid
+
+QUALITY = (
+    Column("psnr", "PSNR", 2, "higher", "dB"),
+    Column("psnr_of_mean_error", "PSNR of mean error", 2, "higher", "dB"),
+    Column("ssim", "SSIM", 3, "higher"),
+)
+GENERATION = (
+    Column("fid_clf_prior", "FID-clf, prior", 1, "lower", substitute="fid_clf"),
+    Column("fid_clf_mixture", "FID-clf, mixture", 1, "lower", substitute="fid_clf"),
+    Column("kid_clf_prior", "KID-clf, prior", 3, "lower", substitute="kid_clf"),
+    Column("kid_clf_mixture", "KID-clf, mixture", 3, "lower", substitute="kid_clf"),
+)
+ACCURACY = (
+    Column("accuracy_0.0", "clean", 4, "higher"),
+    Column("accuracy_0.3", "sigma 0.3", 4, "higher"),
+    Column("accuracy_0.5", "sigma 0.5", 4, "higher"),
+    Column("accuracy_0.7", "sigma 0.7", 4, "higher"),
+)
+OVERLAP = tuple(Column(f"jaccard_{n}", f"batch of {n}", 3, "higher") for n in (1, 8, 64, 512))
+
+
+def _by_selection(
+    metric: str, decimals: int, better: Direction, unit: str = ""
+) -> tuple[Column, ...]:
+    return tuple(
+        Column(f"{metric}_{selection}_{n}", f"{title}, batch of {n}", decimals, better, unit)
+        for n in (8, 64, 512)
+        for selection, title in (("batch", "own mask"), ("ema", "EMA mask"))
+    )
+
+
+def _published(beta_vae: Mapping[str, float], top_k: Mapping[str, float]) -> Grid:
+    return {
+        model: {metric: Summary(value, None, 1) for metric, value in values.items()}
+        for model, values in ((BASELINE, beta_vae), ("Batch Top-K", top_k))
+    }
+
+
+PAPER_TABLE1 = _published(
+    beta_vae={"fid": 41.307, "psnr": 21.538, "ssim": 0.9171},
+    top_k={"fid": 34.373, "psnr": 14.171, "ssim": 0.749},
+)
+PAPER_TABLE2 = _published(
+    beta_vae={"accuracy_0.3": 0.9125, "accuracy_0.5": 0.8493, "accuracy_0.7": 0.6486},
+    top_k={"accuracy_0.3": 0.8992, "accuracy_0.5": 0.8329, "accuracy_0.7": 0.7841},
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How the rows of one experiment are shown; every group of columns makes a table."""
+
+    name: str
+    title: str
+    intro: str
+    groups: Mapping[str, Sequence[Column]]
+    paper: Grid | None = None
+    paper_columns: Sequence[Column] = ()
+    paper_note: str = ""
+
+
+EXPERIMENTS = (
+    Experiment(
+        "table1",
+        "Table 1: reconstruction and generation",
+        "Images are generated from codes drawn from the prior N(0, I), or from a Gaussian mixture "
+        "fitted to the codes of training images.",
+        {"": (*QUALITY, *GENERATION, Column("active_dims", "active dims", 0))},
+        PAPER_TABLE1,
+        (
+            Column("fid", "FID, Inception", 3, "lower"),
+            Column("psnr", "PSNR", 3, "higher", "dB"),
+            Column("ssim", "SSIM", 4, "higher"),
+        ),
+        "The paper's FID is an Inception FID: not comparable with FID-clf.",
+    ),
+    Experiment(
+        "table2",
+        "Table 2: accuracy on reconstructions of noisy images",
+        "Test images with Gaussian noise of standard deviation sigma are reconstructed, and the "
+        "digit classifier reads the reconstructions.",
+        {"": ACCURACY},
+        PAPER_TABLE2,
+        ACCURACY,
+    ),
+    Experiment(
+        "stability",
+        "Stability of the selection",
+        "How far the selection, and so an image's reconstruction, depends on the images that "
+        "share its batch: with the mask that a test batch chooses for itself, and with the mask "
+        "that the running average (EMA) of training chooses.",
+        {
+            "overlap of the batch's own mask with the EMA mask": OVERLAP,
+            "largest change of a pixel when the batch mates change": _by_selection(
+                "shift", 4, "lower"
+            ),
+            "PSNR": _by_selection("psnr", 2, "higher", "dB"),
+        },
+    ),
+    Experiment(
+        "timing",
+        "Training time",
+        "Seconds of an epoch of the Top-K model over seconds of an epoch of the beta-VAE.",
+        {"": (Column("topk_over_beta", "time ratio", 2, "lower"),)},
+    ),
+)
+
+# by the metrics' common prefix; {samples} and {probe} are filled in where they are known
+DEFINITIONS = {
+    "psnr": "PSNR: peak signal-to-noise ratio of each test image, averaged over the images.",
+    "psnr_of_mean_error": "PSNR of mean error: PSNR of the squared error averaged over all images.",
+    "ssim": "SSIM: structural similarity, Gaussian window of 11 pixels with sigma 1.5.",
+    "fid_clf": "FID-clf: Frechet distance on 128 penultimate features of our own MNIST CNN"
+    "{samples}; not comparable with Inception FID.",
+    "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
+    "active_dims": "Active dims: latent dimensions that reach the decoder.",
+    "accuracy": "Accuracy: share of images that our own MNIST CNN{probe} classifies correctly.",
+    "jaccard": "Overlap: Jaccard index of two masks, shared over joint dimensions; 1 if the same.",
+    "shift": "Change of a pixel: on images scaled to 0..1.",
+}

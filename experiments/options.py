@@ -1,0 +1,54 @@
+"""Command-line options that the experiments share."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from experiments.budget import PRESETS
+from experiments.progress import console
+from experiments.results import ResultsFile
+from experiments.study import Study
+from vae_topk_jax.data import load_dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """What to run, on which images, and where to."""
+
+    preset: Literal["quick", "paper", "tiny"] = "quick"
+    """How much to spend: "quick" takes minutes, "paper" about two hours on two CPU cores (five
+    seeds, full tables), "tiny" is for smoke tests."""
+    data: str = "auto"
+    """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
+    out: Path | None = None
+    """Folder of results.json and the report; runs/PRESET if not given. Rows that it holds already
+    are not measured again."""
+    seeds: tuple[int, ...] | None = None
+    """Overrides the preset's seeds."""
+    epochs: int | None = None
+    """Overrides the preset's epochs."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or Path("runs") / self.preset
+
+    def study(self) -> Study:
+        """Loads the data and opens the results.
+
+        Raises:
+          ValueError: a bad option, or no data.
+        """
+        budget = PRESETS[self.preset]
+        if self.seeds is not None:
+            if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+                raise ValueError(f"seeds must be distinct and at least 0, got {self.seeds}")
+            budget = dataclasses.replace(budget, seeds=self.seeds)
+        if self.epochs is not None:
+            if self.epochs < 1:
+                raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+            budget = dataclasses.replace(budget, epochs=self.epochs)
+        dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
+        counts = f"{len(dataset.train_images):,} train, {len(dataset.test_images):,} test images"
+        console.print(f"data: {dataset.source}, {counts}")
+        return Study(dataset, budget, ResultsFile(self.folder))

@@ -1,0 +1,82 @@
+"""What a training run tells while it runs: a progress bar, and scalars on disk."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from vae_topk_jax.training import EpochResult, Trainer
+
+console = Console(highlight=False)
+
+
+def show(
+    epochs: Iterable[EpochResult], trainer: Trainer, title: str, done: int = 0
+) -> Iterator[EpochResult]:
+    """Passes the epochs on under a bar with the loss, the throughput and the time left."""
+    images = trainer.steps_per_epoch * trainer.config.batch_size
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs {task.fields[report]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(
+            title, total=trainer.config.epochs, completed=done, report="compiling"
+        )
+        started = progress.get_time()
+        for epoch in epochs:
+            now = progress.get_time()
+            report = f"loss {epoch.terms['loss']:.5g}, {images / (now - started):,.0f} images/s"
+            progress.update(task, advance=1, report=report)
+            yield epoch
+            started = progress.get_time()
+
+
+class Scalars:
+    """One JSON object a line in `scalars.jsonl`; TensorBoard events beside it if that is installed.
+
+    Lines at or after `resume_step` are dropped first, so that a resumed run repeats none.
+    """
+
+    def __init__(self, folder: Path, resume_step: int = 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "scalars.jsonl"
+        kept = [line for line in read_scalars(self.path) if line["step"] <= resume_step]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            self._writer = None
+        else:
+            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Adds one line, on disk when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step} | values) + "\n")
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+
+
+def read_scalars(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `scalars.jsonl`; none if there is no such file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

@@ -1,0 +1,177 @@
+"""A reproduction in progress: data, digit classifier, trained models and the rows measured so far."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import progress
+from experiments.budget import Budget
+from experiments.results import ResultsFile, Row, encode_images, row_key
+from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.config import Config
+from vae_topk_jax.data import Dataset, to_unit_float
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
+from vae_topk_jax.training import EpochResult
+
+_IMPORTANCE_SNAPSHOTS = 60
+PICTURES = 10
+
+
+class Trained(NamedTuple):
+    """A model after training.
+
+    Attributes:
+      inference: the model.
+      history: losses an epoch, and the running importance of a Top-K model.
+      seconds: wall-clock time of training, compilation included.
+    """
+
+    inference: Inference
+    history: dict[str, Any]
+    seconds: float
+
+
+class Measurement(NamedTuple):
+    """What measuring a model gives to its row."""
+
+    metrics: dict[str, float]
+    pictures: dict[str, np.ndarray] | None = None
+    history: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What every table needs.
+
+    Attributes:
+      dataset: the images.
+      budget: how much to spend.
+      results: the rows so far; measuring a row that is there already costs nothing.
+    """
+
+    dataset: Dataset
+    budget: Budget
+    results: ResultsFile
+
+    @functools.cached_property
+    def train_images(self) -> np.ndarray:
+        """Float training images in [0, 1]."""
+        return to_unit_float(self.dataset.train_images)
+
+    @functools.cached_property
+    def test_images(self) -> np.ndarray:
+        """Float test images in [0, 1]."""
+        return to_unit_float(self.dataset.test_images)
+
+    @functools.cached_property
+    def probe(self) -> TrainedProbe:
+        """The digit classifier whose features and labels the metrics rest on."""
+        with progress.console.status("digit classifier"):
+            probe = load_or_train_probe(self.dataset, epochs=self.budget.probe_epochs)
+        progress.console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
+        self.results.describe(probe_accuracy=probe.test_accuracy)
+        return probe
+
+    @functools.cached_property
+    def test_features(self) -> np.ndarray:
+        """The classifier's features of the test images."""
+        return self.probe.features(self.test_images)
+
+    def config(self, **changes: Any) -> Config:
+        """The study's configuration with some fields changed."""
+        return Config(epochs=self.budget.epochs).replace(**changes)
+
+    def train(self, config: Config, title: str) -> Trained:
+        """A model trained with this configuration; the last one is kept, to be measured twice."""
+        if config not in _last_trained:
+            _last_trained.clear()
+            _last_trained[config] = self._train(config, title)
+        return _last_trained[config]
+
+    def measure(
+        self,
+        experiment: str,
+        variant: str,
+        model: str,
+        config: Mapping[str, Any],
+        seed: int | None,
+        measure: Callable[[], Measurement],
+    ) -> None:
+        """Adds the row that `measure` gives, unless it is there already."""
+        if self.results.has(row_key(experiment, variant, model, seed, config)):
+            return
+        started = time.perf_counter()
+        metrics, pictures, history = measure()
+        seconds = time.perf_counter() - started
+        shown = self.budget.seeds.index(seed) == 0 if seed is not None else True
+        row = Row(
+            experiment=experiment,
+            variant=variant,
+            model=model,
+            config=config,
+            seed=seed,
+            data=self.dataset.describe(),
+            metrics=metrics,
+            seconds=round(seconds, 2),
+            history=history if shown else None,
+            pictures=_encode(pictures) if shown and pictures else None,
+        )
+        self.results.add(row)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        progress.console.print(
+            f"[bold]{experiment}[/] {variant} | {model} | seed {seed} | {seconds:.0f} s | {values}"
+        )
+
+    def _train(self, config: Config, title: str) -> Trained:
+        info = RunInfo(config, self.dataset.image_shape, self.dataset.describe())
+        trainer = info.trainer
+        started = time.perf_counter()
+        epochs = list(
+            progress.show(
+                trainer.epochs(trainer.init(), self.dataset.train_images), trainer, title
+            )
+        )
+        seconds = time.perf_counter() - started
+        inference = Inference(epochs[-1].state, info)
+        return Trained(inference, _history(epochs, inference), seconds)
+
+
+_last_trained: dict[Config, Trained] = {}
+
+
+def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, Any]:
+    epochs = list(epochs)
+    history: dict[str, Any] = {"epoch": list(range(1, len(epochs) + 1))}
+    for term in epochs[0].terms:
+        history[term] = [round(epoch.terms[term], 7) for epoch in epochs]
+    if epochs[0].importance_SxD is not None:
+        importance_SxD = np.concatenate([np.asarray(epoch.importance_SxD) for epoch in epochs])
+        steps = np.unique(
+            np.linspace(0, len(importance_SxD) - 1, _IMPORTANCE_SNAPSHOTS).astype(int)
+        )
+        history["importance"] = {
+            "step": (steps + 1).tolist(),
+            "values": [[float(f"{v:.4g}") for v in importance_SxD[step]] for step in steps],
+            "active_dims": inference.active_dims.tolist(),
+        }
+    return history
+
+
+def _encode(pictures: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {name: encode_images(to_uint8(images)) for name, images in pictures.items()}
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """uint8 images from floats in [0, 1]."""
+    return np.rint(np.asarray(images) * 255).astype(np.uint8)
+
+
+def study_key(seed: int, purpose: str) -> jax.Array:
+    """A key for one purpose of one seed, independent of the keys of the others."""
+    return jax.random.fold_in(jax.random.key(seed), int.from_bytes(purpose.encode()[:4], "big"))

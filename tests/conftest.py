@@ -1,0 +1,34 @@
+"""Strict types, strict ranks and two CPU devices for every test."""
+
+import os
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+).strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+import pytest
+
+from vae_topk_jax.data import Dataset
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Dataset:
+    """A small data set with structure: 12 x 12 images of a bright spot whose place is its label."""
+    rng = np.random.default_rng(0)
+    grid_12 = np.arange(12)
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.integers(0, 4, n).astype(np.int32)
+        centres_Nx2 = 3 + 6 * np.stack([labels // 2, labels % 2], axis=1) + rng.normal(0, 0.7, (n, 2))
+        rows = np.exp(-((grid_12 - centres_Nx2[:, :1]) ** 2) / 4)
+        columns = np.exp(-((grid_12 - centres_Nx2[:, 1:]) ** 2) / 4)
+        images = 255 * rows[:, :, None] * columns[:, None, :]
+        return images[..., None].astype(np.uint8), labels
+
+    return Dataset("blobs", "synthetic spots", *split(512), *split(128))

@@ -1,0 +1,102 @@
+"""The configuration refuses what cannot run, and survives a round trip."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vae_topk_jax.config import Config
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    latent_dim=st.integers(1, 512),
+    share=st.floats(0, 1),
+    beta=st.floats(0, 1e3),
+    widths=st.lists(st.integers(1, 2048), min_size=1, max_size=4),
+    model=st.sampled_from(["vae", "beta_vae", "top_k_vae"]),
+    seed=st.integers(0, 2**31),
+)
+def test_json_round_trip(latent_dim, share, beta, widths, model, seed):
+    config = Config(
+        model=model,
+        latent_dim=latent_dim,
+        k=max(1, int(share * latent_dim)),
+        beta=beta,
+        widths=tuple(widths),
+        seed=seed,
+    )
+    again = Config.from_json(config.to_json())
+    assert again == config
+    assert hash(again) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model", "gan"),
+        ("latent_dim", 0),
+        ("latent_dim", 8.0),
+        ("k", 0),
+        ("k", 65),
+        ("k", True),
+        ("importance", "size"),
+        ("ema_decay", 1.0),
+        ("ema_decay", float("nan")),
+        ("beta", -1.0),
+        ("beta", float("inf")),
+        ("beta_warmup", 1.5),
+        ("likelihood", "laplace"),
+        ("pixel_reduction", "max"),
+        ("body", "transformer"),
+        ("widths", ()),
+        ("widths", (512, 0)),
+        ("widths", "512"),
+        ("compute_dtype", "float16"),
+        ("train_noise", -0.1),
+        ("clip_noise", 1),
+        ("optimizer", "lion"),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("warmup_steps", -1),
+        ("batch_size", 0),
+        ("epochs", 0),
+        ("seed", -1),
+    ],
+)
+def test_a_bad_value_is_named_in_one_line(field, value):
+    with pytest.raises(ValueError, match=rf"^{field} must be .*got ") as error:
+        Config(**{field: value})
+    assert "\n" not in str(error.value)
+
+
+def test_k_may_exceed_the_latents_of_a_dense_model():
+    assert Config(model="beta_vae", latent_dim=4).k == 8
+
+
+def test_every_field_is_documented():
+    """The command line takes its help from the strings under the fields."""
+    import ast
+    import inspect
+
+    body = ast.parse(inspect.getsource(Config)).body[0].body
+    documented = {
+        before.target.id
+        for before, after in zip(body, body[1:], strict=False)
+        if isinstance(before, ast.AnnAssign)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    }
+    assert documented == {field.name for field in dataclasses.fields(Config)}
+
+
+def test_unknown_fields_are_named():
+    with pytest.raises(ValueError, match=r"unknown configuration fields \['depth'\]"):
+        Config.from_json('{"depth": 3}')
+
+
+@pytest.mark.parametrize("text", ["[]", "3"])
+def test_json_of_another_kind_is_refused(text):
+    with pytest.raises(ValueError, match="a configuration is a JSON object"):
+        Config.from_json(text)

@@ -1,0 +1,145 @@
+"""The three models: what passes the mask, what the loss counts, every body and regime."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_topk_jax import VAE, BetaVAE, TopKVAE
+from vae_topk_jax.losses import gaussian_kl
+
+SHAPE = (10, 9, 1)
+MLP = {"image_shape": SHAPE, "latent_dim": 6, "widths": (16, 8)}
+CONV = MLP | {"body": "conv", "widths": (4, 6)}
+
+
+@pytest.fixture
+def x() -> jax.Array:
+    return jax.random.uniform(jax.random.key(0), (5, *SHAPE))
+
+
+def loss(model, variables, x, valid=None, **options):
+    return model.apply(
+        variables,
+        x,
+        x,
+        valid,
+        **({"train": True} | options),
+        method="loss",
+        rngs={"latent": jax.random.key(2)},
+        mutable=["batch_stats"],
+    )
+
+
+def trained_once(model, x) -> dict:
+    variables = model.init(jax.random.key(1), x)
+    return {**variables, **loss(model, variables, x)[1]}
+
+
+MODELS = {
+    "vae": VAE(**MLP),
+    "beta": BetaVAE(**MLP),
+    "top_k": TopKVAE(**MLP, k=2),
+    "top_k conv": TopKVAE(**CONV, k=2),
+    "beta conv, three layers": BetaVAE(**CONV | {"widths": (4, 4, 4)}),
+    "top_k bernoulli": TopKVAE(**MLP, k=2, likelihood="bernoulli"),
+    "top_k bfloat16": TopKVAE(**MLP, k=2, dtype=jnp.bfloat16),
+    "colour": TopKVAE(**MLP | {"image_shape": (8, 8, 3)}, k=2),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_shapes_types_and_ranges(name):
+    model = MODELS[name]
+    x = jax.random.uniform(jax.random.key(0), (5, *model.image_shape))
+    variables = trained_once(model, x)
+    out = model.apply(variables, x)
+    assert out.shape == x.shape
+    assert out.dtype == jnp.float32
+    assert ((out >= 0) & (out <= 1)).all()
+    codes = model.apply(variables, x, method="encode")
+    assert codes.shape == (5, 6)
+    assert codes.dtype == jnp.float32
+    leaves = jax.tree.leaves(variables["params"])
+    assert all(leaf.dtype == jnp.float32 for leaf in leaves)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_gradients_are_finite(name):
+    model = MODELS[name]
+    x = jax.random.uniform(jax.random.key(0), (5, *model.image_shape))
+    variables = model.init(jax.random.key(1), x)
+    grads = jax.grad(lambda params: loss(model, {**variables, "params": params}, x)[0][0])(
+        variables["params"]
+    )
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+
+
+def test_top_k_gives_k_of_d_latents_to_the_decoder(x):
+    model = MODELS["top_k"]
+    codes = model.apply(trained_once(model, x), x, method="encode")
+    assert (np.asarray(codes) != 0).sum(axis=1).tolist() == [2] * 5
+
+
+def test_kl_is_taken_before_the_mask_over_all_dimensions(x):
+    model = MODELS["top_k"]
+    variables = model.init(jax.random.key(1), x)
+    (_, terms), _ = loss(model, variables, x)
+    mu, logvar = model.apply(variables, x, method="posterior")
+    np.testing.assert_allclose(terms["kl"], gaussian_kl(mu, logvar, "mean").mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("pixels", ["sum", "mean"])
+@pytest.mark.parametrize("latents", ["sum", "mean"])
+def test_reductions_scale_their_terms(x, pixels, latents):
+    reduced = BetaVAE(**MLP, beta=0.1, pixel_reduction=pixels, latent_reduction=latents)
+    averaged = BetaVAE(**MLP, beta=0.1)
+    variables = averaged.init(jax.random.key(1), x)
+    (total, terms), _ = loss(reduced, variables, x)
+    (_, means), _ = loss(averaged, variables, x)
+    pixel_count, latent_count = (90 if pixels == "sum" else 1), (6 if latents == "sum" else 1)
+    np.testing.assert_allclose(terms["reconstruction"], pixel_count * means["reconstruction"], rtol=1e-5)
+    np.testing.assert_allclose(terms["kl"], latent_count * means["kl"], rtol=1e-5)
+    np.testing.assert_allclose(total, terms["reconstruction"] + 0.1 * terms["kl"], rtol=1e-6)
+
+
+def test_beta_is_warmed_up_by_its_share(x):
+    model = BetaVAE(**MLP, beta=0.5)
+    variables = model.init(jax.random.key(1), x)
+    (total, terms), _ = loss(model, variables, x, beta_share=0.25)
+    np.testing.assert_allclose(total, terms["reconstruction"] + 0.125 * terms["kl"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["beta", "top_k"])
+def test_padding_changes_no_term(name, x):
+    model = MODELS[name]
+    variables = trained_once(model, x)
+    padded = jnp.concatenate([x, jnp.ones((3, *SHAPE))])
+    valid = jnp.arange(8) < 5
+    (_, terms), _ = loss(model, variables, x, train=False)
+    (_, padded_terms), _ = loss(model, variables, padded, valid, train=False)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), padded_terms, terms)
+
+
+def test_an_output_does_not_depend_on_its_batch_mates(x):
+    model = MODELS["top_k"]
+    variables = trained_once(model, x)
+    apply = jax.jit(model.apply)
+    others = jax.random.uniform(jax.random.key(9), x.shape).at[0].set(x[0])
+    np.testing.assert_array_equal(apply(variables, x)[0], apply(variables, others)[0])
+    np.testing.assert_allclose(apply(variables, x[:1])[0], apply(variables, x)[0], atol=1e-6)
+
+
+def test_a_batch_may_choose_for_itself_on_request(x):
+    model = MODELS["top_k"]
+    variables = model.init(jax.random.key(1), x)
+    codes = model.apply(variables, x, use_running_average=False, method="encode")
+    assert (np.asarray(codes) != 0).sum(axis=1).tolist() == [2] * 5
+
+
+def test_bfloat16_stays_close_to_float32(x):
+    exact, coarse = MODELS["top_k"], MODELS["top_k bfloat16"]
+    variables = trained_once(exact, x)
+    np.testing.assert_allclose(coarse.apply(variables, x), exact.apply(variables, x), atol=0.02)

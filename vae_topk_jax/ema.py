@@ -1,0 +1,46 @@
+"""The running average of the importance that chooses the dimensions at inference."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+
+def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Array:
+    """One update of an exponential moving average that starts as a plain mean.
+
+    With t = `count` earlier updates,
+
+        ema' = d_t ema + (1 - d_t) value,    d_t = min(decay, t / (t + 1)),
+
+    so the first value replaces the initial one whatever that was, the average is the plain mean
+    until t reaches decay / (1 - decay), and exponential from there on. It is at every moment a
+    weighted mean of the values seen: no debiasing is owed when it is read.
+
+    Args:
+      ema: the average so far, float32, any shape.
+      value: the new observation, same shape.
+      count: how many observations `ema` holds, a scalar.
+      decay: the limit of d_t, in [0, 1).
+
+    Returns:
+      The new average, float32.
+
+    Raises:
+      ValueError: `decay` outside [0, 1), or shapes that differ.
+
+    Examples:
+      >>> ema = jnp.zeros(2)
+      >>> for count, value in enumerate([jnp.array([2.0, 0.0]), jnp.array([4.0, 1.0])]):
+      ...     ema = update_ema(ema, value, count, decay=0.9)
+      >>> ema.tolist()
+      [3.0, 0.5]
+    """
+    if not 0.0 <= decay < 1.0:
+        raise ValueError(f"decay must lie in [0, 1), got {decay}")
+    if jnp.shape(ema) != jnp.shape(value):
+        raise ValueError(
+            f"value must have the shape of ema, {jnp.shape(ema)}, got {jnp.shape(value)}"
+        )
+    count = jnp.asarray(count, jnp.float32)
+    d = jnp.minimum(jnp.float32(decay), count / (count + 1.0))
+    return d * ema.astype(jnp.float32) + (1.0 - d) * value.astype(jnp.float32)

@@ -1,0 +1,194 @@
+"""What makes a latent dimension matter: pure functions of a batch of posteriors.
+
+Every importance has one signature,
+
+    importance(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None) -> importance_D
+
+where `z` is a sample of the posterior N(mu, exp(logvar)), `valid_B` marks the real examples of a
+padded batch (None: all of them) and `axis_name` names a mapped axis the batch is split over (None:
+the batch is whole). The result is float32 whatever the compute type; larger means more important.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Importance(Protocol):
+    """The signature that every importance shares."""
+
+    def __call__(
+        self,
+        z_BxD: Array,
+        mu_BxD: Array,
+        logvar_BxD: Array,
+        valid_B: Array | None = None,
+        axis_name: str | None = None,
+    ) -> Array:
+        """Returns importance_D."""
+        ...
+
+
+def batch_mean(x_BxD: Array, valid_B: Array | None = None, axis_name: str | None = None) -> Array:
+    """Mean over the valid examples of the whole (possibly split) batch, in float32.
+
+    Args:
+      x_BxD: values, any floating type.
+      valid_B: 1 or True for a real example, 0 or False for padding.
+      axis_name: mapped axis over which the batch is split.
+
+    Returns:
+      mean_D, float32; NaN where no example is valid.
+
+    Examples:
+      >>> batch_mean(jnp.array([[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]]), jnp.array([1, 1, 0])).tolist()
+      [2.0, 4.0]
+    """
+    x_BxD = x_BxD.astype(jnp.float32)
+    if valid_B is None:
+        mean_D = jnp.mean(x_BxD, axis=0)
+        return mean_D if axis_name is None else jax.lax.pmean(mean_D, axis_name)
+    valid_Bx1 = valid_B.astype(bool)[:, None]
+    total_D = jnp.sum(jnp.where(valid_Bx1, x_BxD, 0.0), axis=0)
+    count = jnp.sum(valid_Bx1, dtype=jnp.float32)
+    if axis_name is not None:
+        total_D, count = jax.lax.psum((total_D, count), axis_name)
+    return total_D / count
+
+
+def element_kl(mu_BxD: Array, logvar_BxD: Array) -> Array:
+    """KL(N(mu, sigma^2) || N(0, 1)) of every entry in nats, (mu^2 + sigma^2 - 1 - log sigma^2) / 2.
+
+    Examples:
+      >>> element_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))).tolist()
+      [[2.0, 0.0]]
+    """
+    mu_BxD, logvar_BxD = mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
+    return 0.5 * (jnp.square(mu_BxD) + jnp.exp(logvar_BxD) - 1.0 - logvar_BxD)
+
+
+def mean_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """E|z|, the literal rule of the paper (section 2.1).
+
+    A dimension that carries nothing has z ~ N(0, 1) and scores sqrt(2 / pi) = 0.80, as much as an
+    informative one: where the KL term is strong enough to switch dimensions off, this rule draws
+    its mask from noise.
+
+    Examples:
+      >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
+      >>> mean_abs_z(z, z, z).tolist()
+      [1.0, 3.0]
+    """
+    return batch_mean(jnp.abs(z_BxD), valid_B, axis_name)
+
+
+def mean_square_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """E z^2: the literal rule with a square; 1 for a dimension that carries nothing.
+
+    Examples:
+      >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
+      >>> mean_square_z(z, z, z).tolist()
+      [1.0, 9.0]
+    """
+    return batch_mean(jnp.square(z_BxD.astype(jnp.float32)), valid_B, axis_name)
+
+
+def max_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """max |z| over the batch: the literal rule with the paper's "aggregate" read as a maximum.
+
+    Examples:
+      >>> z = jnp.array([[1.0, -3.0], [-2.0, 3.0]])
+      >>> max_abs_z(z, z, z).tolist()
+      [2.0, 3.0]
+    """
+    abs_BxD = jnp.abs(z_BxD.astype(jnp.float32))
+    if valid_B is not None:
+        abs_BxD = jnp.where(valid_B.astype(bool)[:, None], abs_BxD, -jnp.inf)
+    max_D = jnp.max(abs_BxD, axis=0)
+    return max_D if axis_name is None else jax.lax.pmax(max_D, axis_name)
+
+
+def mean_abs_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """E|mu|: the literal rule without the posterior's noise; 0 for a dimension at its prior.
+
+    Examples:
+      >>> mu = jnp.array([[1.0, 0.0], [-3.0, 0.0]])
+      >>> mean_abs_mu(mu, mu, mu).tolist()
+      [2.0, 0.0]
+    """
+    return batch_mean(jnp.abs(mu_BxD), valid_B, axis_name)
+
+
+def kl(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """KL(N(mu, sigma^2) || N(0, 1)) of each dimension in nats, averaged over the batch.
+
+    The rate that the dimension costs, an upper bound on the information it carries about the
+    input; 0 for a dimension at its prior.
+
+    Examples:
+      >>> mu, logvar = jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))
+      >>> kl(mu, mu, logvar).tolist()
+      [2.0, 0.0]
+    """
+    return batch_mean(element_kl(mu_BxD, logvar_BxD), valid_B, axis_name)
+
+
+def var_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """Var(mu) over the batch: how much the posterior mean moves with the input.
+
+    The "active units" statistic of Burda et al. (2016), where a unit is active above 0.01.
+
+    Examples:
+      >>> mu = jnp.array([[1.0, 5.0], [3.0, 5.0]])
+      >>> var_mu(mu, mu, mu).tolist()
+      [1.0, 0.0]
+    """
+    mu_BxD = mu_BxD.astype(jnp.float32)
+    mean_D = batch_mean(mu_BxD, valid_B, axis_name)
+    return batch_mean(jnp.square(mu_BxD - mean_D[None, :]), valid_B, axis_name)
+
+
+def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """E[mu^2] / E[sigma^2]: the power of the posterior mean over that of its noise.
+
+    Examples:
+      >>> mu, logvar = jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))
+      >>> signal_to_noise(mu, mu, logvar).tolist()
+      [4.0, 0.0]
+    """
+    signal_D = batch_mean(jnp.square(mu_BxD.astype(jnp.float32)), valid_B, axis_name)
+    noise_D = batch_mean(jnp.exp(logvar_BxD.astype(jnp.float32)), valid_B, axis_name)
+    return signal_D / jnp.maximum(noise_D, jnp.finfo(jnp.float32).tiny)
+
+
+IMPORTANCES: dict[str, Importance] = {
+    "mean_abs_z": mean_abs_z,
+    "mean_square_z": mean_square_z,
+    "max_abs_z": max_abs_z,
+    "mean_abs_mu": mean_abs_mu,
+    "kl": kl,
+    "var_mu": var_mu,
+    "signal_to_noise": signal_to_noise,
+}
+
+
+def resolve(importance: str | Callable[..., Array]) -> Callable[..., Array]:
+    """The function of that name, or the callable itself.
+
+    Raises:
+      ValueError: the name is not in `IMPORTANCES`.
+
+    Examples:
+      >>> resolve("kl") is kl
+      True
+    """
+    if callable(importance):
+        return importance
+    if importance not in IMPORTANCES:
+        raise ValueError(
+            f"importance must be a callable or one of {sorted(IMPORTANCES)}, got {importance!r}"
+        )
+    return IMPORTANCES[importance]

@@ -1,0 +1,154 @@
+"""A trained model as jitted functions of images."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
+from vae_topk_jax.config import Config
+from vae_topk_jax.models import VAE
+from vae_topk_jax.samplers import sample_prior
+from vae_topk_jax.selection import batch_top_k_mask
+from vae_topk_jax.training import TrainState, running_importance
+
+_CHUNK = 1024
+
+
+class Inference:
+    """A trained model: jitted `encode`, `reconstruct`, `decode` and `generate`.
+
+    Dimensions are chosen by the running average and latents are posterior means, so that what an
+    image gives does not depend on its batch mates.
+
+    Attributes:
+      model: the linen module.
+      variables: its params and batch_stats.
+      info: configuration, image shape and data source of the run.
+
+    Raises:
+      ValueError: the model's running average has seen no batch yet.
+    """
+
+    def __init__(self, state: TrainState, info: RunInfo):
+        self.model: VAE = info.trainer.model
+        self.variables: dict[str, Any] = state.variables
+        self.info = info
+        if self._importance_D is not None:
+            count = int(state.batch_stats["batch_top_k"]["count"])
+            if count == 0:
+                raise ValueError(
+                    "the running average has seen no batch yet, so it cannot choose dimensions: "
+                    "train the model first"
+                )
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the model was trained with."""
+        return self.info.config
+
+    @functools.cached_property
+    def mask(self) -> Array:
+        """mask_D of the dimensions that the decoder sees; all ones for a dense model."""
+        if self._importance_D is None:
+            return jnp.ones(self.config.latent_dim)
+        return batch_top_k_mask(self._importance_D, self.config.k)
+
+    @functools.cached_property
+    def active_dims(self) -> np.ndarray:
+        """The indices of the dimensions that the decoder sees, ascending."""
+        return np.flatnonzero(np.asarray(self.mask))
+
+    def encode(self, x: Array | np.ndarray) -> Array:
+        """Codes (N, D) of images (N, H, W, C).
+
+        Args:
+          x: floating images in [0, 1].
+
+        Raises:
+          ValueError: another shape, an integer type, values outside [0, 1] or not finite.
+        """
+        return self._in_chunks(self._encode, self._check_images(x))
+
+    def reconstruct(self, x: Array | np.ndarray) -> Array:
+        """Images (N, H, W, C) in [0, 1] from images; arguments and errors as in `encode`."""
+        return self._in_chunks(self._reconstruct, self._check_images(x))
+
+    def decode(self, z: Array | np.ndarray) -> Array:
+        """Images (N, H, W, C) from codes (N, D).
+
+        Raises:
+          ValueError: another shape.
+        """
+        z = jnp.asarray(z, jnp.float32)
+        if z.ndim != 2 or z.shape[1] != self.config.latent_dim or len(z) == 0:
+            raise ValueError(f"z must have shape (N, {self.config.latent_dim}), got {z.shape}")
+        return self._in_chunks(self._decode, z)
+
+    def generate(self, key: Array, n: int) -> Array:
+        """n images decoded from the prior N(0, I) on the active dimensions.
+
+        Args:
+          key: typed key, `jax.random.key(seed)`.
+          n: how many images.
+
+        Raises:
+          ValueError: n below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        return self.decode(sample_prior(key, n, self.mask))
+
+    @property
+    def _importance_D(self) -> Array | None:
+        return running_importance(self.variables["batch_stats"])
+
+    def _apply(self, method: str) -> Callable[[dict, Array], Array]:
+        return jax.jit(functools.partial(self.model.apply, method=method))
+
+    @functools.cached_property
+    def _encode(self) -> Callable[[dict, Array], Array]:
+        return self._apply("encode")
+
+    @functools.cached_property
+    def _reconstruct(self) -> Callable[[dict, Array], Array]:
+        return self._apply("reconstruct")
+
+    @functools.cached_property
+    def _decode(self) -> Callable[[dict, Array], Array]:
+        return self._apply("decode")
+
+    def _in_chunks(self, function: Callable[[dict, Array], Array], x: Array) -> Array:
+        chunks = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
+        return jnp.concatenate([function(self.variables, chunk) for chunk in chunks])
+
+    def _check_images(self, x: Array | np.ndarray) -> Array:
+        expected = tuple(self.info.image_shape)
+        shape, dtype = np.shape(x), getattr(x, "dtype", np.asarray(x).dtype)
+        if len(shape) != 4 or shape[1:] != expected or shape[0] == 0:
+            raise ValueError(f"images must have shape (N, {', '.join(map(str, expected))}), "
+                             f"got {shape}")
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
+        lowest, highest = float(jnp.min(x)), float(jnp.max(x))
+        if not (lowest >= 0.0 and highest <= 1.0):
+            raise ValueError(f"images must lie in [0, 1], got {lowest:g} to {highest:g}")
+        return jnp.asarray(x, jnp.float32)
+
+
+def load(path: Path | str) -> Inference:
+    """The trained model in a checkpoint, or in a run's newest one.
+
+    Args:
+      path: a folder written by `vae_topk_jax.checkpoint.save_checkpoint`, or one checkpoint in it.
+
+    Raises:
+      ValueError: no readable checkpoint there, or one without a single training step.
+    """
+    state, info = restore_checkpoint(path)
+    return Inference(state, info)

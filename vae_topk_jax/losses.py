@@ -1,0 +1,93 @@
+"""Reconstruction and divergence terms, with their reductions spelled out.
+
+A beta means nothing without its reductions: for 784 pixels and 64 latents, beta = 0.001 under
+`mean` over pixels and `mean` over latents is beta = 0.001 * 784 / 64 = 0.012 under `sum` and `sum`.
+Both reductions are therefore arguments everywhere. Every term comes as one value an example, in
+float32; `batch_average` makes the loss of it.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from vae_topk_jax.importance import element_kl
+
+Reduction = Literal["sum", "mean"]
+Likelihood = Literal["gaussian", "bernoulli"]
+
+_PIXELS = (1, 2, 3)
+
+
+def squared_error(logits: Array, target: Array, reduction: Reduction) -> Array:
+    """(sigmoid(logits) - target)^2 of each image, reduced over its pixels.
+
+    Under `sum` this is -2 log N(target; sigmoid(logits), I) up to a constant.
+
+    Args:
+      logits: logits_BxHxWxC.
+      target: target_BxHxWxC in [0, 1].
+      reduction: over height, width and channels.
+
+    Returns:
+      error_B.
+
+    Examples:
+      >>> squared_error(jnp.zeros((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1)), "sum").tolist()
+      [1.0]
+    """
+    return _reduce(jnp.square(jax.nn.sigmoid(logits) - target), _PIXELS, reduction)
+
+
+def bernoulli_nll(logits: Array, target: Array, reduction: Reduction) -> Array:
+    """-log Bernoulli(target; sigmoid(logits)) of each image in nats, reduced over its pixels.
+
+    Computed from the logits, so that it is finite at any of them. Arguments and result as in
+    `squared_error`.
+
+    Examples:
+      >>> bernoulli_nll(jnp.full((1, 1, 1, 1), 200.0), jnp.ones((1, 1, 1, 1)), "sum").tolist()
+      [0.0]
+    """
+    return _reduce(optax.sigmoid_binary_cross_entropy(logits, target), _PIXELS, reduction)
+
+
+def gaussian_kl(mu_BxD: Array, logvar_BxD: Array, reduction: Reduction) -> Array:
+    """KL(N(mu, exp(logvar)) || N(0, I)) of each example in nats, reduced over the latents.
+
+    The paper takes it before the mask, so over all D dimensions (section 2.2).
+
+    Returns:
+      kl_B.
+
+    Examples:
+      >>> gaussian_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2)), "sum").tolist()
+      [2.0]
+    """
+    return _reduce(element_kl(mu_BxD, logvar_BxD), (1,), reduction)
+
+
+def batch_average(value_B: Array, valid_B: Array | None = None) -> Array:
+    """The mean over the valid examples.
+
+    Examples:
+      >>> batch_average(jnp.array([1.0, 3.0, 99.0]), jnp.array([1, 1, 0])).item()
+      2.0
+    """
+    if valid_B is None:
+        return jnp.mean(value_B)
+    valid_B = valid_B.astype(bool)
+    return jnp.sum(jnp.where(valid_B, value_B, 0.0)) / jnp.sum(valid_B, dtype=jnp.float32)
+
+
+def _reduce(value: Array, axis: tuple[int, ...], reduction: Reduction) -> Array:
+    return {"sum": jnp.sum, "mean": jnp.mean}[reduction](value, axis=axis)
+
+
+RECONSTRUCTIONS: dict[str, Callable[[Array, Array, Reduction], Array]] = {
+    "gaussian": squared_error,
+    "bernoulli": bernoulli_nll,
+}

@@ -1,0 +1,21 @@
+"""How good images and features are: nothing here knows which model made them."""
+
+from .frechet import feature_distances, frechet_distance, kernel_distance
+from .image import psnr, psnr_of_mean_error, ssim
+from .inception import inception_fid
+from .probe import Probe, TrainedProbe, train_probe
+from .probe_cache import load_or_train_probe
+
+__all__ = [
+    "Probe",
+    "TrainedProbe",
+    "feature_distances",
+    "frechet_distance",
+    "inception_fid",
+    "kernel_distance",
+    "load_or_train_probe",
+    "psnr",
+    "psnr_of_mean_error",
+    "ssim",
+    "train_probe",
+]

@@ -1,0 +1,223 @@
+"""The VAE, the beta-VAE and the batch Top-K VAE."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from vae_topk_jax.bottleneck import BatchTopK
+from vae_topk_jax.losses import (
+    RECONSTRUCTIONS,
+    Likelihood,
+    Reduction,
+    batch_average,
+    gaussian_kl,
+)
+from vae_topk_jax.networks import BODIES
+
+
+class VAE(nn.Module):
+    """A variational autoencoder of images in [0, 1] with a N(0, I) prior.
+
+        z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
+        loss = reconstruction(decoder(z), x) + beta * KL(N(mu, exp(logvar)) || N(0, I))
+
+    Use its methods through `apply`, as pure functions of the variables:
+    `model.apply(variables, x, method="encode")`.
+
+    Attributes:
+      image_shape: (H, W, C).
+      latent_dim: D.
+      body: a name in `vae_topk_jax.networks.BODIES`, "mlp" or "conv".
+      widths: of the encoder's layers; the decoder mirrors them.
+      likelihood: "gaussian" (squared error of the sigmoid) or "bernoulli" (nats).
+      beta: weight of the KL term.
+      pixel_reduction, latent_reduction: how the two terms are reduced over pixels and latents.
+      dtype: type of the layers' arithmetic; parameters, latents and losses stay float32.
+
+    Examples:
+      >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
+      >>> x = jnp.zeros((4, 28, 28, 1))
+      >>> variables = model.init(jax.random.key(0), x)
+      >>> model.apply(variables, x, method="encode").shape
+      (4, 16)
+
+    References:
+      Kingma & Welling, "Auto-Encoding Variational Bayes", 2013.
+    """
+
+    image_shape: Sequence[int]
+    latent_dim: int
+    body: str = "mlp"
+    widths: Sequence[int] = (512, 256)
+    likelihood: Likelihood = "gaussian"
+    beta: float = 1.0
+    pixel_reduction: Reduction = "sum"
+    latent_reduction: Reduction = "sum"
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        encoder, decoder = BODIES[self.body]
+        self.encoder = encoder(self.widths, self.dtype)
+        self.mu_head = nn.Dense(self.latent_dim, dtype=self.dtype)
+        self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype)
+        self.decoder = decoder(self.image_shape, self.widths, self.dtype)
+
+    def __call__(self, x_BxHxWxC: Array) -> Array:
+        """Reconstructions at inference; what `init` traces."""
+        return self.reconstruct(x_BxHxWxC)
+
+    def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
+        """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
+        h_BxF = self.encoder(x_BxHxWxC)
+        mu_BxD, logvar_BxD = self.mu_head(h_BxF), self.logvar_head(h_BxF)
+        return mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
+
+    def bottleneck(
+        self,
+        z_BxD: Array,
+        mu_BxD: Array,
+        logvar_BxD: Array,
+        *,
+        valid_B: Array | None = None,
+        use_running_average: bool,
+    ) -> Array:
+        """The latent that the decoder sees: z itself in a dense model."""
+        return z_BxD
+
+    def encode(
+        self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
+    ) -> Array:
+        """The codes z_BxD that are decoded at inference.
+
+        Args:
+          x_BxHxWxC: images in [0, 1].
+          sample: draw z from the posterior (needs the rng "latent") instead of taking its mean.
+          use_running_average: False lets this batch choose its own dimensions (for study).
+        """
+        mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
+        z_BxD = self._sample(mu_BxD, logvar_BxD) if sample else mu_BxD
+        return self.bottleneck(
+            z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average
+        )
+
+    def decode(self, z_BxD: Array) -> Array:
+        """Images in [0, 1] from codes."""
+        return jax.nn.sigmoid(self.decoder(z_BxD))
+
+    def reconstruct(
+        self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
+    ) -> Array:
+        """decode(encode(x)); arguments as in `encode`."""
+        z_BxD = self.encode(x_BxHxWxC, sample=sample, use_running_average=use_running_average)
+        return self.decode(z_BxD)
+
+    def loss(
+        self,
+        x_BxHxWxC: Array,
+        target_BxHxWxC: Array,
+        valid_B: Array | None = None,
+        *,
+        train: bool,
+        beta_share: ArrayLike = 1.0,
+    ) -> tuple[Array, dict[str, Array]]:
+        """The training loss and its terms, averaged over the valid examples.
+
+        Args:
+          x_BxHxWxC: what the encoder sees; a noisy image in denoising.
+          target_BxHxWxC: what the decoder must give back.
+          valid_B: marks the real examples of a padded batch.
+          train: sample z and let the batch choose (needs the rng "latent"); else take the mean and
+            the running average.
+          beta_share: what share of beta is in force, while it is warmed up.
+
+        Returns:
+          loss, {"loss", "reconstruction", "kl"}; the KL without its beta.
+        """
+        mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
+        z_BxD = self._sample(mu_BxD, logvar_BxD) if train else mu_BxD
+        z_BxD = self.bottleneck(
+            z_BxD, mu_BxD, logvar_BxD, valid_B=valid_B, use_running_average=not train
+        )
+        reconstruction_B = RECONSTRUCTIONS[self.likelihood](
+            self.decoder(z_BxD), target_BxHxWxC, self.pixel_reduction
+        )
+        reconstruction = batch_average(reconstruction_B, valid_B)
+        kl = batch_average(gaussian_kl(mu_BxD, logvar_BxD, self.latent_reduction), valid_B)
+        loss = reconstruction + self.beta * beta_share * kl
+        return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+    def _sample(self, mu_BxD: Array, logvar_BxD: Array) -> Array:
+        eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape)
+        return mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
+
+
+class BetaVAE(VAE):
+    """A VAE whose KL term is weighted, by default as in the paper, with averaged losses.
+
+    Examples:
+      >>> BetaVAE(image_shape=(28, 28, 1), latent_dim=64).beta
+      0.001
+
+    References:
+      Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
+      Framework", ICLR 2017. Byeon & Lee, section 2.3 (beta = 0.001).
+    """
+
+    beta: float = 0.001
+    pixel_reduction: Reduction = "mean"
+    latent_reduction: Reduction = "mean"
+
+
+class TopKVAE(BetaVAE):
+    """The batch Top-K VAE: the decoder sees k of the D latent dimensions, the KL all of them.
+
+    Attributes:
+      k, importance, ema_decay: see `vae_topk_jax.BatchTopK`.
+
+    Examples:
+      >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8)
+      >>> x = jax.random.uniform(jax.random.key(0), (4, 28, 28, 1))
+      >>> variables = model.init(jax.random.key(1), x)
+      >>> (loss, terms), stats = model.apply(
+      ...     variables, x, x, train=True, method="loss",
+      ...     rngs={"latent": jax.random.key(2)}, mutable="batch_stats",
+      ... )
+      >>> codes = model.apply({**variables, **stats}, x, method="encode")
+      >>> (codes != 0).sum(axis=1).tolist()
+      [8, 8, 8, 8]
+
+    References:
+      Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
+      in VAE-Based Models".
+    """
+
+    k: int = 8
+    importance: str | Callable[..., Array] = "kl"
+    ema_decay: float = 0.99
+
+    def setup(self) -> None:
+        super().setup()
+        self.batch_top_k = BatchTopK(self.k, self.importance, self.ema_decay)
+
+    def bottleneck(
+        self,
+        z_BxD: Array,
+        mu_BxD: Array,
+        logvar_BxD: Array,
+        *,
+        valid_B: Array | None = None,
+        use_running_average: bool,
+    ) -> Array:
+        """z with all but k dimensions set to zero."""
+        return self.batch_top_k(
+            z_BxD,
+            mu_BxD,
+            logvar_BxD,
+            valid_B=valid_B,
+            use_running_average=use_running_average,
+        )

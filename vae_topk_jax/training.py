@@ -1,0 +1,322 @@
+"""The train state, its pure steps, and the epoch compiled as one program. No I/O."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from vae_topk_jax.config import Config
+from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
+from vae_topk_jax.models import VAE, build_model
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that a step changes, and the key that it does not.
+
+    Attributes:
+      params: trainable parameters.
+      batch_stats: the mutable collection with the running importance.
+      opt_state: the optimiser's state.
+      step: () int32, steps done.
+      rng: typed key, the same all run long; the order of the images and the noise of a step are
+        functions of it and of `step`.
+    """
+
+    params: Any
+    batch_stats: Any
+    opt_state: optax.OptState
+    step: Array
+    rng: Array
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `model.apply` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+class EpochResult(NamedTuple):
+    """One epoch of training.
+
+    Attributes:
+      state: the state after it.
+      terms: mean of each loss term over the epoch's steps, and "skipped", the number of steps left
+        out because something in them was not finite.
+      importance_SxD: running importance after each step, None for a dense model.
+    """
+
+    state: TrainState
+    terms: dict[str, float]
+    importance_SxD: np.ndarray | None
+
+
+def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
+    """The optimiser and learning-rate schedule of a configuration."""
+    warmup = min(config.warmup_steps, max(total_steps - 1, 0))
+    if config.schedule == "cosine":
+        decay = optax.cosine_decay_schedule(config.learning_rate, max(total_steps - warmup, 1))
+    else:
+        decay = optax.constant_schedule(config.learning_rate)
+    if warmup:
+        ramp = optax.linear_schedule(0.0, config.learning_rate, warmup)
+        decay = optax.join_schedules([ramp, decay], [warmup])
+    return getattr(optax, config.optimizer)(decay)
+
+
+def make_beta_schedule(config: Config, total_steps: int) -> optax.Schedule:
+    """The share of beta that is in force at a step: linear from 0 to 1 over `beta_warmup`."""
+    warmup = int(config.beta_warmup * total_steps)
+    return optax.linear_schedule(0.0, 1.0, warmup) if warmup else optax.constant_schedule(1.0)
+
+
+def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
+    """x + sigma * eps with one sigma ~ U(0, max_sigma) an image, clipped to [0, 1] if asked."""
+    sigma_key, eps_key = jax.random.split(key)
+    sigma_Bx1x1x1 = jax.random.uniform(sigma_key, (x_BxHxWxC.shape[0], 1, 1, 1)) * max_sigma
+    noisy = x_BxHxWxC + sigma_Bx1x1x1 * jax.random.normal(eps_key, x_BxHxWxC.shape)
+    return jnp.clip(noisy, 0.0, 1.0) if clip else noisy
+
+
+def train_step(
+    model: VAE,
+    optimizer: optax.GradientTransformation,
+    beta_schedule: optax.Schedule,
+    config: Config,
+    state: TrainState,
+    x_BxHxWxC: Array,
+    valid_B: Array | None = None,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One step of gradient descent; a step that is not finite changes nothing but `step`.
+
+    Args:
+      model, optimizer, beta_schedule, config: static; bind them with `functools.partial` before `jax.jit`.
+      state: the state before the step.
+      x_BxHxWxC: float images in [0, 1].
+      valid_B: marks the real examples of a padded batch.
+
+    Returns:
+      The state after the step and the loss terms, with "skipped", 1 if the loss, a gradient or the
+      importance was not finite.
+    """
+    step_key = jax.random.fold_in(_split_run_key(state.rng).step, state.step)
+    noise_key, latent_key = jax.random.split(step_key)
+    noisy_BxHxWxC = (
+        corrupt(x_BxHxWxC, noise_key, config.train_noise, config.clip_noise)
+        if config.train_noise
+        else x_BxHxWxC
+    )
+
+    def loss_of(params):
+        (loss, terms), stats = model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            noisy_BxHxWxC,
+            x_BxHxWxC,
+            valid_B,
+            train=True,
+            beta_share=beta_schedule(state.step),
+            method="loss",
+            mutable=["batch_stats"],
+            rngs={"latent": latent_key},
+        )
+        return loss, (terms, stats.get("batch_stats", {}))
+
+    (loss, (terms, batch_stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+
+    is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+    updated = (params, batch_stats, opt_state)
+    before = (state.params, state.batch_stats, state.opt_state)
+    params, batch_stats, opt_state = jax.tree.map(
+        lambda new, old: jnp.where(is_finite, new, old), updated, before
+    )
+    state = TrainState(params, batch_stats, opt_state, state.step + 1, state.rng)
+    return state, terms | {"skipped": (~is_finite).astype(jnp.float32)}
+
+
+def eval_step(
+    model: VAE, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
+) -> dict[str, Array]:
+    """The loss terms at inference: posterior means, dimensions chosen by the running average."""
+    _, terms = model.apply(
+        state.variables, x_BxHxWxC, x_BxHxWxC, valid_B, train=False, method="loss"
+    )
+    return terms
+
+
+class _RunKeys(NamedTuple):
+    order: Array
+    step: Array
+
+
+def _split_run_key(rng: Array) -> _RunKeys:
+    return _RunKeys(*jax.random.split(rng))
+
+
+def running_importance(batch_stats: Any) -> Array | None:
+    """importance_D out of a `batch_stats` collection, None for a dense model."""
+    return batch_stats.get("batch_top_k", {}).get("importance")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """A configuration bound to images of one shape: its model, optimiser and compiled programs.
+
+    An epoch is one program with the images on the device (`lax.scan` over the steps), except for
+    convolutions on a CPU, where XLA runs them tens of times slower inside a scan: those are stepped
+    from Python.
+
+    Attributes:
+      config: the configuration.
+      image_shape: (H, W, C).
+      num_examples: N, how many training images an epoch draws from.
+
+    Raises:
+      ValueError: fewer images than one batch.
+
+    Examples:
+      >>> images = np.zeros((64, 28, 28, 1), np.uint8)
+      >>> trainer = Trainer(Config(batch_size=32, epochs=1), (28, 28, 1), num_examples=64)
+      >>> state = trainer.init()
+      >>> for epoch in trainer.epochs(state, images):
+      ...     state = epoch.state
+      >>> int(state.step)
+      2
+    """
+
+    config: Config
+    image_shape: Sequence[int]
+    num_examples: int
+
+    def __post_init__(self) -> None:
+        if self.num_examples < self.config.batch_size:
+            raise ValueError(
+                f"batch_size must be at most the {self.num_examples} training images, "
+                f"got {self.config.batch_size}"
+            )
+
+    @functools.cached_property
+    def model(self) -> VAE:
+        """The linen module."""
+        return build_model(self.config, self.image_shape)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """The optax optimiser with its schedule."""
+        return make_optimizer(self.config, self.total_steps)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in one pass over the images."""
+        return self.num_examples // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def scans_epoch(self) -> bool:
+        """Whether an epoch is one program here."""
+        return jax.default_backend() != "cpu" or self.config.body != "conv"
+
+    def init(self) -> TrainState:
+        """The state before the first step, a function of `config.seed`."""
+        init_key, rng = jax.random.split(jax.random.key(self.config.seed))
+        x = jnp.zeros((1, *self.image_shape))
+        variables = jax.jit(self.model.init)(init_key, x)
+        params = variables["params"]
+        return TrainState(
+            params=params,
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=self.optimizer.init(params),
+            step=jnp.zeros((), jnp.int32),
+            rng=rng,
+        )
+
+    @functools.cached_property
+    def train_step(self) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+        """(state, x, valid=None) -> (state, terms), compiled; the old state is given up."""
+        return jax.jit(self._step, donate_argnums=0)
+
+    @functools.cached_property
+    def eval_step(self) -> Callable[..., dict[str, Array]]:
+        """(state, x, valid=None) -> terms, compiled."""
+        return jax.jit(functools.partial(eval_step, self.model))
+
+    def epochs(
+        self, state: TrainState, images_NxHxWxC: np.ndarray | Array
+    ) -> Iterator[EpochResult]:
+        """Trains from `state` to the end of the last epoch, one epoch a turn.
+
+        Args:
+          state: at the start of an epoch; given up to the first turn.
+          images_NxHxWxC: uint8 training images.
+
+        Raises:
+          ValueError: images of another type, shape or number than the trainer's.
+        """
+        expected = (self.num_examples, *self.image_shape)
+        if images_NxHxWxC.dtype != np.uint8 or images_NxHxWxC.shape != expected:
+            raise ValueError(
+                f"images must be uint8 of shape {expected}, "
+                f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
+            )
+        images = jax.device_put(images_NxHxWxC)
+        run = self._scanned_epoch if self.scans_epoch else self._stepped_epoch
+        for _ in range(int(state.step) // self.steps_per_epoch, self.config.epochs):
+            state, (terms_S, importance_SxD) = run(state, images)
+            terms = {name: float(np.mean(value)) for name, value in terms_S.items()}
+            terms["skipped"] *= self.steps_per_epoch
+            yield EpochResult(
+                state, terms, None if importance_SxD is None else np.asarray(importance_SxD)
+            )
+
+    def _step(
+        self, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
+    ) -> tuple[TrainState, dict[str, Array]]:
+        beta_schedule = make_beta_schedule(self.config, self.total_steps)
+        return train_step(
+            self.model, self.optimizer, beta_schedule, self.config, state, x_BxHxWxC, valid_B
+        )
+
+    def _order(self, state: TrainState) -> Array:
+        epoch = state.step // self.steps_per_epoch
+        return epoch_order(_split_run_key(state.rng).order, epoch, self.num_examples)
+
+    def _batch_step(
+        self, images: Array, order_N: Array, state: TrainState, step_in_epoch: Array | int
+    ) -> tuple[TrainState, tuple[dict[str, Array], Array | None]]:
+        index_B = order_slice(order_N, step_in_epoch, self.config.batch_size)
+        state, terms = self._step(state, take_batch(images, index_B))
+        return state, (terms, running_importance(state.batch_stats))
+
+    @functools.cached_property
+    def _scanned_epoch(self) -> Callable:
+        @functools.partial(jax.jit, donate_argnums=0)
+        def epoch(state, images):
+            step = functools.partial(self._batch_step, images, self._order(state))
+            return jax.lax.scan(step, state, jnp.arange(self.steps_per_epoch))
+
+        return epoch
+
+    @functools.cached_property
+    def _stepped_epoch(self) -> Callable:
+        order = jax.jit(self._order)
+        step = jax.jit(self._batch_step, donate_argnums=2)
+
+        def epoch(state, images):
+            order_N, traces = order(state), []
+            for step_in_epoch in range(self.steps_per_epoch):
+                state, trace = step(images, order_N, state, step_in_epoch)
+                traces.append(trace)
+            return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *traces)
+
+        return epoch
