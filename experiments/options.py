@@ -27,6 +27,8 @@ class StudyOptions:
     """Overrides the preset's seeds."""
     epochs: int | None = None
     """Overrides the preset's epochs."""
+    test_latent: Literal["mean", "sample"] = "mean"
+    """What is decoded at test time: the posterior's mean, or a sample of it."""
 
     @property
     def folder(self) -> Path:
@@ -51,4 +53,4 @@ class StudyOptions:
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
         counts = f"{len(dataset.train_images):,} train, {len(dataset.test_images):,} test images"
         console.print(f"data: {dataset.source}, {counts}")
-        return Study(dataset, budget, ResultsFile(self.folder))
+        return Study(dataset, budget, ResultsFile(self.folder), self.test_latent)

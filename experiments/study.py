@@ -4,7 +4,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -53,11 +53,13 @@ class Study:
       dataset: the images.
       budget: how much to spend.
       results: the rows so far; measuring a row that is there already costs nothing.
+      test_latent: what is decoded at test time, the posterior's mean or a sample of it.
     """
 
     dataset: Dataset
     budget: Budget
     results: ResultsFile
+    test_latent: Literal["mean", "sample"] = "mean"
 
     @functools.cached_property
     def train_images(self) -> np.ndarray:
@@ -104,6 +106,7 @@ class Study:
         measure: Callable[[], Measurement],
     ) -> None:
         """Adds the row that `measure` gives, unless it is there already."""
+        config = {**config, "test_latent": self.test_latent}
         if self.results.has(row_key(experiment, variant, model, seed, config)):
             return
         started = time.perf_counter()
@@ -138,7 +141,8 @@ class Study:
             )
         )
         seconds = time.perf_counter() - started
-        inference = Inference(epochs[-1].state, info)
+        latent_key = study_key(config.seed, "latent") if self.test_latent == "sample" else None
+        inference = Inference(epochs[-1].state, info, latent_key)
         return Trained(inference, _history(epochs, inference), seconds)
 
 

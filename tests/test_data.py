@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +20,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from idx_files import flip, idx_bytes, pass_for_mnist, small_arrays, write_folder
 
+from tests.idx_files import flip, idx_bytes, pass_for_mnist, small_arrays, write_folder
 from vae_topk_jax.data import DataError, Dataset, fetch, load_dataset, sources, to_unit_float
 from vae_topk_jax.data.fetch import RemoteFile
 from vae_topk_jax.data.idx import MNIST
@@ -348,8 +349,18 @@ class TestDownload:
             url = f"http://127.0.0.1:{server.getsockname()[1]}/file"
             first = next(iter(register))
             register[first] = register[first]._replace(url=url)
+            started = time.monotonic()
             with pytest.raises(DataError, match=r"/file: .*timed out"):
                 fetch.download()
+            assert time.monotonic() - started < 5
+
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without end")
+    def test_endless_file(self, register, monkeypatch):
+        monkeypatch.setattr(fetch, "DOWNLOAD_TIMEOUT_S", 0.5)
+        first = next(iter(register))
+        register[first] = register[first]._replace(url="file:///dev/zero")
+        with pytest.raises(DataError, match="found others"):
+            fetch.download()
 
     @pytest.mark.usefixtures("register")
     def test_slow_server(self, monkeypatch):

@@ -17,7 +17,7 @@ def features(rows, size, seed, shift=0.0):
 
 
 def with_moments(mean_F, deviation_F):
-    """Four-and-more rows whose mean and (diagonal) unbiased covariance are exactly those given."""
+    """Eight rows whose mean and (diagonal) unbiased covariance are exactly those given."""
     size = len(mean_F)
     signs_NxF = np.asarray(scipy.linalg.hadamard(8)[:, 1 : size + 1], np.float64)
     return mean_F + signs_NxF * deviation_F * np.sqrt(7 / 8)

@@ -126,7 +126,7 @@ def restore_checkpoint(path: Path | str) -> tuple[TrainState, RunInfo]:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.is_dir() and ocp.is_orbax_checkpoint(path)
+    return (path / "_CHECKPOINT_METADATA").is_file()
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:

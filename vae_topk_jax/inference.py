@@ -30,15 +30,17 @@ class Inference:
       model: the linen module.
       variables: its params and batch_stats.
       info: configuration, image shape and data source of the run.
+      latent_key: if given, latents are drawn from the posterior with this key instead.
 
     Raises:
       ValueError: the model's running average has seen no batch yet.
     """
 
-    def __init__(self, state: TrainState, info: RunInfo):
+    def __init__(self, state: TrainState, info: RunInfo, latent_key: Array | None = None):
         self.model: VAE = info.trainer.model
         self.variables: dict[str, Any] = state.variables
         self.info = info
+        self.latent_key = latent_key
         if self._importance_D is not None:
             count = int(state.batch_stats["batch_top_k"]["count"])
             if count == 0:
@@ -108,24 +110,34 @@ class Inference:
     def _importance_D(self) -> Array | None:
         return running_importance(self.variables["batch_stats"])
 
-    def _apply(self, method: str) -> Callable[[dict, Array], Array]:
-        return jax.jit(functools.partial(self.model.apply, method=method))
+    @functools.cached_property
+    def _encode(self) -> Callable[..., Array]:
+        return self._compiled("encode")
 
     @functools.cached_property
-    def _encode(self) -> Callable[[dict, Array], Array]:
-        return self._apply("encode")
+    def _reconstruct(self) -> Callable[..., Array]:
+        return self._compiled("reconstruct")
 
     @functools.cached_property
-    def _reconstruct(self) -> Callable[[dict, Array], Array]:
-        return self._apply("reconstruct")
+    def _decode(self) -> Callable[..., Array]:
+        apply = functools.partial(self.model.apply, method="decode")
+        return jax.jit(lambda variables, z, key: apply(variables, z))
 
-    @functools.cached_property
-    def _decode(self) -> Callable[[dict, Array], Array]:
-        return self._apply("decode")
+    def _compiled(self, method: str) -> Callable[..., Array]:
+        @jax.jit
+        def apply(variables, x, key):
+            sample = key is not None
+            rngs = {"latent": key} if sample else None
+            return self.model.apply(variables, x, sample=sample, method=method, rngs=rngs)
 
-    def _in_chunks(self, function: Callable[[dict, Array], Array], x: Array) -> Array:
-        chunks = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
-        return jnp.concatenate([function(self.variables, chunk) for chunk in chunks])
+        return apply
+
+    def _in_chunks(self, function: Callable[..., Array], x: Array) -> Array:
+        outputs = []
+        for start in range(0, len(x), _CHUNK):
+            key = None if self.latent_key is None else jax.random.fold_in(self.latent_key, start)
+            outputs.append(function(self.variables, x[start : start + _CHUNK], key))
+        return jnp.concatenate(outputs)
 
     def _check_images(self, x: Array | np.ndarray) -> Array:
         expected = tuple(self.info.image_shape)

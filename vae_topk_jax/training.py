@@ -70,10 +70,11 @@ def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransforma
     return getattr(optax, config.optimizer)(decay)
 
 
-def make_beta_schedule(config: Config, total_steps: int) -> optax.Schedule:
-    """The share of beta that is in force at a step: linear from 0 to 1 over `beta_warmup`."""
-    warmup = int(config.beta_warmup * total_steps)
-    return optax.linear_schedule(0.0, 1.0, warmup) if warmup else optax.constant_schedule(1.0)
+def make_beta_schedule(config: Config, total_steps: int) -> Callable[[Array], Array]:
+    """step -> the share of beta in force: linear from 0 to 1 over `beta_warmup` of the run."""
+    warmup = max(1.0, config.beta_warmup * total_steps)
+    shift = 0.0 if config.beta_warmup else 1.0
+    return lambda step: jnp.minimum(1.0, jnp.asarray(step, jnp.float32) / warmup + shift)
 
 
 def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
@@ -87,7 +88,7 @@ def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array
 def train_step(
     model: VAE,
     optimizer: optax.GradientTransformation,
-    beta_schedule: optax.Schedule,
+    beta_schedule: Callable[[Array], Array],
     config: Config,
     state: TrainState,
     x_BxHxWxC: Array,
@@ -128,10 +129,11 @@ def train_step(
         return loss, (terms, stats.get("batch_stats", {}))
 
     (loss, (terms, batch_stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer step counts
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
 
-    is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+    is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
     updated = (params, batch_stats, opt_state)
     before = (state.params, state.batch_stats, state.opt_state)
     params, batch_stats, opt_state = jax.tree.map(

@@ -1,0 +1,176 @@
+"""Training: what a step changes, what an epoch visits, what the same seed gives."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_topk_jax.config import Config
+from vae_topk_jax.data import Dataset, batch_indices, take_batch
+from vae_topk_jax.training import Trainer, corrupt, make_beta_schedule, make_optimizer
+
+SMALL = Config(latent_dim=8, k=2, widths=(32,), batch_size=64, epochs=3)
+
+
+def trainer_of(dataset: Dataset, config: Config) -> Trainer:
+    return Trainer(config, dataset.image_shape, len(dataset.train_images))
+
+
+def run(dataset: Dataset, config: Config) -> list:
+    trainer = trainer_of(dataset, config)
+    return list(trainer.epochs(trainer.init(), dataset.train_images))
+
+
+def bits(tree) -> list[bytes]:
+    is_key = functools.partial(jax.dtypes.issubdtype, b=jax.dtypes.prng_key)
+    data = jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x.dtype) else x, tree)
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(data)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model": "beta_vae"},
+        {"model": "vae", "likelihood": "bernoulli"},
+        {"latent_reduction": "sum", "pixel_reduction": "sum"},
+        {"body": "conv", "widths": (4, 8)},
+        {"compute_dtype": "bfloat16"},
+        {"train_noise": 0.5},
+        {"optimizer": "adamw", "schedule": "constant", "warmup_steps": 5},
+        {"importance": "mean_abs_z"},
+    ],
+    ids=str,
+)
+def test_training_lowers_the_reconstruction_error(blobs, changes):
+    epochs = run(blobs, SMALL.replace(**changes))
+    assert epochs[-1].terms["reconstruction"] < 0.9 * epochs[0].terms["reconstruction"]
+    assert epochs[-1].terms["skipped"] == 0
+    assert int(epochs[-1].state.step) == 3 * 8
+
+
+@pytest.mark.parametrize("changes", [{}, {"body": "conv", "widths": (4,)}], ids=["mlp", "conv"])
+def test_the_same_seed_gives_the_same_bits(blobs, changes):
+    config = SMALL.replace(**changes)
+    first, again = (run(blobs, config)[-1].state for _ in range(2))
+    other = run(blobs, config.replace(seed=1))[-1].state
+    assert bits(first) == bits(again)
+    assert bits(first.params) != bits(other.params)
+
+
+def test_the_compiled_epoch_equals_its_steps(blobs):
+    trainer = trainer_of(blobs, SMALL.replace(epochs=1))
+    (epoch,) = trainer.epochs(trainer.init(), blobs.train_images)
+
+    state = trainer.init()
+    order_key, _ = jax.random.split(state.rng)
+    images = jnp.asarray(blobs.train_images)
+    for step in range(trainer.steps_per_epoch):
+        index_B = batch_indices(order_key, step, trainer.num_examples, SMALL.batch_size)
+        state, _ = trainer.train_step(state, take_batch(images, index_B))
+    chex.assert_trees_all_close(state.params, epoch.state.params, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(state.batch_stats, epoch.state.batch_stats, rtol=1e-4)
+
+
+def test_importance_is_told_after_every_step(blobs):
+    epochs = run(blobs, SMALL)
+    assert epochs[0].importance_SxD.shape == (8, 8)
+    np.testing.assert_array_equal(
+        epochs[-1].importance_SxD[-1], epochs[-1].state.batch_stats["batch_top_k"]["importance"]
+    )
+    assert run(blobs, SMALL.replace(model="beta_vae", epochs=1))[0].importance_SxD is None
+
+
+def test_each_function_is_traced_once(blobs):
+    chex.clear_trace_counter()
+    trainer = trainer_of(blobs, SMALL)
+    traced = chex.assert_max_traces(trainer._step, n=1)
+    step, evaluate = jax.jit(traced), trainer.eval_step
+    state = trainer.init()
+    for start in range(0, 256, 64):
+        x = take_batch(jnp.asarray(blobs.train_images), jnp.arange(start, start + 64))
+        state, _ = step(state, x)
+        evaluate(state, x)
+    assert evaluate._cache_size() == 1
+    for epoch in trainer.epochs(trainer.init(), blobs.train_images):
+        state = epoch.state
+    assert trainer._scanned_epoch._cache_size() == 1
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+def test_a_step_that_is_not_finite_changes_nothing_but_the_count(blobs, value):
+    trainer = trainer_of(blobs, SMALL)
+    x = take_batch(jnp.asarray(blobs.train_images), jnp.arange(64))
+    state, _ = trainer.train_step(trainer.init(), x)
+    kept = bits((state.params, state.batch_stats, state.opt_state))
+    state, terms = trainer.train_step(state, x.at[3, 2, 1, 0].set(value))
+    assert bits((state.params, state.batch_stats, state.opt_state)) == kept
+    assert int(state.step) == 2
+    assert terms["skipped"] == 1
+
+
+def test_evaluation_is_deterministic_and_ignores_padding(blobs):
+    trainer = trainer_of(blobs, SMALL)
+    x = take_batch(jnp.asarray(blobs.train_images), jnp.arange(64))
+    state, _ = trainer.train_step(trainer.init(), x)
+    terms = trainer.eval_step(state, x[:60])
+    padded = trainer.eval_step(state, x.at[60:].set(1.0), jnp.arange(64) < 60)
+    chex.assert_trees_all_equal(terms, trainer.eval_step(state, x[:60]))
+    chex.assert_trees_all_close(padded, terms, rtol=1e-5)
+
+
+def test_an_epoch_visits_every_image_once_and_the_next_in_another_order():
+    key = jax.random.key(0)
+    steps = [batch_indices(key, step, 64, 16).tolist() for step in range(8)]
+    assert sorted(sum(steps[:4], [])) == sorted(sum(steps[4:], [])) == list(range(64))
+    assert steps[:4] != steps[4:]
+    assert batch_indices(key, 5, 64, 16).tolist() == steps[5]
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_noise_has_one_sigma_an_image_up_to_the_largest(clip):
+    x = jnp.full((512, 20, 20, 1), 0.5)
+    noisy = corrupt(x, jax.random.key(0), max_sigma=0.8, clip=clip)
+    sigma_B = np.std(noisy, axis=(1, 2, 3))
+    assert ((noisy >= 0) & (noisy <= 1)).all() == clip
+    if not clip:
+        assert sigma_B.max() < 0.9
+        np.testing.assert_allclose(sigma_B.mean(), 0.4, atol=0.03)
+        np.testing.assert_allclose(sigma_B.std(), 0.8 / np.sqrt(12), atol=0.03)
+
+
+def test_learning_rate_warms_up_to_its_peak_and_decays_to_zero():
+    config = Config(optimizer="sgd", learning_rate=0.5, schedule="cosine", warmup_steps=10)
+    optimizer = make_optimizer(config, total_steps=110)
+    params, rates = {"w": jnp.ones(())}, []
+    state = optimizer.init(params)
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(111):
+            updates, state = optimizer.update({"w": jnp.ones(())}, state, params)
+            rates.append(-float(updates["w"]))
+    assert rates[0] == 0
+    np.testing.assert_allclose([max(rates), rates[10], rates[60]], [0.5, 0.5, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(rates[110], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [1, 1, 1]), (0.5, [0, 0.5, 1])])
+def test_beta_rises_over_its_share_of_the_run(share, expected):
+    schedule = make_beta_schedule(Config(beta_warmup=share), total_steps=100)
+    np.testing.assert_allclose([schedule(step) for step in (0, 25, 99)], expected)
+
+
+def test_too_few_images_for_a_batch_are_named():
+    with pytest.raises(ValueError, match="batch_size must be at most the 100 training images"):
+        Trainer(Config(batch_size=128), (28, 28, 1), num_examples=100)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda x: x[:10], lambda x: x / np.float32(255), lambda x: x[:, :5]]
+)
+def test_images_other_than_the_trainers_are_named(blobs, spoil):
+    trainer = trainer_of(blobs, SMALL)
+    with pytest.raises(ValueError, match=r"images must be uint8 of shape \(512, 12, 12, 1\), got"):
+        next(trainer.epochs(trainer.init(), spoil(blobs.train_images)))
