@@ -42,6 +42,13 @@ PRESETS = {
         train_images=1000,
         test_images=512,
     ),
-    "quick": Budget(seeds=(0,), epochs=2, probe_epochs=3, stability_batches=20),
-    "paper": Budget(seeds=(0, 1, 2, 3, 4), epochs=10, probe_epochs=3, timing_rounds=7),
+    "quick": Budget(
+        seeds=(0,),
+        epochs=2,
+        probe_epochs=3,
+        samples=5_000,
+        mixture_codes=5_000,
+        stability_batches=20,
+    ),
+    "paper": Budget(seeds=(0, 1, 2, 3, 4), epochs=10, probe_epochs=5, timing_rounds=7),
 }

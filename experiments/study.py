@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -60,6 +60,7 @@ class Study:
     budget: Budget
     results: ResultsFile
     test_latent: Literal["mean", "sample"] = "mean"
+    _last_trained: dict[Config, Trained] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def train_images(self) -> np.ndarray:
@@ -91,10 +92,10 @@ class Study:
 
     def train(self, config: Config, title: str) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""
-        if config not in _last_trained:
-            _last_trained.clear()
-            _last_trained[config] = self._train(config, title)
-        return _last_trained[config]
+        if config not in self._last_trained:
+            self._last_trained.clear()
+            self._last_trained[config] = self._train(config, title)
+        return self._last_trained[config]
 
     def measure(
         self,
@@ -112,7 +113,7 @@ class Study:
         started = time.perf_counter()
         metrics, pictures, history = measure()
         seconds = time.perf_counter() - started
-        shown = self.budget.seeds.index(seed) == 0 if seed is not None else True
+        shown = seed is None or seed == self.budget.seeds[0]
         row = Row(
             experiment=experiment,
             variant=variant,
@@ -136,17 +137,12 @@ class Study:
         trainer = info.trainer
         started = time.perf_counter()
         epochs = list(
-            progress.show(
-                trainer.epochs(trainer.init(), self.dataset.train_images), trainer, title
-            )
+            progress.show(trainer.epochs(trainer.init(), self.dataset.train_images), trainer, title)
         )
         seconds = time.perf_counter() - started
         latent_key = study_key(config.seed, "latent") if self.test_latent == "sample" else None
         inference = Inference(epochs[-1].state, info, latent_key)
         return Trained(inference, _history(epochs, inference), seconds)
-
-
-_last_trained: dict[Config, Trained] = {}
 
 
 def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, Any]:

@@ -9,6 +9,7 @@ noisy one (sigma ~ U(0, 0.8) an image).
 The paper, sigma 0.3 / 0.5 / 0.7: beta-VAE 0.9125 / 0.8493 / 0.6486; Top-K 0.8992 / 0.8329 / 0.7841.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -36,9 +37,7 @@ def run(study: Study, clip_noise: bool = True, classifier: Classifier = "clean")
     for seed in study.budget.seeds:
         for noise, protocol in PROTOCOLS.items():
             for title, fields in trained_models(LATENT_DIM, K).items():
-                config = study.config(
-                    seed=seed, train_noise=noise, clip_noise=clip_noise, **fields
-                )
+                config = study.config(seed=seed, train_noise=noise, clip_noise=clip_noise, **fields)
 
                 def measure(config=config, title=title, protocol=protocol) -> Measurement:
                     trained = study.train(config, f"{title}, {protocol}, seed {config.seed}")
@@ -108,6 +107,7 @@ def _measure_references(study: Study, settings: dict[str, Any], seed: int) -> No
     references["classifier on the noisy image"] = lambda: lambda images: images
     for title, build in references.items():
 
+        @functools.cache
         def measure(build=build) -> Measurement:
             return Measurement(
                 *_measure(study, build(), seed, settings["clip_noise"], settings["classifier"])
@@ -117,9 +117,7 @@ def _measure_references(study: Study, settings: dict[str, Any], seed: int) -> No
             study.measure("table2", protocol, title, settings, seed, measure)
 
 
-def main(
-    options: StudyOptions, clip_noise: bool = True, classifier: Classifier = "clean"
-) -> None:
+def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
     """Table 2 alone.
 
     Args:

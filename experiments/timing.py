@@ -1,6 +1,6 @@
 """What Top-K costs: epochs of beta-VAE and Top-K, one after the other, alternating.
 
-    python -m experiments.timing --preset paper
+python -m experiments.timing --preset paper
 """
 
 import time

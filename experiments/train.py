@@ -1,7 +1,7 @@
 """Trains one model and keeps its checkpoints.
 
-    python -m experiments.train --out runs/my-model --model top_k_vae --k 8 --epochs 15
-    python -m experiments.train --out runs/my-model --resume
+python -m experiments.train --out runs/my-model --model top_k_vae --k 8 --epochs 15
+python -m experiments.train --out runs/my-model --resume
 """
 
 import dataclasses

@@ -25,7 +25,9 @@ def blobs() -> Dataset:
 
     def split(n: int) -> tuple[np.ndarray, np.ndarray]:
         labels = rng.integers(0, 4, n).astype(np.int32)
-        centres_Nx2 = 3 + 6 * np.stack([labels // 2, labels % 2], axis=1) + rng.normal(0, 0.7, (n, 2))
+        centres_Nx2 = (
+            3 + 6 * np.stack([labels // 2, labels % 2], axis=1) + rng.normal(0, 0.7, (n, 2))
+        )
         rows = np.exp(-((grid_12 - centres_Nx2[:, :1]) ** 2) / 4)
         columns = np.exp(-((grid_12 - centres_Nx2[:, 1:]) ** 2) / 4)
         images = 255 * rows[:, :, None] * columns[:, None, :]

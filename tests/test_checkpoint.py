@@ -3,7 +3,6 @@
 import json
 
 import jax
-import numpy as np
 import pytest
 
 from tests.test_training import SMALL, bits
@@ -88,12 +87,8 @@ def test_another_format_is_named(run):
 
 def test_arrays_of_another_configuration_are_refused(run):
     change_metadata(run[0], lambda about: about["config"].update(latent_dim=9))
-    with pytest.raises(CheckpointError, match="cannot be restored"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"decoder.*kernel is float32\(8, 32\), the configuration wants float32\(9, 32\)",
+    ):
         restore_checkpoint(run[0])
-
-
-def test_nothing_is_pickled(run):
-    files = [path for path in run[0].rglob("*") if path.is_file()]
-    assert files
-    assert not any(b"pickle" in path.read_bytes() for path in files)
-    np.testing.assert_equal(read_info(run[0]).config.k, 2)

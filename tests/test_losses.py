@@ -39,7 +39,8 @@ def test_kl_agrees_with_numerical_integration(reduction):
     integrand = q.pdf(grid) * (q.logpdf(grid) - stats.norm.logpdf(grid))
     expected = np.trapezoid(integrand, grid, axis=0)
     term_B = gaussian_kl(
-        jnp.asarray(mu[None], jnp.float32), jnp.asarray(2 * np.log(sigma)[None], jnp.float32),
+        jnp.asarray(mu[None], jnp.float32),
+        jnp.asarray(2 * np.log(sigma)[None], jnp.float32),
         reduction,
     )
     np.testing.assert_allclose(term_B, [REDUCE[reduction](expected)], rtol=1e-5)

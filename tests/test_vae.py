@@ -100,7 +100,9 @@ def test_reductions_scale_their_terms(x, pixels, latents):
     (total, terms), _ = loss(reduced, variables, x)
     (_, means), _ = loss(averaged, variables, x)
     pixel_count, latent_count = (90 if pixels == "sum" else 1), (6 if latents == "sum" else 1)
-    np.testing.assert_allclose(terms["reconstruction"], pixel_count * means["reconstruction"], rtol=1e-5)
+    np.testing.assert_allclose(
+        terms["reconstruction"], pixel_count * means["reconstruction"], rtol=1e-5
+    )
     np.testing.assert_allclose(terms["kl"], latent_count * means["kl"], rtol=1e-5)
     np.testing.assert_allclose(total, terms["reconstruction"] + 0.1 * terms["kl"], rtol=1e-6)
 

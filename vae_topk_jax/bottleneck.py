@@ -134,9 +134,7 @@ class BatchTopK(nn.Module):
         return jax.lax.stop_gradient(importance_D.astype(jnp.float32))
 
 
-def _check_shapes(
-    z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, valid_B: Array | None
-) -> None:
+def _check_shapes(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, valid_B: Array | None) -> None:
     if z_BxD.ndim != 2:
         raise ValueError(f"z must have two axes, (B, D), got shape {z_BxD.shape}")
     for name, value in (("mu", mu_BxD), ("logvar", logvar_BxD)):

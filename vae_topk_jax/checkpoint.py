@@ -113,16 +113,30 @@ def restore_checkpoint(path: Path | str) -> tuple[TrainState, RunInfo]:
     """
     path = latest_checkpoint(path)
     info = read_info(path)
-    like = _as_tree(jax.eval_shape(info.trainer.init))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    placed = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
+    expected = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+        jax.eval_shape(lambda: _as_tree(info.trainer.init())),
     )
-    try:
-        tree = ocp.load(path, placed)
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be restored: {error.__cause__ or error}") from error
-    return TrainState(**tree), info
+    _check_arrays(path, expected)
+    tree = ocp.load(path, expected)
+    return TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info
+
+
+def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
+    """Compares shapes and types before Orbax does, which casts types without a word."""
+    saved: Any = ocp.metadata(path).metadata
+    wanted, found = (
+        {jax.tree_util.keystr(key, simple=True, separator="/"): leaf for key, leaf in leaves}
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (expected, saved))
+    )
+    for name in sorted(wanted.keys() | found.keys()):
+        if (want := _describe(wanted, name)) != (have := _describe(found, name)):
+            raise CheckpointError(f"{path}: {name} is {have}, the configuration wants {want}")
+
+
+def _describe(leaves: dict[str, Any], name: str) -> str:
+    return f"{leaves[name].dtype}{leaves[name].shape}" if name in leaves else "missing"
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -130,4 +144,5 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:
-    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    tree = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return tree | {"rng": jax.random.key_data(state.rng)}

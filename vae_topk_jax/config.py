@@ -78,8 +78,11 @@ class Config:
             _check_type(field.name, getattr(self, field.name), field.type)
         for name in ("latent_dim", "k", "batch_size", "epochs"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("k", self.k <= self.latent_dim or self.model != "top_k_vae",
-                      f"at most latent_dim, {self.latent_dim}")
+        self._require(
+            "k",
+            self.k <= self.latent_dim or self.model != "top_k_vae",
+            f"at most latent_dim, {self.latent_dim}",
+        )
         self._require("importance", self.importance in IMPORTANCES, f"one of {sorted(IMPORTANCES)}")
         self._require("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
         self._require("widths", self.widths and min(self.widths) >= 1, "one or more positive sizes")

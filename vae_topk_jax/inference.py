@@ -143,14 +143,15 @@ class Inference:
         expected = tuple(self.info.image_shape)
         shape, dtype = np.shape(x), getattr(x, "dtype", np.asarray(x).dtype)
         if len(shape) != 4 or shape[1:] != expected or shape[0] == 0:
-            raise ValueError(f"images must have shape (N, {', '.join(map(str, expected))}), "
-                             f"got {shape}")
+            raise ValueError(
+                f"images must have shape (N, {', '.join(map(str, expected))}), got {shape}"
+            )
         if not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
-        lowest, highest = float(jnp.min(x)), float(jnp.max(x))
-        if not (lowest >= 0.0 and highest <= 1.0):
-            raise ValueError(f"images must lie in [0, 1], got {lowest:g} to {highest:g}")
-        return jnp.asarray(x, jnp.float32)
+        x = jnp.asarray(x, jnp.float32)
+        if not jnp.all((x >= 0.0) & (x <= 1.0)):
+            raise ValueError(f"images must lie in [0, 1], got {np.min(x):g} to {np.max(x):g}")
+        return x
 
 
 def load(path: Path | str) -> Inference:

@@ -1,8 +1,8 @@
 """One file a system; each system is a linen module with the methods that the trainer calls.
 
-    init(key, x) -> variables {"params", "batch_stats"}
-    loss(x, target, valid, train=...) -> loss, terms
-    encode(x) -> codes,  decode(codes) -> images,  reconstruct(x) -> images
+init(key, x) -> variables {"params", "batch_stats"}
+loss(x, target, valid, train=...) -> loss, terms
+encode(x) -> codes,  decode(codes) -> images,  reconstruct(x) -> images
 """
 
 from collections.abc import Sequence

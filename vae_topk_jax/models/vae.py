@@ -101,9 +101,7 @@ class VAE(nn.Module):
         """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if sample else mu_BxD
-        return self.bottleneck(
-            z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average
-        )
+        return self.bottleneck(z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average)
 
     def decode(self, z_BxD: Array) -> Array:
         """Images in [0, 1] from codes."""
