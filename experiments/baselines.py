@@ -17,10 +17,10 @@ class PCA:
 
     def __init__(self, images_NxHxWxC: np.ndarray, components: int):
         """Fits `components` principal components to float images."""
-        from sklearn.decomposition import PCA as SklearnPCA
+        from sklearn import decomposition
 
         self._image_shape = images_NxHxWxC.shape[1:]
-        self._pca = SklearnPCA(components, whiten=True, svd_solver="covariance_eigh")
+        self._pca = decomposition.PCA(components, whiten=True, svd_solver="covariance_eigh")
         self._pca.fit(images_NxHxWxC.reshape(len(images_NxHxWxC), -1))
         self.mask = jnp.ones(components)
         self.active_dims = np.arange(components)

@@ -1,4 +1,4 @@
-"""A reproduction in progress: data, digit classifier, trained models and the rows measured so far."""
+"""A reproduction in progress: data, classifier, trained models and the rows measured so far."""
 
 import functools
 import time

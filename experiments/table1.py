@@ -6,6 +6,7 @@ The paper: beta-VAE FID 41.307, PSNR 21.538 dB, SSIM 0.9171; batch Top-K 34.373,
 """
 
 import functools
+import itertools
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from experiments.lineup import pca_title, trained_models
 from experiments.options import StudyOptions
 from experiments.stability import measure_stability
 from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
+from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import feature_distances, psnr, psnr_of_mean_error, ssim
 from vae_topk_jax.samplers import fit_mixture, sample_mixture
 
@@ -28,8 +30,8 @@ VARIANTS = {"mean": "averaged KL", "sum": "summed KL"}
 class Autoencoder(Protocol):
     """What a row needs of its model."""
 
-    active_dims: np.ndarray
-
+    @property
+    def active_dims(self) -> np.ndarray: ...
     def encode(self, x: Any) -> Any: ...
     def decode(self, z: Any) -> Any: ...
     def reconstruct(self, x: Any) -> Any: ...
@@ -39,23 +41,12 @@ class Autoencoder(Protocol):
 def run(study: Study, inception_weights: Path | None = None) -> None:
     """Measures every row of Table 1 and the stability of its Top-K models."""
     _measure_floor(study)
-    for seed in study.budget.seeds:
-        for reduction in study.budget.variants:
-            for title, fields in trained_models(LATENT_DIM, K).items():
-                config = study.config(seed=seed, latent_reduction=reduction, **fields)
-
-                def measure(config=config, title=title) -> Measurement:
-                    trained = study.train(config, f"{title}, {VARIANTS[reduction]}, seed {seed}")
-                    metrics, pictures = measure_model(
-                        study, trained.inference, config.seed, inception_weights
-                    )
-                    metrics["seconds_training"] = round(trained.seconds, 2)
-                    return Measurement(metrics, pictures, trained.history)
-
-                settings = config.to_dict() | _settings(study)
-                study.measure("table1", VARIANTS[reduction], title, settings, seed, measure)
-                if config.model == "top_k_vae":
-                    measure_stability(study, VARIANTS[reduction], title, config)
+    for seed, reduction in itertools.product(study.budget.seeds, study.budget.variants):
+        for title, fields in trained_models(LATENT_DIM, K).items():
+            config = study.config(seed=seed, latent_reduction=reduction, **fields)
+            _measure_trained(study, title, config, inception_weights)
+            if config.model == "top_k_vae":
+                measure_stability(study, VARIANTS[reduction], title, config)
     for components in (K, LATENT_DIM):
         _measure_pca(study, components)
 
@@ -97,6 +88,21 @@ def measure_model(
 
 def _settings(study: Study) -> dict[str, Any]:
     return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}
+
+
+def _measure_trained(
+    study: Study, title: str, config: Config, inception_weights: Path | None
+) -> None:
+    variant = VARIANTS[config.latent_reduction]
+
+    def measure() -> Measurement:
+        trained = study.train(config, f"{title}, {variant}, seed {config.seed}")
+        metrics, pictures = measure_model(study, trained.inference, config.seed, inception_weights)
+        metrics["seconds_training"] = round(trained.seconds, 2)
+        return Measurement(metrics, pictures, trained.history)
+
+    settings = config.to_dict() | _settings(study)
+    study.measure("table1", variant, title, settings, config.seed, measure)
 
 
 def _measure_floor(study: Study) -> None:

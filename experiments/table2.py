@@ -21,6 +21,7 @@ from experiments.baselines import PCA
 from experiments.lineup import pca_title, trained_models
 from experiments.options import StudyOptions
 from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
+from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import TrainedProbe, train_probe
 
 LATENT_DIM, K = 256, 4
@@ -29,26 +30,17 @@ TRAIN_NOISE = 0.8
 PROTOCOLS = {0.0: "trained on clean images", TRAIN_NOISE: "trained to denoise"}
 Classifier = Literal["clean", "reconstructions"]
 Reconstruct = Callable[[np.ndarray], Any]
+Settings = dict[str, Any]
 
 
 def run(study: Study, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
     """Measures every row of Table 2."""
-    settings = {"clip_noise": clip_noise, "classifier": classifier}
+    settings: Settings = {"clip_noise": clip_noise, "classifier": classifier}
     for seed in study.budget.seeds:
         for noise, protocol in PROTOCOLS.items():
             for title, fields in trained_models(LATENT_DIM, K).items():
                 config = study.config(seed=seed, train_noise=noise, clip_noise=clip_noise, **fields)
-
-                def measure(config=config, title=title, protocol=protocol) -> Measurement:
-                    trained = study.train(config, f"{title}, {protocol}, seed {config.seed}")
-                    metrics, pictures = _measure(
-                        study, trained.inference.reconstruct, config.seed, clip_noise, classifier
-                    )
-                    metrics["seconds_training"] = round(trained.seconds, 2)
-                    return Measurement(metrics, pictures, trained.history)
-
-                all_settings = config.to_dict() | settings
-                study.measure("table2", protocol, title, all_settings, seed, measure)
+                _measure_trained(study, protocol, title, config, settings)
         _measure_references(study, settings, seed)
 
 
@@ -59,17 +51,26 @@ def noisy(images: np.ndarray, sigma: float, seed: int, clip: bool) -> np.ndarray
     return np.clip(corrupted, 0.0, 1.0) if clip else corrupted
 
 
+def _measure_trained(
+    study: Study, protocol: str, title: str, config: Config, settings: Settings
+) -> None:
+    def measure() -> Measurement:
+        trained = study.train(config, f"{title}, {protocol}, seed {config.seed}")
+        metrics, pictures = _measure(study, trained.inference.reconstruct, config.seed, settings)
+        metrics["seconds_training"] = round(trained.seconds, 2)
+        return Measurement(metrics, pictures, trained.history)
+
+    study.measure("table2", protocol, title, config.to_dict() | settings, config.seed, measure)
+
+
 def _measure(
-    study: Study,
-    reconstruct: Reconstruct,
-    seed: int,
-    clip_noise: bool,
-    classifier: Classifier,
+    study: Study, reconstruct: Reconstruct, seed: int, settings: Settings
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    probe = _classifier(study, reconstruct, seed, classifier)
-    metrics, pictures = {}, {"originals": study.test_images[:PICTURES]}
+    probe = _classifier(study, reconstruct, seed, settings)
+    metrics: dict[str, float] = {}
+    pictures = {"originals": study.test_images[:PICTURES]}
     for sigma in SIGMAS:
-        inputs = noisy(study.test_images, sigma, seed, clip_noise)
+        inputs = noisy(study.test_images, sigma, seed, settings["clip_noise"])
         outputs = np.clip(np.asarray(reconstruct(inputs)), 0.0, 1.0)
         metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, study.dataset.test_labels)
         if sigma:
@@ -79,10 +80,10 @@ def _measure(
 
 
 def _classifier(
-    study: Study, reconstruct: Reconstruct, seed: int, classifier: Classifier
+    study: Study, reconstruct: Reconstruct, seed: int, settings: Settings
 ) -> TrainedProbe:
     """The study's classifier, or one trained on this model's reconstructions."""
-    if classifier == "clean":
+    if settings["classifier"] == "clean":
         return study.probe
     images = np.concatenate(
         [
@@ -99,22 +100,25 @@ def _classifier(
     )
 
 
-def _measure_references(study: Study, settings: dict[str, Any], seed: int) -> None:
+def _measure_references(study: Study, settings: Settings, seed: int) -> None:
     """Rows that no protocol changes: they stand in both tables. PCA is fitted on clean images."""
-    references: dict[str, Callable[[], Reconstruct]] = {
-        pca_title(n): lambda n=n: PCA(study.train_images, n).reconstruct for n in (K, LATENT_DIM)
+
+    def pca(components: int) -> Measurement:
+        reconstruct = PCA(study.train_images, components).reconstruct
+        return Measurement(*_measure(study, reconstruct, seed, settings))
+
+    def nothing() -> Measurement:
+        return Measurement(*_measure(study, np.asarray, seed, settings))
+
+    references: dict[str, Callable[[], Measurement]] = {
+        pca_title(K): functools.partial(pca, K),
+        pca_title(LATENT_DIM): functools.partial(pca, LATENT_DIM),
+        "classifier on the noisy image": nothing,
     }
-    references["classifier on the noisy image"] = lambda: lambda images: images
-    for title, build in references.items():
-
-        @functools.cache
-        def measure(build=build) -> Measurement:
-            return Measurement(
-                *_measure(study, build(), seed, settings["clip_noise"], settings["classifier"])
-            )
-
+    for title, measure in references.items():
+        once = functools.cache(measure)
         for protocol in PROTOCOLS.values():
-            study.measure("table2", protocol, title, settings, seed, measure)
+            study.measure("table2", protocol, title, settings, seed, once)
 
 
 def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier = "clean") -> None:

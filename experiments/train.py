@@ -27,7 +27,7 @@ from vae_topk_jax.metrics import psnr, ssim
 class Options:
     """Trains one model and keeps its checkpoints."""
 
-    config: Config = Config()
+    config: Config = dataclasses.field(default_factory=Config)
     out: Path = Path("runs/model")
     """Folder of the checkpoints and of scalars.jsonl."""
     data: str = "auto"

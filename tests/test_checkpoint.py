@@ -61,14 +61,14 @@ def test_the_newest_checkpoint_is_found_and_relative_paths_work(run, monkeypatch
 
 def test_a_step_is_never_overwritten(run, info):
     state, _ = restore_checkpoint(run[0])
-    with pytest.raises(CheckpointError, match="00000024 exists already"):
+    with pytest.raises(CheckpointError, match=r"00000024 exists already"):
         save_checkpoint(run[0], state, info)
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_text("")])
 def test_a_missing_checkpoint_is_named(tmp_path, make):
     make(tmp_path / "run")
-    with pytest.raises(CheckpointError, match="no checkpoint in .*run"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .*run"):
         load(tmp_path / "run")
 
 

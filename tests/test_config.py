@@ -1,6 +1,7 @@
 """The configuration refuses what cannot run, and survives a round trip."""
 
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -83,7 +84,7 @@ def test_every_field_is_documented():
     body = ast.parse(inspect.getsource(Config)).body[0].body
     documented = {
         before.target.id
-        for before, after in zip(body, body[1:], strict=False)
+        for before, after in itertools.pairwise(body)
         if isinstance(before, ast.AnnAssign)
         and isinstance(after, ast.Expr)
         and isinstance(after.value, ast.Constant)

@@ -97,7 +97,8 @@ def train_step(
     """One step of gradient descent; a step that is not finite changes nothing but `step`.
 
     Args:
-      model, optimizer, beta_schedule, config: static; bind them with `functools.partial` before `jax.jit`.
+      model, optimizer, beta_schedule, config: static; bind them with `functools.partial` before
+        `jax.jit`.
       state: the state before the step.
       x_BxHxWxC: float images in [0, 1].
       valid_B: marks the real examples of a padded batch.
@@ -147,9 +148,8 @@ def eval_step(
     model: VAE, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
 ) -> dict[str, Array]:
     """The loss terms at inference: posterior means, dimensions chosen by the running average."""
-    _, terms = model.apply(
-        state.variables, x_BxHxWxC, x_BxHxWxC, valid_B, train=False, method="loss"
-    )
+    apply: Callable[..., Any] = model.apply
+    _, terms = apply(state.variables, x_BxHxWxC, x_BxHxWxC, valid_B, train=False, method="loss")
     return terms
 
 

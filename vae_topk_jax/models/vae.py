@@ -67,9 +67,9 @@ class VAE(nn.Module):
         self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         self.decoder = decoder(self.image_shape, self.widths, self.dtype)
 
-    def __call__(self, x_BxHxWxC: Array) -> Array:
-        """Reconstructions at inference; what `init` traces."""
-        return self.reconstruct(x_BxHxWxC)
+    def __call__(self, x_BxHxWxC: Array, *, use_running_average: bool = True) -> Array:
+        """Reconstructions; what `init` traces. Arguments as in `encode`."""
+        return self.reconstruct(x_BxHxWxC, use_running_average=use_running_average)
 
     def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
