@@ -36,8 +36,8 @@ def main(
     timing.run(study)
     table1.run(study, inception_weights)
     table2.run(study, clip_noise, classifier)
-    report = write_report(options.folder)
-    console.print(f"report: {report}")
+    markdown, page = write_report(options.folder)
+    console.print(f"report: {markdown}, {page}")
 
 
 if __name__ == "__main__":

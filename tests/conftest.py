@@ -1,6 +1,7 @@
 """Strict types, strict ranks and two CPU devices for every test."""
 
 import os
+import tempfile
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
@@ -15,6 +16,11 @@ from vae_topk_jax.data import Dataset
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Many tests compile the same small programs: each is compiled once a session.
+_cache = tempfile.TemporaryDirectory(prefix="vae-topk-xla-", ignore_cleanup_errors=True)
+jax.config.update("jax_compilation_cache_dir", _cache.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,63 @@
+"""Joins results of several folders: seeds trained side by side, or on several machines.
+
+    python -m experiments.merge --runs runs/a runs/b --out runs/both
+
+Histories and pictures are kept for the first seed of each model only, as in a single run.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from experiments import cli
+from experiments.progress import console
+from experiments.report import write_report
+from experiments.results import Row, read_results, write_results
+
+
+def merge(runs: Iterable[Path], out: Path) -> list[Row]:
+    """Writes the rows of all runs to `out`; a row measured twice is kept once.
+
+    The environment is that of the first run, with what differs in the others under "earlier".
+
+    Raises:
+      FileNotFoundError, ValueError: a run without results, or with damaged ones.
+    """
+    environments, rows = [], {}
+    for run in runs:
+        environment, found = read_results(run)
+        environments.append(environment)
+        rows |= {row.key: row for row in found}
+    first, *others = environments
+    changed = [{k: v for k, v in other.items() if first.get(k) != v} for other in others]
+    if any(changed):
+        first["earlier"] = first.get("earlier", []) + [facts for facts in changed if facts]
+    merged = [_without_extras(row, rows.values()) for row in rows.values()]
+    write_results(out, merged, first)
+    return merged
+
+
+def _without_extras(row: Row, rows: Iterable[Row]) -> Row:
+    place = (row.experiment, row.variant, row.model)
+    seeds = [r.seed for r in rows if (r.experiment, r.variant, r.model) == place]
+    if row.seed is None or row.seed == min(seed for seed in seeds if seed is not None):
+        return row
+    return replace(row, history=None, pictures=None)
+
+
+def main(runs: tuple[Path, ...], out: Path) -> None:
+    """Joins results of several folders and writes their report.
+
+    Args:
+      runs: folders (or files) of results.
+      out: folder of the joint results.json and report.
+    """
+    if not runs:
+        raise ValueError("runs must name at least one folder, got none")
+    rows = merge(runs, out)
+    markdown, page = write_report(out)
+    console.print(f"{len(rows)} rows, report: {markdown}, {page}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,148 @@
+"""The parts that the tables are made of."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import table2
+from experiments.baselines import PCA
+from experiments.budget import PRESETS
+from experiments.lineup import trained_models
+from experiments.merge import merge
+from experiments.options import StudyOptions
+from experiments.results import ResultsFile, Row, read_results
+from experiments.stability import jaccard, measure_stability
+from experiments.study import Measurement, Study
+from experiments.table1 import measure_model
+from tests.test_training import SMALL
+from vae_topk_jax.config import Config
+from vae_topk_jax.data import to_unit_float
+
+
+@pytest.fixture
+def study(blobs, tmp_path) -> Study:
+    budget = dataclasses.replace(PRESETS["tiny"], epochs=1, mixture_codes=512, samples=64)
+    return Study(blobs, budget, ResultsFile(tmp_path))
+
+
+def test_pca_keeps_what_k_components_can(blobs):
+    x = to_unit_float(blobs.train_images)
+    flat = x.reshape(len(x), -1).astype(np.float64)
+    mean = flat.mean(0)
+    u, s, vt = np.linalg.svd(flat - mean, full_matrices=False)
+    expected = (u[:, :3] * s[:3]) @ vt[:3] + mean
+    pca = PCA(x, 3)
+    reconstructed = pca.reconstruct(x)
+    np.testing.assert_allclose(
+        reconstructed.reshape(len(x), -1), np.clip(expected, 0, 1), atol=1e-4
+    )
+    np.testing.assert_allclose(np.cov(pca.encode(x).T), np.eye(3), atol=1e-3)
+    assert pca.generate(jax.random.key(0), 4).shape == (4, 12, 12, 1)
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_noise_has_its_sigma_and_the_same_draw_at_every_sigma(clip):
+    x = np.full((50, 20, 20, 1), 0.5, np.float32)
+    small, large = (table2.noisy(x, sigma, seed=3, clip=clip) for sigma in (0.1, 0.7))
+    np.testing.assert_allclose((small - x).std(), 0.1, rtol=0.02)
+    assert ((large >= 0) & (large <= 1)).all() == clip
+    if not clip:
+        np.testing.assert_allclose((large - x) / 0.7, (small - x) / 0.1, atol=1e-5)
+    np.testing.assert_array_equal(table2.noisy(x, 0.0, seed=3, clip=clip), x)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [([1, 1, 0], [1, 1, 0], 1), ([1, 0], [0, 1], 0), ([1, 1, 0], [0, 1, 1], 1 / 3), ([0], [0], 1)],
+)
+def test_jaccard(a, b, expected):
+    assert jaccard(np.array(a), np.array(b)) == expected
+
+
+def test_every_model_of_a_table_is_a_valid_configuration():
+    configs = [Config(**fields) for fields in trained_models(256, 4).values()]
+    assert [config.latent_dim for config in configs] == [256, 256, 256, 4]
+    assert len(set(configs)) == 4
+
+
+def test_a_row_is_measured_once_over_interruptions(study, tmp_path):
+    calls = []
+
+    def measure() -> Measurement:
+        calls.append(1)
+        return Measurement({"psnr": 1.5}, {"originals": np.zeros((2, 4, 4, 1))})
+
+    study.measure("table1", "averaged KL", "beta-VAE", {"k": 2}, 0, measure)
+    resumed = dataclasses.replace(study, results=ResultsFile(tmp_path))
+    resumed.measure("table1", "averaged KL", "beta-VAE", {"k": 2}, 0, measure)
+    assert len(calls) == 1
+    resumed.measure("table1", "averaged KL", "beta-VAE", {"k": 3}, 0, measure)
+    assert len(calls) == 2
+    (first, _) = read_results(tmp_path).rows
+    assert first.data == {"source": "synthetic spots", "train": 512, "test": 128}
+    assert first.config == {"k": 2, "test_latent": "mean"}
+
+
+def test_table_1_metrics_of_a_model_and_the_stability_of_its_mask(study):
+    config = SMALL.replace(epochs=2)
+    inference = study.train(config, "model").inference
+    assert study.train(config, "model").inference is inference
+    metrics, pictures = measure_model(study, inference, seed=0)
+    assert metrics["active_dims"] == 2
+    assert {"psnr", "ssim", "fid_clf_prior", "kid_clf_mixture"} <= metrics.keys()
+    assert np.isfinite(list(metrics.values())).all()
+    assert pictures["samples_mixture"].shape[1:] == (12, 12, 1)
+
+    measure_stability(study, "averaged KL", "model", config)
+    (row,) = study.results.rows
+    assert row.metrics["shift_ema_64"] == row.metrics["shift_ema_8"] == 0
+    assert all(0 <= row.metrics[f"jaccard_{size}"] <= 1 for size in (1, 8, 64))
+
+
+@pytest.mark.parametrize("classifier", ["clean", "reconstructions"])
+def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier):
+    settings = {"clip_noise": True, "classifier": classifier}
+    metrics, pictures = table2._measure(study, np.asarray, 0, settings)
+    if classifier == "clean":
+        assert metrics["accuracy_0.0"] == study.probe.test_accuracy
+    assert metrics["accuracy_0.0"] >= metrics["accuracy_0.7"]
+    assert {"noisy_0.5", "reconstructed_0.5", "originals"} <= pictures.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": (0, 0)}, "seeds must be distinct"),
+        ({"seeds": ()}, "seeds must be distinct"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"data": "nowhere"}, "nowhere"),
+    ],
+)
+def test_bad_options_are_named(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        StudyOptions(preset="tiny", out=tmp_path, **{"data": "embedded"} | options).study()
+
+
+def test_merging_joins_seeds_and_keeps_the_pictures_of_the_first(tmp_path):
+    def row(seed: int) -> Row:
+        return Row(
+            experiment="table1",
+            variant="averaged KL",
+            model="beta-VAE",
+            config={"seed": seed},
+            seed=seed,
+            data={"source": "s", "train": 1, "test": 1},
+            metrics={"psnr": float(seed)},
+            seconds=1.0,
+            pictures={"originals": {}},
+        )
+
+    for name, seeds in (("a", (3, 4)), ("b", (0, 3))):
+        ResultsFile(tmp_path / name).merge([row(seed) for seed in seeds])
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    merged = {row.seed: row for row in read_results(tmp_path / "c").rows}
+    assert sorted(merged) == [0, 3, 4]
+    assert merged[0].pictures is not None
+    assert merged[3].pictures is None
