@@ -11,8 +11,8 @@ class PCA:
     """Principal components as an encoder and a decoder; codes are whitened, so N(0, I) fits them.
 
     Attributes:
-      mask: ones, (D,).
-      active_dims: all D.
+        mask: ones, (D,).
+        active_dims: all D.
     """
 
     def __init__(self, images_NxHxWxC: np.ndarray, components: int):

@@ -8,15 +8,15 @@ class Budget:
     """What a preset trains and measures.
 
     Attributes:
-      seeds: one model of each row is trained a seed.
-      epochs: passes over the training images.
-      probe_epochs: the same for the digit classifier.
-      variants: loss regimes of Table 1, values of `latent_reduction`.
-      samples: generated images a sampler, at most the number of test images.
-      mixture_codes: training codes that the mixture is fitted on, at most all.
-      stability_batches: test batches of each size in the stability study.
-      timing_rounds: alternating epochs of the timing; 0 leaves it out.
-      train_images, test_images: the first so many are used; None: all.
+        seeds: one model of each row is trained a seed.
+        epochs: passes over the training images.
+        probe_epochs: the same for the digit classifier.
+        variants: loss regimes of Table 1, values of `latent_reduction`.
+        samples: generated images a sampler, at most the number of test images.
+        mixture_codes: training codes that the mixture is fitted on, at most all.
+        stability_batches: test batches of each size in the stability study.
+        timing_rounds: alternating epochs of the timing; 0 leaves it out.
+        train_images, test_images: the first so many are used; None: all.
     """
 
     seeds: tuple[int, ...]

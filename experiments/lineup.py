@@ -10,8 +10,8 @@ def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
     """Title -> configuration fields of the trained models of a table, beta-VAE first.
 
     Examples:
-      >>> trained_models(64, 8)["dense VAE, 8 latents"]
-      {'model': 'beta_vae', 'latent_dim': 8, 'k': 8}
+        >>> trained_models(64, 8)["dense VAE, 8 latents"]
+        {'model': 'beta_vae', 'latent_dim': 8, 'k': 8}
     """
     top_k = {"model": "top_k_vae", "latent_dim": latent_dim, "k": k}
     return {

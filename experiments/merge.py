@@ -21,7 +21,7 @@ def merge(runs: Iterable[Path], out: Path) -> list[Row]:
     The environment is that of the first run, with what differs in the others under "earlier".
 
     Raises:
-      FileNotFoundError, ValueError: a run without results, or with damaged ones.
+        FileNotFoundError, ValueError: a run without results, or with damaged ones.
     """
     environments, rows = [], {}
     for run in runs:
@@ -49,8 +49,8 @@ def main(runs: tuple[Path, ...], out: Path) -> None:
     """Joins results of several folders and writes their report.
 
     Args:
-      runs: folders (or files) of results.
-      out: folder of the joint results.json and report.
+        runs: folders (or files) of results.
+        out: folder of the joint results.json and report.
     """
     if not runs:
         raise ValueError("runs must name at least one folder, got none")

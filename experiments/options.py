@@ -39,7 +39,7 @@ class StudyOptions:
         """Loads the data and opens the results.
 
         Raises:
-          ValueError: a bad option, or no data.
+            ValueError: a bad option, or no data.
         """
         budget = PRESETS[self.preset]
         if self.seeds is not None:

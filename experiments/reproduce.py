@@ -25,12 +25,12 @@ def main(
     """Table 1, Table 2, the stability of the masks, and the report.
 
     Args:
-      options: preset, data and output.
-      inception_weights: a local file of torch-fidelity's Inception weights: adds the Inception FID
-        to Table 1 (extra "inception").
-      clip_noise: clip noisy images to [0, 1], in training and in the test.
-      classifier: what the classifier of Table 2 was trained on: clean images, or each model's
-        reconstructions of them.
+        options: preset, data and output.
+        inception_weights: a local file of torch-fidelity's Inception weights: adds the Inception
+            FID to Table 1 (extra "inception").
+        clip_noise: clip noisy images to [0, 1], in training and in the test.
+        classifier: what the classifier of Table 2 was trained on: clean images, or each model's
+            reconstructions of them.
     """
     study = options.study()
     timing.run(study)

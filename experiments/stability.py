@@ -44,8 +44,8 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
     """|a and b| / |a or b| of two masks; 1 where both are empty.
 
     Examples:
-      >>> jaccard(np.array([1, 1, 0]), np.array([1, 0, 1])) == 1 / 3
-      True
+        >>> jaccard(np.array([1, 1, 0]), np.array([1, 0, 1])) == 1 / 3
+        True
     """
     a, b = np.asarray(a, bool), np.asarray(b, bool)
     union = np.sum(a | b)

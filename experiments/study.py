@@ -27,9 +27,9 @@ class Trained(NamedTuple):
     """A model after training.
 
     Attributes:
-      inference: the model.
-      history: losses an epoch, and the running importance of a Top-K model.
-      seconds: wall-clock time of training, compilation included.
+        inference: the model.
+        history: losses an epoch, and the running importance of a Top-K model.
+        seconds: wall-clock time of training, compilation included.
     """
 
     inference: Inference
@@ -50,10 +50,10 @@ class Study:
     """What every table needs.
 
     Attributes:
-      dataset: the images.
-      budget: how much to spend.
-      results: the rows so far; measuring a row that is there already costs nothing.
-      test_latent: what is decoded at test time, the posterior's mean or a sample of it.
+        dataset: the images.
+        budget: how much to spend.
+        results: the rows so far; measuring a row that is there already costs nothing.
+        test_latent: what is decoded at test time, the posterior's mean or a sample of it.
     """
 
     dataset: Dataset

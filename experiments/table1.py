@@ -136,9 +136,9 @@ def main(options: StudyOptions, inception_weights: Path | None = None) -> None:
     """Table 1 alone.
 
     Args:
-      options: preset, data and output.
-      inception_weights: a local file of torch-fidelity's Inception weights: adds the Inception FID
-        (extra "inception").
+        options: preset, data and output.
+        inception_weights: a local file of torch-fidelity's Inception weights: adds the Inception
+            FID (extra "inception").
     """
     run(options.study(), inception_weights)
 

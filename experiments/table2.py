@@ -125,10 +125,10 @@ def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier 
     """Table 2 alone.
 
     Args:
-      options: preset, data and output.
-      clip_noise: clip noisy images to [0, 1], in training and in the test.
-      classifier: what the classifier was trained on: clean images, or each model's
-        reconstructions of them.
+        options: preset, data and output.
+        clip_noise: clip noisy images to [0, 1], in training and in the test.
+        classifier: what the classifier was trained on: clean images, or each model's
+            reconstructions of them.
     """
     run(options.study(), clip_noise, classifier)
 

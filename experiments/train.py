@@ -52,7 +52,7 @@ def train(options: Options) -> None:
     """Trains, or goes on with, the run that the options describe.
 
     Raises:
-      ValueError: options that fit neither the folder nor the data.
+        ValueError: options that fit neither the folder nor the data.
     """
     config, out, save_every = options.config, options.out, options.save_every
     if save_every < 1:

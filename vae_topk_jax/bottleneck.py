@@ -26,28 +26,28 @@ class BatchTopK(nn.Module):
     A batch whose importance is not finite leaves both as they were. Initialising updates nothing.
 
     Attributes:
-      k: how many dimensions pass, 1 <= k <= D.
-      importance: a name in `vae_topk_jax.importance.IMPORTANCES` or a callable of the same
-        signature; `valid_B` and `axis_name` are passed to it only where they are set, so a plain
-        function of (z, mu, logvar) will do otherwise.
-      decay: decay of the running average.
-      use_running_average: True at inference, False in training; here or in the call, as in
-        `nn.BatchNorm`.
-      axis_name: mapped axis over which the batch is split (`shard_map`, `pmap`, `vmap`). Under
-        plain `jit` with shardings the batch is global already and none is needed.
+        k: how many dimensions pass, 1 <= k <= D.
+        importance: a name in `vae_topk_jax.importance.IMPORTANCES` or a callable of the same
+            signature; `valid_B` and `axis_name` are passed to it only where they are set, so a
+            plain function of (z, mu, logvar) will do otherwise.
+        decay: decay of the running average.
+        use_running_average: True at inference, False in training; here or in the call, as in
+            `nn.BatchNorm`.
+        axis_name: mapped axis over which the batch is split (`shard_map`, `pmap`, `vmap`). Under
+            plain `jit` with shardings the batch is global already and none is needed.
 
     Examples:
-      >>> z = jax.random.normal(jax.random.key(0), (16, 6)) * jnp.arange(6.0)[None]
-      >>> layer = BatchTopK(k=2, importance="mean_abs_z")
-      >>> stats = layer.init(jax.random.key(1), z, use_running_average=False)
-      >>> kept, stats = layer.apply(stats, z, use_running_average=False, mutable="batch_stats")
-      >>> jnp.flatnonzero(jnp.any(kept != 0, axis=0)).tolist()
-      [4, 5]
-      >>> layer.apply(stats, z[:1], use_running_average=True).shape
-      (1, 6)
+        >>> z = jax.random.normal(jax.random.key(0), (16, 6)) * jnp.arange(6.0)[None]
+        >>> layer = BatchTopK(k=2, importance="mean_abs_z")
+        >>> stats = layer.init(jax.random.key(1), z, use_running_average=False)
+        >>> kept, stats = layer.apply(stats, z, use_running_average=False, mutable="batch_stats")
+        >>> jnp.flatnonzero(jnp.any(kept != 0, axis=0)).tolist()
+        [4, 5]
+        >>> layer.apply(stats, z[:1], use_running_average=True).shape
+        (1, 6)
 
     References:
-      Byeon & Lee, sections 2.1 and 2.2; the discipline of the statistics is `flax.linen.BatchNorm`.
+        Byeon & Lee, sections 2.1 and 2.2; `flax.linen.BatchNorm` for the discipline of the statistics.
     """
 
     k: int
@@ -68,19 +68,19 @@ class BatchTopK(nn.Module):
         """The masked latent.
 
         Args:
-          z_BxD: the latent to mask.
-          mu_BxD: posterior means; `z_BxD` itself where None (a deterministic code).
-          logvar_BxD: posterior log-variances; zeros where None.
-          valid_B: marks the real examples of a padded batch.
-          use_running_average: overrides the attribute.
+            z_BxD: the latent to mask.
+            mu_BxD: posterior means; `z_BxD` itself where None (a deterministic code).
+            logvar_BxD: posterior log-variances; zeros where None.
+            valid_B: marks the real examples of a padded batch.
+            use_running_average: overrides the attribute.
 
         Returns:
-          z_BxD with all but k columns set to zero.
+            z_BxD with all but k columns set to zero.
 
         Raises:
-          ValueError: k outside [1, D], shapes that differ, an unknown importance, or inference
-            before the first update. (Under `jit` the count is not known while tracing; there the
-            output of such a call is NaN.)
+            ValueError: k outside [1, D], shapes that differ, an unknown importance, or inference
+                before the first update. (Under `jit` the count is not known while tracing; there
+                the output of such a call is NaN.)
         """
         mask_D = self.mask(
             z_BxD, mu_BxD, logvar_BxD, valid_B=valid_B, use_running_average=use_running_average

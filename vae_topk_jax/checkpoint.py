@@ -28,9 +28,9 @@ class RunInfo:
     """What travels with the weights.
 
     Attributes:
-      config: the configuration.
-      image_shape: (H, W, C).
-      data: {"source": ..., "train": number of images, "test": number of images}.
+        config: the configuration.
+        image_shape: (H, W, C).
+        data: {"source": ..., "train": number of images, "test": number of images}.
     """
 
     config: Config
@@ -47,15 +47,15 @@ def save_checkpoint(folder: Path | str, state: TrainState, info: RunInfo) -> Pat
     """Writes the state as `folder/<step>`, whole or not at all.
 
     Args:
-      folder: the run's folder; made if it is missing.
-      state: the state to keep.
-      info: what travels with it.
+        folder: the run's folder; made if it is missing.
+        state: the state to keep.
+        info: what travels with it.
 
     Returns:
-      The checkpoint's path.
+        The checkpoint's path.
 
     Raises:
-      CheckpointError: the step is there already.
+        CheckpointError: the step is there already.
     """
     path = Path(folder).resolve() / f"{int(state.step):08d}"
     if path.exists():
@@ -75,7 +75,7 @@ def latest_checkpoint(path: Path | str) -> Path:
     """The newest checkpoint in a run's folder, or the checkpoint itself.
 
     Raises:
-      CheckpointError: there is none.
+        CheckpointError: there is none.
     """
     path = Path(path).resolve()
     if _is_checkpoint(path):
@@ -90,7 +90,7 @@ def read_info(path: Path | str) -> RunInfo:
     """What travels with the weights of a checkpoint or of a run's newest one.
 
     Raises:
-      CheckpointError: there is none, or it is of another format.
+        CheckpointError: there is none, or it is of another format.
     """
     path = latest_checkpoint(path)
     about: Any = ocp.metadata(path).custom_metadata
@@ -108,8 +108,8 @@ def restore_checkpoint(path: Path | str) -> tuple[TrainState, RunInfo]:
     """The state and the information saved in a checkpoint or in a run's newest one.
 
     Raises:
-      CheckpointError: there is none, it is of another format, or its arrays are not those of its
-        configuration.
+        CheckpointError: there is none, it is of another format, or its arrays are not those of its
+            configuration.
     """
     path = latest_checkpoint(path)
     info = read_info(path)

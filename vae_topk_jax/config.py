@@ -16,12 +16,12 @@ class Config:
     Frozen, checked when made, and equal to itself after `Config.from_json(config.to_json())`.
 
     Raises:
-      ValueError: a field outside its range, named with its value.
+        ValueError: a field outside its range, named with its value.
 
     Examples:
-      >>> config = Config(latent_dim=256, k=4)
-      >>> Config.from_json(config.to_json()) == config
-      True
+        >>> config = Config(latent_dim=256, k=4)
+        >>> Config.from_json(config.to_json()) == config
+        True
     """
 
     model: Literal["vae", "beta_vae", "top_k_vae"] = "top_k_vae"
@@ -110,7 +110,7 @@ class Config:
         """The configuration with these fields.
 
         Raises:
-          ValueError: an unknown field, or a bad value.
+            ValueError: an unknown field, or a bad value.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(fields) - known):

@@ -17,23 +17,23 @@ def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Arra
     weighted mean of the values seen: no debiasing is owed when it is read.
 
     Args:
-      ema: the average so far, float32, any shape.
-      value: the new observation, same shape.
-      count: how many observations `ema` holds, a scalar.
-      decay: the limit of d_t, in [0, 1).
+        ema: the average so far, float32, any shape.
+        value: the new observation, same shape.
+        count: how many observations `ema` holds, a scalar.
+        decay: the limit of d_t, in [0, 1).
 
     Returns:
-      The new average, float32.
+        The new average, float32.
 
     Raises:
-      ValueError: `decay` outside [0, 1), or shapes that differ.
+        ValueError: `decay` outside [0, 1), or shapes that differ.
 
     Examples:
-      >>> ema = jnp.zeros(2)
-      >>> for count, value in enumerate([jnp.array([2.0, 0.0]), jnp.array([4.0, 1.0])]):
-      ...     ema = update_ema(ema, value, count, decay=0.9)
-      >>> ema.tolist()
-      [3.0, 0.5]
+        >>> ema = jnp.zeros(2)
+        >>> for count, value in enumerate([jnp.array([2.0, 0.0]), jnp.array([4.0, 1.0])]):
+        ...     ema = update_ema(ema, value, count, decay=0.9)
+        >>> ema.tolist()
+        [3.0, 0.5]
     """
     if not 0.0 <= decay < 1.0:
         raise ValueError(f"decay must lie in [0, 1), got {decay}")

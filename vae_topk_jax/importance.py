@@ -36,16 +36,17 @@ def batch_mean(x_BxD: Array, valid_B: Array | None = None, axis_name: str | None
     """Mean over the valid examples of the whole (possibly split) batch, in float32.
 
     Args:
-      x_BxD: values, any floating type.
-      valid_B: 1 or True for a real example, 0 or False for padding.
-      axis_name: mapped axis over which the batch is split.
+        x_BxD: values, any floating type.
+        valid_B: 1 or True for a real example, 0 or False for padding.
+        axis_name: mapped axis over which the batch is split.
 
     Returns:
-      mean_D, float32; NaN where no example is valid.
+        mean_D, float32; NaN where no example is valid.
 
     Examples:
-      >>> batch_mean(jnp.array([[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]]), jnp.array([1, 1, 0])).tolist()
-      [2.0, 4.0]
+        >>> x_BxD = jnp.array([[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]])
+        >>> batch_mean(x_BxD, jnp.array([1, 1, 0])).tolist()
+        [2.0, 4.0]
     """
     x_BxD = x_BxD.astype(jnp.float32)
     if valid_B is None:
@@ -63,8 +64,8 @@ def element_kl(mu_BxD: Array, logvar_BxD: Array) -> Array:
     """KL(N(mu, sigma^2) || N(0, 1)) of every entry in nats, (mu^2 + sigma^2 - 1 - log sigma^2) / 2.
 
     Examples:
-      >>> element_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))).tolist()
-      [[2.0, 0.0]]
+        >>> element_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))).tolist()
+        [[2.0, 0.0]]
     """
     mu_BxD, logvar_BxD = mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
     return 0.5 * (jnp.square(mu_BxD) + jnp.exp(logvar_BxD) - 1.0 - logvar_BxD)
@@ -78,9 +79,9 @@ def mean_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     its mask from noise.
 
     Examples:
-      >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
-      >>> mean_abs_z(z, z, z).tolist()
-      [1.0, 3.0]
+        >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
+        >>> mean_abs_z(z, z, z).tolist()
+        [1.0, 3.0]
     """
     return batch_mean(jnp.abs(z_BxD), valid_B, axis_name)
 
@@ -89,9 +90,9 @@ def mean_square_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """E z^2: the literal rule with a square; 1 for a dimension that carries nothing.
 
     Examples:
-      >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
-      >>> mean_square_z(z, z, z).tolist()
-      [1.0, 9.0]
+        >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
+        >>> mean_square_z(z, z, z).tolist()
+        [1.0, 9.0]
     """
     return batch_mean(jnp.square(z_BxD.astype(jnp.float32)), valid_B, axis_name)
 
@@ -100,9 +101,9 @@ def max_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """max |z| over the batch: the literal rule with the paper's "aggregate" read as a maximum.
 
     Examples:
-      >>> z = jnp.array([[1.0, -3.0], [-2.0, 3.0]])
-      >>> max_abs_z(z, z, z).tolist()
-      [2.0, 3.0]
+        >>> z = jnp.array([[1.0, -3.0], [-2.0, 3.0]])
+        >>> max_abs_z(z, z, z).tolist()
+        [2.0, 3.0]
     """
     abs_BxD = jnp.abs(z_BxD.astype(jnp.float32))
     if valid_B is not None:
@@ -115,9 +116,9 @@ def mean_abs_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """E|mu|: the literal rule without the posterior's noise; 0 for a dimension at its prior.
 
     Examples:
-      >>> mu = jnp.array([[1.0, 0.0], [-3.0, 0.0]])
-      >>> mean_abs_mu(mu, mu, mu).tolist()
-      [2.0, 0.0]
+        >>> mu = jnp.array([[1.0, 0.0], [-3.0, 0.0]])
+        >>> mean_abs_mu(mu, mu, mu).tolist()
+        [2.0, 0.0]
     """
     return batch_mean(jnp.abs(mu_BxD), valid_B, axis_name)
 
@@ -129,9 +130,9 @@ def kl(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     input; 0 for a dimension at its prior.
 
     Examples:
-      >>> mu, logvar = jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))
-      >>> kl(mu, mu, logvar).tolist()
-      [2.0, 0.0]
+        >>> mu, logvar = jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))
+        >>> kl(mu, mu, logvar).tolist()
+        [2.0, 0.0]
     """
     return batch_mean(element_kl(mu_BxD, logvar_BxD), valid_B, axis_name)
 
@@ -142,9 +143,9 @@ def var_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     The "active units" statistic of Burda et al. (2016), where a unit is active above 0.01.
 
     Examples:
-      >>> mu = jnp.array([[1.0, 5.0], [3.0, 5.0]])
-      >>> var_mu(mu, mu, mu).tolist()
-      [1.0, 0.0]
+        >>> mu = jnp.array([[1.0, 5.0], [3.0, 5.0]])
+        >>> var_mu(mu, mu, mu).tolist()
+        [1.0, 0.0]
     """
     mu_BxD = mu_BxD.astype(jnp.float32)
     mean_D = batch_mean(mu_BxD, valid_B, axis_name)
@@ -155,9 +156,9 @@ def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """E[mu^2] / E[sigma^2]: the power of the posterior mean over that of its noise.
 
     Examples:
-      >>> mu, logvar = jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))
-      >>> signal_to_noise(mu, mu, logvar).tolist()
-      [4.0, 0.0]
+        >>> mu, logvar = jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))
+        >>> signal_to_noise(mu, mu, logvar).tolist()
+        [4.0, 0.0]
     """
     signal_D = batch_mean(jnp.square(mu_BxD.astype(jnp.float32)), valid_B, axis_name)
     noise_D = batch_mean(jnp.exp(logvar_BxD.astype(jnp.float32)), valid_B, axis_name)
@@ -179,11 +180,11 @@ def resolve(importance: str | Callable[..., Array]) -> Callable[..., Array]:
     """The function of that name, or the callable itself.
 
     Raises:
-      ValueError: the name is not in `IMPORTANCES`.
+        ValueError: the name is not in `IMPORTANCES`.
 
     Examples:
-      >>> resolve("kl") is kl
-      True
+        >>> resolve("kl") is kl
+        True
     """
     if callable(importance):
         return importance

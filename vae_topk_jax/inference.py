@@ -27,13 +27,13 @@ class Inference:
     image gives does not depend on its batch mates.
 
     Attributes:
-      model: the linen module.
-      variables: its params and batch_stats.
-      info: configuration, image shape and data source of the run.
-      latent_key: if given, latents are drawn from the posterior with this key instead.
+        model: the linen module.
+        variables: its params and batch_stats.
+        info: configuration, image shape and data source of the run.
+        latent_key: if given, latents are drawn from the posterior with this key instead.
 
     Raises:
-      ValueError: the model's running average has seen no batch yet.
+        ValueError: the model's running average has seen no batch yet.
     """
 
     def __init__(self, state: TrainState, info: RunInfo, latent_key: Array | None = None):
@@ -70,10 +70,10 @@ class Inference:
         """Codes (N, D) of images (N, H, W, C).
 
         Args:
-          x: floating images in [0, 1].
+            x: floating images in [0, 1].
 
         Raises:
-          ValueError: another shape, an integer type, values outside [0, 1] or not finite.
+            ValueError: another shape, an integer type, values outside [0, 1] or not finite.
         """
         return self._in_chunks(self._encode, self._check_images(x))
 
@@ -85,7 +85,7 @@ class Inference:
         """Images (N, H, W, C) from codes (N, D).
 
         Raises:
-          ValueError: another shape.
+            ValueError: another shape.
         """
         z = jnp.asarray(z, jnp.float32)
         if z.ndim != 2 or z.shape[1] != self.config.latent_dim or len(z) == 0:
@@ -96,11 +96,11 @@ class Inference:
         """n images decoded from the prior N(0, I) on the active dimensions.
 
         Args:
-          key: typed key, `jax.random.key(seed)`.
-          n: how many images.
+            key: typed key, `jax.random.key(seed)`.
+            n: how many images.
 
         Raises:
-          ValueError: n below 1.
+            ValueError: n below 1.
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
@@ -150,7 +150,8 @@ class Inference:
             raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
         x = jnp.asarray(x, jnp.float32)
         if not jnp.all((x >= 0.0) & (x <= 1.0)):
-            raise ValueError(f"images must lie in [0, 1], got {np.min(x):g} to {np.max(x):g}")
+            values = np.asarray(x)  # NumPy's extremes are NaN if any value is
+            raise ValueError(f"images must lie in [0, 1], got {values.min():g} to {values.max():g}")
         return x
 
 
@@ -158,10 +159,11 @@ def load(path: Path | str) -> Inference:
     """The trained model in a checkpoint, or in a run's newest one.
 
     Args:
-      path: a folder written by `vae_topk_jax.checkpoint.save_checkpoint`, or one checkpoint in it.
+        path: a folder written by `vae_topk_jax.checkpoint.save_checkpoint`, or one checkpoint in
+            it.
 
     Raises:
-      ValueError: no readable checkpoint there, or one without a single training step.
+        ValueError: no readable checkpoint there, or one without a single training step.
     """
     state, info = restore_checkpoint(path)
     return Inference(state, info)

@@ -28,16 +28,16 @@ def squared_error(logits: Array, target: Array, reduction: Reduction) -> Array:
     Under `sum` this is -2 log N(target; sigmoid(logits), I) up to a constant.
 
     Args:
-      logits: logits_BxHxWxC.
-      target: target_BxHxWxC in [0, 1].
-      reduction: over height, width and channels.
+        logits: logits_BxHxWxC.
+        target: target_BxHxWxC in [0, 1].
+        reduction: over height, width and channels.
 
     Returns:
-      error_B.
+        error_B.
 
     Examples:
-      >>> squared_error(jnp.zeros((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1)), "sum").tolist()
-      [1.0]
+        >>> squared_error(jnp.zeros((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1)), "sum").tolist()
+        [1.0]
     """
     return _reduce(jnp.square(jax.nn.sigmoid(logits) - target), _PIXELS, reduction)
 
@@ -49,8 +49,8 @@ def bernoulli_nll(logits: Array, target: Array, reduction: Reduction) -> Array:
     `squared_error`.
 
     Examples:
-      >>> bernoulli_nll(jnp.full((1, 1, 1, 1), 200.0), jnp.ones((1, 1, 1, 1)), "sum").tolist()
-      [0.0]
+        >>> bernoulli_nll(jnp.full((1, 1, 1, 1), 200.0), jnp.ones((1, 1, 1, 1)), "sum").tolist()
+        [0.0]
     """
     return _reduce(optax.sigmoid_binary_cross_entropy(logits, target), _PIXELS, reduction)
 
@@ -61,11 +61,11 @@ def gaussian_kl(mu_BxD: Array, logvar_BxD: Array, reduction: Reduction) -> Array
     The paper takes it before the mask, so over all D dimensions (section 2.2).
 
     Returns:
-      kl_B.
+        kl_B.
 
     Examples:
-      >>> gaussian_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2)), "sum").tolist()
-      [2.0]
+        >>> gaussian_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2)), "sum").tolist()
+        [2.0]
     """
     return _reduce(element_kl(mu_BxD, logvar_BxD), (1,), reduction)
 
@@ -74,8 +74,8 @@ def batch_average(value_B: Array, valid_B: Array | None = None) -> Array:
     """The mean over the valid examples.
 
     Examples:
-      >>> batch_average(jnp.array([1.0, 3.0, 99.0]), jnp.array([1, 1, 0])).item()
-      2.0
+        >>> batch_average(jnp.array([1.0, 3.0, 99.0]), jnp.array([1, 1, 0])).item()
+        2.0
     """
     if valid_B is None:
         return jnp.mean(value_B)

@@ -14,8 +14,8 @@ def sample_prior(key: Array, n: int, mask_D: Array) -> Array:
     """n codes from N(0, I) on the dimensions of the mask, zero on the others.
 
     Examples:
-      >>> sample_prior(jax.random.key(0), 3, jnp.array([1.0, 0.0])).shape
-      (3, 2)
+        >>> sample_prior(jax.random.key(0), 3, jnp.array([1.0, 0.0])).shape
+        (3, 2)
     """
     return apply_mask(jax.random.normal(key, (n, mask_D.shape[0])), mask_D)
 
@@ -24,11 +24,11 @@ class Mixture(NamedTuple):
     """A Gaussian mixture over the active dimensions of a code.
 
     Attributes:
-      weights_M: probability of each component.
-      means_MxK: its mean.
-      factors_MxKxK: lower Cholesky factor of its covariance.
-      active_dims_K: which of the D dimensions the K coordinates are.
-      latent_dim: D.
+        weights_M: probability of each component.
+        means_MxK: its mean.
+        factors_MxKxK: lower Cholesky factor of its covariance.
+        active_dims_K: which of the D dimensions the K coordinates are.
+        latent_dim: D.
     """
 
     weights_M: Array
@@ -47,17 +47,17 @@ def fit_mixture(
     the prior then measure that distance more than the decoder.
 
     Args:
-      codes_NxD: codes of training images.
-      active_dims_K: indices of the dimensions that the decoder sees.
-      components: M.
-      seed: of the k-means initialisation.
+        codes_NxD: codes of training images.
+        active_dims_K: indices of the dimensions that the decoder sees.
+        components: M.
+        seed: of the k-means initialisation.
 
     Raises:
-      ValueError: fewer codes than components.
+        ValueError: fewer codes than components.
 
     References:
-      Ghosh et al., "From Variational to Deterministic Autoencoders", ICLR 2020 (ex-post density
-      estimation, 10 components). scikit-learn's `GaussianMixture` does the fitting.
+        Ghosh et al., "From Variational to Deterministic Autoencoders", ICLR 2020 (ex-post density
+        estimation, 10 components). scikit-learn's `GaussianMixture` does the fitting.
     """
     from sklearn.mixture import GaussianMixture
 

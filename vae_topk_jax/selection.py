@@ -20,22 +20,22 @@ def batch_top_k_mask(importance: Array, k: int) -> Array:
     never through the importance.
 
     Args:
-      importance: importance_D, one number a dimension.
-      k: how many dimensions to keep, static, 1 <= k <= D.
+        importance: importance_D, one number a dimension.
+        k: how many dimensions to keep, static, 1 <= k <= D.
 
     Returns:
-      mask_D of zeros and ones, in the floating type of `importance` (float32 for integers).
+        mask_D of zeros and ones, in the floating type of `importance` (float32 for integers).
 
     Raises:
-      ValueError: `importance` is not one-dimensional, or k is outside [1, D].
+        ValueError: `importance` is not one-dimensional, or k is outside [1, D].
 
     Examples:
-      >>> batch_top_k_mask(jnp.array([0.1, 0.9, jnp.nan, 0.4]), k=2).tolist()
-      [0.0, 1.0, 0.0, 1.0]
+        >>> batch_top_k_mask(jnp.array([0.1, 0.9, jnp.nan, 0.4]), k=2).tolist()
+        [0.0, 1.0, 0.0, 1.0]
 
     References:
-      Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
-      in VAE-Based Models", section 2.1.
+        Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
+        in VAE-Based Models", section 2.1.
     """
     if importance.ndim != 1:
         raise ValueError(f"importance must have one axis, (D,), got shape {importance.shape}")
@@ -56,8 +56,8 @@ def apply_mask(z_BxD: Array, mask_D: Array) -> Array:
     """z where the mask is one, exact zero elsewhere, even where z is not finite.
 
     Examples:
-      >>> apply_mask(jnp.array([[1.0, jnp.inf]]), jnp.array([1.0, 0.0])).tolist()
-      [[1.0, 0.0]]
+        >>> apply_mask(jnp.array([[1.0, jnp.inf]]), jnp.array([1.0, 0.0])).tolist()
+        [[1.0, 0.0]]
     """
     mask_BxD = jnp.broadcast_to(mask_D.astype(z_BxD.dtype), z_BxD.shape)
     return jnp.where(mask_BxD == 0, 0, z_BxD * mask_BxD)
@@ -67,11 +67,11 @@ def check_k(k: int, size: int) -> int:
     """k as an int, if it is a whole number of dimensions between 1 and `size`.
 
     Raises:
-      ValueError: otherwise.
+        ValueError: otherwise.
 
     Examples:
-      >>> check_k(8, 64)
-      8
+        >>> check_k(8, 64)
+        8
     """
     try:
         k = operator.index(k)

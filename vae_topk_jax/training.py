@@ -22,12 +22,12 @@ class TrainState:
     """Everything that a step changes, and the key that it does not.
 
     Attributes:
-      params: trainable parameters.
-      batch_stats: the mutable collection with the running importance.
-      opt_state: the optimiser's state.
-      step: () int32, steps done.
-      rng: typed key, the same all run long; the order of the images and the noise of a step are
-        functions of it and of `step`.
+        params: trainable parameters.
+        batch_stats: the mutable collection with the running importance.
+        opt_state: the optimiser's state.
+        step: () int32, steps done.
+        rng: typed key, the same all run long; the order of the images and the noise of a step are
+            functions of it and of `step`.
     """
 
     params: Any
@@ -46,10 +46,10 @@ class EpochResult(NamedTuple):
     """One epoch of training.
 
     Attributes:
-      state: the state after it.
-      terms: mean of each loss term over the epoch's steps, and "skipped", the number of steps left
-        out because something in them was not finite.
-      importance_SxD: running importance after each step, None for a dense model.
+        state: the state after it.
+        terms: mean of each loss term over the epoch's steps, and "skipped", the number of steps
+            left out because something in them was not finite.
+        importance_SxD: running importance after each step, None for a dense model.
     """
 
     state: TrainState
@@ -97,15 +97,15 @@ def train_step(
     """One step of gradient descent; a step that is not finite changes nothing but `step`.
 
     Args:
-      model, optimizer, beta_schedule, config: static; bind them with `functools.partial` before
-        `jax.jit`.
-      state: the state before the step.
-      x_BxHxWxC: float images in [0, 1].
-      valid_B: marks the real examples of a padded batch.
+        model, optimizer, beta_schedule, config: static; bind them with `functools.partial` before
+            `jax.jit`.
+        state: the state before the step.
+        x_BxHxWxC: float images in [0, 1].
+        valid_B: marks the real examples of a padded batch.
 
     Returns:
-      The state after the step and the loss terms, with "skipped", 1 if the loss, a gradient or the
-      importance was not finite.
+        The state after the step and the loss terms, with "skipped", 1 if the loss or a gradient
+        was not finite.
     """
     step_key = jax.random.fold_in(_split_run_key(state.rng).step, state.step)
     noise_key, latent_key = jax.random.split(step_key)
@@ -176,21 +176,21 @@ class Trainer:
     from Python.
 
     Attributes:
-      config: the configuration.
-      image_shape: (H, W, C).
-      num_examples: N, how many training images an epoch draws from.
+        config: the configuration.
+        image_shape: (H, W, C).
+        num_examples: N, how many training images an epoch draws from.
 
     Raises:
-      ValueError: fewer images than one batch.
+        ValueError: fewer images than one batch.
 
     Examples:
-      >>> images = np.zeros((64, 28, 28, 1), np.uint8)
-      >>> trainer = Trainer(Config(batch_size=32, epochs=1), (28, 28, 1), num_examples=64)
-      >>> state = trainer.init()
-      >>> for epoch in trainer.epochs(state, images):
-      ...     state = epoch.state
-      >>> int(state.step)
-      2
+        >>> images = np.zeros((64, 28, 28, 1), np.uint8)
+        >>> trainer = Trainer(Config(batch_size=32, epochs=1), (28, 28, 1), num_examples=64)
+        >>> state = trainer.init()
+        >>> for epoch in trainer.epochs(state, images):
+        ...     state = epoch.state
+        >>> int(state.step)
+        2
     """
 
     config: Config
@@ -259,11 +259,11 @@ class Trainer:
         """Trains from `state` to the end of the last epoch, one epoch a turn.
 
         Args:
-          state: at the start of an epoch; given up to the first turn.
-          images_NxHxWxC: uint8 training images.
+            state: at the start of an epoch; given up to the first turn.
+            images_NxHxWxC: uint8 training images.
 
         Raises:
-          ValueError: images of another type, shape or number than the trainer's.
+            ValueError: images of another type, shape or number than the trainer's.
         """
         expected = (self.num_examples, *self.image_shape)
         if images_NxHxWxC.dtype != np.uint8 or images_NxHxWxC.shape != expected:

@@ -9,8 +9,8 @@ def epoch_order(key: Array, epoch: Array | int, num_examples: int) -> Array:
     """The order in which pass number `epoch` visits the examples.
 
     Examples:
-      >>> sorted(epoch_order(jax.random.key(0), 3, 4).tolist())
-      [0, 1, 2, 3]
+        >>> sorted(epoch_order(jax.random.key(0), 3, 4).tolist())
+        [0, 1, 2, 3]
     """
     return jax.random.permutation(jax.random.fold_in(key, epoch), num_examples)
 
@@ -24,14 +24,14 @@ def batch_indices(key: Array, step: int, num_examples: int, batch_size: int) -> 
     """The indices_B of training step number `step`, counted from 0 over all epochs.
 
     Args:
-      key: typed key, one a run.
-      step: the training step.
-      num_examples: N; an epoch has N // batch_size steps and leaves the rest of its order out.
-      batch_size: B.
+        key: typed key, one a run.
+        step: the training step.
+        num_examples: N; an epoch has N // batch_size steps and leaves the rest of its order out.
+        batch_size: B.
 
     Examples:
-      >>> batch_indices(jax.random.key(0), step=5, num_examples=10, batch_size=4).shape
-      (4,)
+        >>> batch_indices(jax.random.key(0), step=5, num_examples=10, batch_size=4).shape
+        (4,)
     """
     epoch, step_in_epoch = divmod(step, num_examples // batch_size)
     return order_slice(epoch_order(key, epoch, num_examples), step_in_epoch, batch_size)
@@ -41,7 +41,7 @@ def take_batch(images_NxHxWxC: Array, index_B: Array) -> Array:
     """The images of these indices as float32 in [0, 1], from uint8 images on the device.
 
     Examples:
-      >>> take_batch(jnp.array([[0], [255]], jnp.uint8), jnp.array([1, 1])).tolist()
-      [[1.0], [1.0]]
+        >>> take_batch(jnp.array([[0], [255]], jnp.uint8), jnp.array([1, 1])).tolist()
+        [[1.0], [1.0]]
     """
     return images_NxHxWxC[index_B].astype(jnp.float32) / 255.0

@@ -36,7 +36,7 @@ class Dataset:
     Raises:
         DataError: A wrong dtype or shape, an empty split, or parts that do not fit together.
 
-    Example:
+    Examples:
         >>> images, labels = np.zeros((6, 8, 8, 1), np.uint8), np.arange(6, dtype=np.int32)
         >>> data = Dataset("tiny", "made by hand", images, labels, images[:2], labels[:2])
         >>> data.image_shape, data.num_classes
@@ -142,7 +142,7 @@ def to_unit_float(images: ArrayT) -> ArrayT:
     Raises:
         DataError: Another dtype, such as images that were already scaled.
 
-    Example:
+    Examples:
         >>> to_unit_float(np.array([0, 51, 255], np.uint8))
         array([0. , 0.2, 1. ], dtype=float32)
     """

@@ -63,7 +63,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         DataError: A file that cannot be read, is no uint8 IDX file, or is damaged.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_idx(Path(folder, "labels.gz"), np.array([7, 2, 1], np.uint8))

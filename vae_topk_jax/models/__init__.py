@@ -17,8 +17,8 @@ def build_model(config: Config, image_shape: Sequence[int]) -> VAE:
     """The untrained model that a configuration describes, for images of shape (H, W, C).
 
     Examples:
-      >>> build_model(Config(model="top_k_vae", k=4), (28, 28, 1)).k
-      4
+        >>> build_model(Config(model="top_k_vae", k=4), (28, 28, 1)).k
+        4
     """
     options: dict = {
         "image_shape": tuple(image_shape),

@@ -30,24 +30,24 @@ class VAE(nn.Module):
     `model.apply(variables, x, method="encode")`.
 
     Attributes:
-      image_shape: (H, W, C).
-      latent_dim: D.
-      body: a name in `vae_topk_jax.networks.BODIES`, "mlp" or "conv".
-      widths: of the encoder's layers; the decoder mirrors them.
-      likelihood: "gaussian" (squared error of the sigmoid) or "bernoulli" (nats).
-      beta: weight of the KL term.
-      pixel_reduction, latent_reduction: how the two terms are reduced over pixels and latents.
-      dtype: type of the layers' arithmetic; parameters, latents and losses stay float32.
+        image_shape: (H, W, C).
+        latent_dim: D.
+        body: a name in `vae_topk_jax.networks.BODIES`, "mlp" or "conv".
+        widths: of the encoder's layers; the decoder mirrors them.
+        likelihood: "gaussian" (squared error of the sigmoid) or "bernoulli" (nats).
+        beta: weight of the KL term.
+        pixel_reduction, latent_reduction: how the two terms are reduced over pixels and latents.
+        dtype: type of the layers' arithmetic; parameters, latents and losses stay float32.
 
     Examples:
-      >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
-      >>> x = jnp.zeros((4, 28, 28, 1))
-      >>> variables = model.init(jax.random.key(0), x)
-      >>> model.apply(variables, x, method="encode").shape
-      (4, 16)
+        >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
+        >>> x = jnp.zeros((4, 28, 28, 1))
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> model.apply(variables, x, method="encode").shape
+        (4, 16)
 
     References:
-      Kingma & Welling, "Auto-Encoding Variational Bayes", 2013.
+        Kingma & Welling, "Auto-Encoding Variational Bayes", 2013.
     """
 
     image_shape: Sequence[int]
@@ -95,9 +95,9 @@ class VAE(nn.Module):
         """The codes z_BxD that are decoded at inference.
 
         Args:
-          x_BxHxWxC: images in [0, 1].
-          sample: draw z from the posterior (needs the rng "latent") instead of taking its mean.
-          use_running_average: False lets this batch choose its own dimensions (for study).
+            x_BxHxWxC: images in [0, 1].
+            sample: draw z from the posterior (needs the rng "latent") instead of taking its mean.
+            use_running_average: False lets this batch choose its own dimensions (for study).
         """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if sample else mu_BxD
@@ -126,15 +126,15 @@ class VAE(nn.Module):
         """The training loss and its terms, averaged over the valid examples.
 
         Args:
-          x_BxHxWxC: what the encoder sees; a noisy image in denoising.
-          target_BxHxWxC: what the decoder must give back.
-          valid_B: marks the real examples of a padded batch.
-          train: sample z and let the batch choose (needs the rng "latent"); else take the mean and
-            the running average.
-          beta_share: what share of beta is in force, while it is warmed up.
+            x_BxHxWxC: what the encoder sees; a noisy image in denoising.
+            target_BxHxWxC: what the decoder must give back.
+            valid_B: marks the real examples of a padded batch.
+            train: sample z and let the batch choose (needs the rng "latent"); else take the mean
+                and the running average.
+            beta_share: what share of beta is in force, while it is warmed up.
 
         Returns:
-          loss, {"loss", "reconstruction", "kl"}; the KL without its beta.
+            loss, {"loss", "reconstruction", "kl"}; the KL without its beta.
         """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if train else mu_BxD
@@ -158,12 +158,12 @@ class BetaVAE(VAE):
     """A VAE whose KL term is weighted, by default as in the paper, with averaged losses.
 
     Examples:
-      >>> BetaVAE(image_shape=(28, 28, 1), latent_dim=64).beta
-      0.001
+        >>> BetaVAE(image_shape=(28, 28, 1), latent_dim=64).beta
+        0.001
 
     References:
-      Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
-      Framework", ICLR 2017. Byeon & Lee, section 2.3 (beta = 0.001).
+        Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
+        Framework", ICLR 2017. Byeon & Lee, section 2.3 (beta = 0.001).
     """
 
     beta: float = 0.001
@@ -175,23 +175,23 @@ class TopKVAE(BetaVAE):
     """The batch Top-K VAE: the decoder sees k of the D latent dimensions, the KL all of them.
 
     Attributes:
-      k, importance, ema_decay: see `vae_topk_jax.BatchTopK`.
+        k, importance, ema_decay: see `vae_topk_jax.BatchTopK`.
 
     Examples:
-      >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8)
-      >>> x = jax.random.uniform(jax.random.key(0), (4, 28, 28, 1))
-      >>> variables = model.init(jax.random.key(1), x)
-      >>> (loss, terms), stats = model.apply(
-      ...     variables, x, x, train=True, method="loss",
-      ...     rngs={"latent": jax.random.key(2)}, mutable="batch_stats",
-      ... )
-      >>> codes = model.apply({**variables, **stats}, x, method="encode")
-      >>> (codes != 0).sum(axis=1).tolist()
-      [8, 8, 8, 8]
+        >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8)
+        >>> x = jax.random.uniform(jax.random.key(0), (4, 28, 28, 1))
+        >>> variables = model.init(jax.random.key(1), x)
+        >>> (loss, terms), stats = model.apply(
+        ...     variables, x, x, train=True, method="loss",
+        ...     rngs={"latent": jax.random.key(2)}, mutable="batch_stats",
+        ... )
+        >>> codes = model.apply({**variables, **stats}, x, method="encode")
+        >>> (codes != 0).sum(axis=1).tolist()
+        [8, 8, 8, 8]
 
     References:
-      Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
-      in VAE-Based Models".
+        Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
+        in VAE-Based Models".
     """
 
     k: int = 8

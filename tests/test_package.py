@@ -1,0 +1,32 @@
+"""What `import vae_topk_jax` gives, and what it leaves alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+import vae_topk_jax
+
+HEAVY = {"matplotlib", "mlxtend", "orbax", "sklearn", "tensorflow", "tensorflow_datasets", "torch"}
+
+
+@pytest.mark.parametrize("name", sorted(vae_topk_jax.__all__))
+def test_every_public_name_is_there_and_documented(name):
+    assert getattr(vae_topk_jax, name).__doc__
+
+
+def test_public_names_are_stable():
+    assert {"BatchTopK", "BetaVAE", "TopKVAE", "batch_top_k_mask", "load", "update_ema"} <= set(
+        vae_topk_jax.__all__
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'TopKGAN'"):
+        vae_topk_jax.TopKGAN  # noqa: B018
+
+
+def test_importing_stays_light():
+    code = "import sys, vae_topk_jax; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
