@@ -8,11 +8,12 @@ Histories and pictures are kept for the first seed of each model only, as in a s
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from experiments import cli
 from experiments.progress import console
 from experiments.report import write_report
-from experiments.results import Row, read_results, write_results
+from experiments.results import Key, Row, read_results, write_results
 
 
 def merge(runs: Iterable[Path], out: Path) -> list[Row]:
@@ -23,7 +24,8 @@ def merge(runs: Iterable[Path], out: Path) -> list[Row]:
     Raises:
         FileNotFoundError, ValueError: a run without results, or with damaged ones.
     """
-    environments, rows = [], {}
+    environments: list[dict[str, Any]] = []
+    rows: dict[Key, Row] = {}
     for run in runs:
         environment, found = read_results(run)
         environments.append(environment)

@@ -47,7 +47,7 @@ class BatchTopK(nn.Module):
         (1, 6)
 
     References:
-        Byeon & Lee, sections 2.1 and 2.2; `flax.linen.BatchNorm` for the discipline of the statistics.
+        Byeon & Lee, sections 2.1 and 2.2; `flax.linen.BatchNorm` for its discipline.
     """
 
     k: int
