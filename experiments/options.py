@@ -49,7 +49,7 @@ class StudyOptions:
         if self.epochs is not None:
             if self.epochs < 1:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-            budget = dataclasses.replace(budget, epochs=self.epochs)
+            budget = dataclasses.replace(budget, epochs=self.epochs, least_steps=0)
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
         counts = f"{len(dataset.train_images):,} train, {len(dataset.test_images):,} test images"
         console.print(f"data: {dataset.source}, {counts}")

@@ -76,7 +76,8 @@ class Study:
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
         with progress.console.status("digit classifier"):
-            probe = load_or_train_probe(self.dataset, epochs=self.budget.probe_epochs)
+            epochs = self.budget.probe_epochs_for(len(self.dataset.train_images))
+            probe = load_or_train_probe(self.dataset, epochs=epochs)
         progress.console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
         self.results.describe(probe_accuracy=probe.test_accuracy)
         return probe
@@ -87,8 +88,10 @@ class Study:
         return self.probe.features(self.test_images)
 
     def config(self, **changes: Any) -> Config:
-        """The study's configuration with some fields changed."""
-        return Config(epochs=self.budget.epochs).replace(**changes)
+        """The default configuration with the budget's epochs and these fields."""
+        images = len(self.dataset.train_images)
+        epochs = self.budget.epochs_for(images, changes.get("batch_size", Config.batch_size))
+        return Config(**{"epochs": epochs} | changes)
 
     def train(self, config: Config, title: str) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""
