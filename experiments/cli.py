@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 
 import tyro
+from rich.logging import RichHandler
+
+from experiments.progress import console
 
 
 def run(main: Callable[..., None], args: list[str] | None = None) -> None:
@@ -23,11 +26,14 @@ def parse(target, args: list[str] | None = None, **options):
 def one_line_errors() -> Iterator[None]:
     """A ValueError or an OSError becomes one line and exit code 2, like a flag that does not parse.
 
-    Also sets up logging, so that the roads that the data took are told.
+    Also shows the log of the package, such as the roads by which it looked for data.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for noisy in ("absl", "jax", "matplotlib", "orbax"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log = logging.getLogger("vae_topk_jax")
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        log.addHandler(
+            RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+        )
     try:
         yield
     except (ValueError, OSError) as error:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.budget import PRESETS
-from experiments.progress import console
 from experiments.results import ResultsFile
 from experiments.study import Study
 from vae_topk_jax.data import load_dataset
@@ -51,6 +50,4 @@ class StudyOptions:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")
             budget = dataclasses.replace(budget, epochs=self.epochs, least_steps=0)
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
-        counts = f"{len(dataset.train_images):,} train, {len(dataset.test_images):,} test images"
-        console.print(f"data: {dataset.source}, {counts}")
         return Study(dataset, budget, ResultsFile(self.folder), self.test_latent)

@@ -68,7 +68,6 @@ def train(options: Options) -> None:
         _refuse_other_run(saved, info)
     else:
         state = trainer.init()
-    progress.console.print(f"data: {info.data}")
 
     done = int(state.step) // trainer.steps_per_epoch
     scalars = progress.Scalars(out, resume_step=int(state.step))

@@ -232,13 +232,13 @@ class TestCache:
         cached = load_dataset("cache", cache_dir=cache)
         assert fetched.digest == cached.digest
         assert cached.source == "cache (original MNIST, SHA-256 verified)"
-        assert sorted(path.name for path in cache.iterdir()) == sorted(MNIST)
+        assert sorted(path.name for path in (cache / "mnist").iterdir()) == sorted(MNIST)
 
     def test_argument_goes_before_environment(self, monkeypatch, tmp_path: Path):
         monkeypatch.setenv(sources.CACHE_VARIABLE, str(tmp_path / "by-variable"))
-        write_folder(tmp_path / "by-variable", ARRAYS)
+        write_folder(tmp_path / "by-variable" / "mnist", ARRAYS)
         assert load_dataset("cache").name == "mnist"
-        with pytest.raises(DataError, match="by-argument: no train-images"):
+        with pytest.raises(DataError, match="by-argument/mnist: no train-images"):
             load_dataset("cache", cache_dir=tmp_path / "by-argument")
 
     @pytest.mark.parametrize("stem", MNIST)
@@ -253,7 +253,7 @@ class TestCache:
     )
     def test_damage_is_told_and_repaired(self, monkeypatch, lines, tmp_path, damage, stem: str):
         monkeypatch.setattr(fetch, "download", lambda: FILES)
-        damage(write_folder(tmp_path, ARRAYS) / stem)
+        damage(write_folder(tmp_path / "mnist", ARRAYS) / stem)
         assert load_dataset("auto", cache_dir=tmp_path).source.startswith("download")
         told, _ = lines
         assert told.startswith("no data by cache: ")
@@ -261,7 +261,7 @@ class TestCache:
         assert load_dataset("auto", cache_dir=tmp_path).source.startswith("cache")
 
     def test_another_set_in_the_cache_is_not_used(self, tmp_path: Path):
-        write_folder(tmp_path, small_arrays(seed=2))
+        write_folder(tmp_path / "mnist", small_arrays(seed=2))
         with pytest.raises(DataError, match="not the original MNIST"):
             load_dataset("cache", cache_dir=tmp_path)
 

