@@ -1,0 +1,29 @@
+"""Every Python block of the README runs, in order, beside a model trained as it says."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments import train
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_python_blocks_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train.main(["--data", "embedded", "--out", "runs/model", "--epochs", "1", "--widths", "16"])
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict = {}
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            exec(block, names)
+    assert names["codes"].shape == (16, 64)
+    assert names["samples"].shape == (16, 28, 28, 1)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))
+def test_linked_files_exist(target):
+    assert (README.parent / target).exists()
