@@ -20,7 +20,7 @@ from experiments.options import StudyOptions
 from experiments.stability import measure_stability
 from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
 from vae_topk_jax.config import Config
-from vae_topk_jax.metrics import feature_distances, psnr, psnr_of_mean_error, ssim
+from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
 from vae_topk_jax.samplers import fit_mixture, sample_mixture
 
 LATENT_DIM, K = 64, 8
@@ -57,12 +57,8 @@ def measure_model(
     """The metrics of one row of Table 1 and the pictures that go with it."""
     test = study.test_images
     reconstructed = np.asarray(model.reconstruct(test))
-    metrics = {
-        "psnr": float(np.mean(psnr(reconstructed, test))),
-        "psnr_of_mean_error": float(psnr_of_mean_error(reconstructed, test)),
-        "ssim": float(np.mean(ssim(reconstructed, test))),
-        "active_dims": len(model.active_dims),
-    }
+    metrics = reconstruction_metrics(reconstructed, test)
+    metrics["active_dims"] = len(model.active_dims)
     pictures = {"originals": test[:PICTURES], "reconstructions": reconstructed[:PICTURES]}
 
     n = min(study.budget.samples, len(test))

@@ -5,11 +5,11 @@ python -m experiments.train --out runs/my-model --resume
 """
 
 import dataclasses
+import time
 from pathlib import Path
 
-import numpy as np
-
 from experiments import cli, progress
+from experiments.results import ResultsFile, Row
 from vae_topk_jax.checkpoint import (
     RunInfo,
     latest_checkpoint,
@@ -18,9 +18,9 @@ from vae_topk_jax.checkpoint import (
     save_checkpoint,
 )
 from vae_topk_jax.config import Config
-from vae_topk_jax.data import load_dataset, to_unit_float
+from vae_topk_jax.data import Dataset, load_dataset, to_unit_float
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import psnr, ssim
+from vae_topk_jax.metrics import reconstruction_metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Options:
 
     config: Config = dataclasses.field(default_factory=Config)
     out: Path = Path("runs/model")
-    """Folder of the checkpoints and of scalars.jsonl."""
+    """Folder of the checkpoints, of scalars.jsonl and of results.json."""
     data: str = "auto"
     """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
     resume: bool = False
@@ -55,6 +55,7 @@ def train(options: Options) -> None:
         ValueError: options that fit neither the folder nor the data.
     """
     config, out, save_every = options.config, options.out, options.save_every
+    started = time.perf_counter()
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1, got {save_every}")
     checkpoints = out / "checkpoints"
@@ -78,15 +79,26 @@ def train(options: Options) -> None:
         if number % save_every == 0 or number == config.epochs:
             save_checkpoint(checkpoints, state, info)
 
-    inference = Inference(state, info)
-    test = to_unit_float(dataset.test_images)
-    reconstructed = np.asarray(inference.reconstruct(test))
-    progress.console.print(
-        f"test: PSNR {np.mean(psnr(reconstructed, test)):.2f} dB (per-image mean), "
-        f"SSIM {np.mean(ssim(reconstructed, test)):.4f}, "
-        f"{len(inference.active_dims)} of {config.latent_dim} dimensions active"
-    )
+    row = _measure(Inference(state, info), dataset, started)
+    ResultsFile(out).add(row)
+    values = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
+    progress.console.print(f"test images: {values}")
     progress.console.print(f"checkpoint: {latest_checkpoint(checkpoints)}")
+
+
+def _measure(inference: Inference, dataset: Dataset, started: float) -> Row:
+    test = to_unit_float(dataset.test_images)
+    metrics = reconstruction_metrics(inference.reconstruct(test), test)
+    return Row(
+        experiment="train",
+        variant=f"KL {inference.config.latent_reduction} over latents",
+        model=inference.config.model,
+        config=inference.config.to_dict(),
+        seed=inference.config.seed,
+        data=dataset.describe(),
+        metrics=metrics | {"active_dims": len(inference.active_dims)},
+        seconds=round(time.perf_counter() - started, 2),
+    )
 
 
 def _refuse_other_run(saved: RunInfo, asked: RunInfo) -> None:

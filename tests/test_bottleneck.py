@@ -125,6 +125,22 @@ def test_a_batch_split_by_sharding_is_one_batch(layer, z):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), stats_sharded, stats)
 
 
+def test_a_batch_split_by_shard_map_is_one_batch(z):
+    layer = BatchTopK(k=K, importance="signal_to_noise", axis_name="data")
+    variables = init(layer, z)
+    kept, stats = train(BatchTopK(k=K, importance="signal_to_noise"), variables, z)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    split = jax.shard_map(
+        functools.partial(train, layer, variables),
+        mesh=mesh,
+        in_specs=PartitionSpec("data"),
+        out_specs=(PartitionSpec("data"), PartitionSpec()),
+    )
+    kept_split, stats_split = jax.jit(split)(z)
+    np.testing.assert_array_equal(kept_split, kept)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), stats_split, stats)
+
+
 def test_a_custom_importance_needs_no_more_than_three_arguments(z):
     layer = BatchTopK(k=1, importance=lambda z, mu, logvar: jnp.arange(D, 0.0, -1.0))
     assert active(train(layer, init(layer, z), z)[0]) == {0}

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import train
 from experiments.progress import read_scalars
+from experiments.results import read_results
 from tests.test_training import bits
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import restore_checkpoint
@@ -40,7 +41,10 @@ def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
     model = load(tmp_path / "run" / "checkpoints")
     assert (model.config.k, len(model.active_dims)) == (2, 2)
     assert model.info.data == {"source": 'IDX folder "spots"', "train": 512, "test": 128}
-    assert "2 of 8 dimensions active" in capsys.readouterr().out
+    (row,) = read_results(tmp_path / "run").rows
+    assert row.metrics["active_dims"] == 2
+    assert row.metrics["psnr"] > 5
+    assert "active_dims 2" in capsys.readouterr().out
 
 
 def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):

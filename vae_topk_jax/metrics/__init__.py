@@ -1,7 +1,7 @@
 """How good images and features are: nothing here knows which model made them."""
 
 from .frechet import feature_distances, frechet_distance, kernel_distance
-from .image import psnr, psnr_of_mean_error, ssim
+from .image import psnr, psnr_of_mean_error, reconstruction_metrics, ssim
 from .inception import inception_fid
 from .probe import Probe, TrainedProbe, train_probe
 from .probe_cache import load_or_train_probe
@@ -16,6 +16,7 @@ __all__ = [
     "load_or_train_probe",
     "psnr",
     "psnr_of_mean_error",
+    "reconstruction_metrics",
     "ssim",
     "train_probe",
 ]

@@ -73,6 +73,26 @@ def psnr_of_mean_error(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> Array:
     return _decibel(jnp.mean(_mean_square_error(x_NxHxWxC, y_NxHxWxC)))
 
 
+def reconstruction_metrics(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> dict[str, float]:
+    """PSNR both ways and mean SSIM; without the latter where images are smaller than its window.
+
+    Raises:
+        ValueError: As `psnr`.
+
+    Examples:
+        >>> x = jnp.zeros((4, 8, 8, 1))
+        >>> reconstruction_metrics(x + 0.1, x).keys()
+        dict_keys(['psnr', 'psnr_of_mean_error'])
+    """
+    metrics = {
+        "psnr": float(jnp.mean(psnr(x_NxHxWxC, y_NxHxWxC))),
+        "psnr_of_mean_error": float(psnr_of_mean_error(x_NxHxWxC, y_NxHxWxC)),
+    }
+    if min(np.shape(x_NxHxWxC)[1:3]) >= WINDOW:
+        metrics["ssim"] = float(jnp.mean(ssim(x_NxHxWxC, y_NxHxWxC)))
+    return metrics
+
+
 @jax.jit
 def ssim(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> Array:
     """Structural similarity of every image, in [-1, 1]; 1 for identical images.
