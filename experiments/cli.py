@@ -28,15 +28,26 @@ def one_line_errors() -> Iterator[None]:
 
     Also shows the log of the package, such as the roads by which it looked for data.
     """
+    with _package_log_on_console():
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            print(f"error: {first_line}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+
+@contextlib.contextmanager
+def _package_log_on_console() -> Iterator[None]:
     log = logging.getLogger("vae_topk_jax")
+    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
-    if not log.handlers:
-        log.addHandler(
-            RichHandler(console=console, show_time=False, show_level=False, show_path=False)
-        )
+    log.propagate = False
     try:
         yield
-    except (ValueError, OSError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        print(f"error: {first_line}", file=sys.stderr)
-        raise SystemExit(2) from None
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate
