@@ -1,6 +1,8 @@
 """BatchTopK: a bottleneck that behaves towards a latent as BatchNorm does towards an activation."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +13,32 @@ from jax import Array
 from vae_topk_jax import importance as importances
 from vae_topk_jax.ema import update_ema
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
+
+
+@dataclasses.dataclass(frozen=True)
+class TopKStatistics:
+    """What a `BatchTopK` keeps in `batch_stats`.
+
+    Attributes:
+        importance: importance_D, float32, the running average.
+        count: () int32, how many batches it holds.
+    """
+
+    importance: Array
+    count: Array
+
+
+def find_statistics(batch_stats: Mapping[str, Any]) -> TopKStatistics | None:
+    """The statistics of the first `BatchTopK` in a model's `batch_stats`; None if there is none.
+
+    Examples:
+        >>> find_statistics({"encoder": {"norm": {"mean": 0, "var": 1}}}) is None
+        True
+    """
+    if batch_stats.keys() == {"importance", "count"}:
+        return TopKStatistics(**batch_stats)
+    inner = (find_statistics(v) for v in batch_stats.values() if isinstance(v, Mapping))
+    return next((found for found in inner if found is not None), None)
 
 
 class BatchTopK(nn.Module):

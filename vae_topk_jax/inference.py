@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import VAE
 from vae_topk_jax.samplers import sample_prior
 from vae_topk_jax.selection import batch_top_k_mask
-from vae_topk_jax.training import TrainState, running_importance
+from vae_topk_jax.training import TrainState
 
 _CHUNK = 1024
 
@@ -41,13 +42,12 @@ class Inference:
         self.variables: dict[str, Any] = state.variables
         self.info = info
         self.latent_key = latent_key
-        if self._importance_D is not None:
-            count = int(state.batch_stats["batch_top_k"]["count"])
-            if count == 0:
-                raise ValueError(
-                    "the running average has seen no batch yet, so it cannot choose dimensions: "
-                    "train the model first"
-                )
+        self._statistics = find_statistics(state.batch_stats)
+        if self._statistics is not None and int(self._statistics.count) == 0:
+            raise ValueError(
+                "the running average has seen no batch yet, so it cannot choose dimensions: "
+                "train the model first"
+            )
 
     @property
     def config(self) -> Config:
@@ -57,9 +57,9 @@ class Inference:
     @functools.cached_property
     def mask(self) -> Array:
         """mask_D of the dimensions that the decoder sees; all ones for a dense model."""
-        if self._importance_D is None:
+        if self._statistics is None:
             return jnp.ones(self.config.latent_dim)
-        return batch_top_k_mask(self._importance_D, self.config.k)
+        return batch_top_k_mask(self._statistics.importance, self.config.k)
 
     @functools.cached_property
     def active_dims(self) -> np.ndarray:
@@ -105,10 +105,6 @@ class Inference:
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         return self.decode(sample_prior(key, n, self.mask))
-
-    @property
-    def _importance_D(self) -> Array | None:
-        return running_importance(self.variables["batch_stats"])
 
     @functools.cached_property
     def _encode(self) -> Callable[..., Array]:

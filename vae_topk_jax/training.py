@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
 from vae_topk_jax.models import VAE, build_model
@@ -162,11 +163,6 @@ def _split_run_key(rng: Array) -> _RunKeys:
     return _RunKeys(*jax.random.split(rng))
 
 
-def running_importance(batch_stats: Any) -> Array | None:
-    """importance_D out of a `batch_stats` collection, None for a dense model."""
-    return batch_stats.get("batch_top_k", {}).get("importance")
-
-
 @dataclasses.dataclass(frozen=True)
 class Trainer:
     """A configuration bound to images of one shape: its model, optimiser and compiled programs.
@@ -298,7 +294,8 @@ class Trainer:
     ) -> tuple[TrainState, tuple[dict[str, Array], Array | None]]:
         index_B = order_slice(order_N, step_in_epoch, self.config.batch_size)
         state, terms = self._step(state, take_batch(images, index_B))
-        return state, (terms, running_importance(state.batch_stats))
+        statistics = find_statistics(state.batch_stats)
+        return state, (terms, statistics and statistics.importance)
 
     @functools.cached_property
     def _scanned_epoch(self) -> Callable:
