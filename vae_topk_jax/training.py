@@ -295,7 +295,7 @@ class Trainer:
         index_B = order_slice(order_N, step_in_epoch, self.config.batch_size)
         state, terms = self._step(state, take_batch(images, index_B))
         statistics = find_statistics(state.batch_stats)
-        return state, (terms, statistics and statistics.importance)
+        return state, (terms, statistics.importance if statistics else None)
 
     @functools.cached_property
     def _scanned_epoch(self) -> Callable:
