@@ -79,6 +79,6 @@ PRESETS = {
         probe_epochs=5,
         least_steps=4_680,
         probe_least_steps=600,
-        timing_rounds=7,
+        timing_rounds=15,
     ),
 }
