@@ -7,6 +7,7 @@ from typing import Literal
 from experiments.budget import PRESETS
 from experiments.results import ResultsFile
 from experiments.study import Study
+from vae_topk_jax.config import Config
 from vae_topk_jax.data import load_dataset
 
 
@@ -26,6 +27,10 @@ class StudyOptions:
     """Overrides the preset's seeds."""
     epochs: int | None = None
     """Overrides the preset's epochs."""
+    config: Path | None = None
+    """A JSON file of configuration fields (see `experiments.train --help`) from which every model
+    starts; what defines a row (model, latent_dim, k, importance, epochs, seed and, in Table 1, the
+    reduction of the KL) stays the table's."""
     test_latent: Literal["mean", "sample"] = "mean"
     """What is decoded at test time: the posterior's mean, or a sample of it."""
 
@@ -41,6 +46,7 @@ class StudyOptions:
             ValueError: a bad option, or no data.
         """
         budget = PRESETS[self.preset]
+        base = _read_config(self.config) if self.config else Config()
         if self.seeds is not None:
             if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
                 raise ValueError(f"seeds must be distinct and at least 0, got {self.seeds}")
@@ -50,4 +56,11 @@ class StudyOptions:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")
             budget = dataclasses.replace(budget, epochs=self.epochs, least_steps=0)
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
-        return Study(dataset, budget, ResultsFile(self.folder), self.test_latent)
+        return Study(dataset, budget, ResultsFile(self.folder), self.test_latent, base)
+
+
+def _read_config(path: Path) -> Config:
+    try:
+        return Config.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"config file {path}: {error}") from error

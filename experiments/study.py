@@ -54,12 +54,14 @@ class Study:
         budget: how much to spend.
         results: the rows so far; measuring a row that is there already costs nothing.
         test_latent: what is decoded at test time, the posterior's mean or a sample of it.
+        base: what every model is configured from, where its row does not say otherwise.
     """
 
     dataset: Dataset
     budget: Budget
     results: ResultsFile
     test_latent: Literal["mean", "sample"] = "mean"
+    base: Config = field(default_factory=Config)
     _last_trained: dict[Config, Trained] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
@@ -88,10 +90,10 @@ class Study:
         return self.probe.features(self.test_images)
 
     def config(self, **changes: Any) -> Config:
-        """The default configuration with the budget's epochs and these fields."""
+        """The base configuration with the budget's epochs and these fields."""
         images = len(self.dataset.train_images)
-        epochs = self.budget.epochs_for(images, changes.get("batch_size", Config.batch_size))
-        return Config(**{"epochs": epochs} | changes)
+        epochs = self.budget.epochs_for(images, self.base.batch_size)
+        return self.base.replace(**{"epochs": epochs} | changes)
 
     def train(self, config: Config, title: str) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""

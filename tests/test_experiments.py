@@ -1,6 +1,7 @@
 """The parts that the tables are made of."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -111,6 +112,16 @@ def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier)
     assert {"noisy_0.5", "reconstructed_0.5", "originals"} <= pictures.keys()
 
 
+def test_a_file_of_fields_reaches_every_model_of_a_table(tmp_path):
+    (tmp_path / "conv.json").write_text('{"body": "conv", "widths": [8, 16], "beta": 0.01}')
+    options = StudyOptions(
+        preset="tiny", data="embedded", out=tmp_path, config=tmp_path / "conv.json"
+    )
+    config = options.study().config(k=4, seed=3)
+    assert (config.body, config.widths, config.beta) == ("conv", (8, 16), 0.01)
+    assert (config.k, config.seed, config.epochs) == (4, 3, PRESETS["tiny"].epochs)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -118,6 +129,7 @@ def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier)
         ({"seeds": ()}, "seeds must be distinct"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"data": "nowhere"}, "nowhere"),
+        ({"config": Path(__file__)}, "config file .*test_experiments.py: "),
     ],
 )
 def test_bad_options_are_named(tmp_path, options, message):
