@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from experiments.budget import PRESETS
+from experiments.budget import PRESETS, Passes
 from experiments.results import ResultsFile
 from experiments.study import Study
 from vae_topk_jax.config import Config
@@ -54,7 +54,7 @@ class StudyOptions:
         if self.epochs is not None:
             if self.epochs < 1:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-            budget = dataclasses.replace(budget, epochs=self.epochs, least_steps=0)
+            budget = dataclasses.replace(budget, training=Passes(self.epochs))
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
         return Study(dataset, budget, ResultsFile(self.folder), self.test_latent, base)
 

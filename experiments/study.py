@@ -78,7 +78,7 @@ class Study:
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
         with progress.console.status("digit classifier"):
-            epochs = self.budget.probe_epochs_for(len(self.dataset.train_images))
+            epochs = self.budget.probe.over(len(self.dataset.train_images))
             probe = load_or_train_probe(self.dataset, epochs=epochs)
         progress.console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
         self.results.describe(probe_accuracy=probe.test_accuracy)
@@ -92,7 +92,7 @@ class Study:
     def config(self, **changes: Any) -> Config:
         """The base configuration with the budget's epochs and these fields."""
         images = len(self.dataset.train_images)
-        epochs = self.budget.epochs_for(images, self.base.batch_size)
+        epochs = self.budget.training.over(images, self.base.batch_size)
         return self.base.replace(**{"epochs": epochs} | changes)
 
     def train(self, config: Config, title: str) -> Trained:

@@ -96,7 +96,7 @@ def _classifier(
         study.dataset.train_labels,
         study_key(seed, "probe"),
         num_classes=study.dataset.num_classes,
-        epochs=study.budget.probe_epochs_for(len(images)),
+        epochs=study.budget.probe.over(len(images)),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import table2
 from experiments.baselines import PCA
-from experiments.budget import PRESETS
+from experiments.budget import PRESETS, Passes
 from experiments.lineup import trained_models
 from experiments.merge import merge
 from experiments.options import StudyOptions
@@ -24,7 +24,7 @@ from vae_topk_jax.data import to_unit_float
 
 @pytest.fixture
 def study(blobs, tmp_path) -> Study:
-    budget = dataclasses.replace(PRESETS["tiny"], epochs=1, mixture_codes=512, samples=64)
+    budget = dataclasses.replace(PRESETS["tiny"], training=Passes(1), mixture_codes=512, samples=64)
     return Study(blobs, budget, ResultsFile(tmp_path))
 
 
@@ -119,7 +119,7 @@ def test_a_file_of_fields_reaches_every_model_of_a_table(tmp_path):
     )
     config = options.study().config(k=4, seed=3)
     assert (config.body, config.widths, config.beta) == ("conv", (8, 16), 0.01)
-    assert (config.k, config.seed, config.epochs) == (4, 3, PRESETS["tiny"].epochs)
+    assert (config.k, config.seed, config.epochs) == (4, 3, PRESETS["tiny"].training.epochs)
 
 
 @pytest.mark.parametrize(
