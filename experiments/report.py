@@ -101,7 +101,7 @@ def _run(results: Results, rows: Sequence[Row]) -> Iterator[str]:
     earlier = environment.pop("earlier", [])
     yield f"Environment: {_listed(environment)}."
     for changed in earlier:
-        yield f"Some rows were measured before these changed: {_listed(changed)}."
+        yield f"Some rows were measured under {_listed(changed)} instead."
 
 
 def _definitions(environment: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
