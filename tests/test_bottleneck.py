@@ -87,6 +87,13 @@ def test_the_attribute_may_choose_instead_of_the_call(z):
     assert layer.apply(variables, z, mutable="batch_stats")[0].shape == z.shape
 
 
+@pytest.mark.parametrize(("attribute", "argument"), [(None, None), (True, False)])
+def test_the_choice_is_made_once(z, attribute, argument):
+    layer = BatchTopK(k=K, use_running_average=attribute)
+    with pytest.raises(ValueError, match="use_running_average"):
+        layer.init(jax.random.key(1), z, use_running_average=argument)
+
+
 def test_a_batch_that_is_not_finite_leaves_the_statistics_alone(layer, z):
     _, variables = train(layer, init(layer, z), z)
     _, after = train(layer, variables, z.at[0, 0].set(jnp.nan))

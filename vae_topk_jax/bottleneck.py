@@ -7,7 +7,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.linen.module import merge_param
 from jax import Array
 
 from vae_topk_jax import importance as importances
@@ -100,14 +99,15 @@ class BatchTopK(nn.Module):
             mu_BxD: posterior means; `z_BxD` itself where None (a deterministic code).
             logvar_BxD: posterior log-variances; zeros where None.
             valid_B: marks the real examples of a padded batch.
-            use_running_average: overrides the attribute.
+            use_running_average: where the attribute is None.
 
         Returns:
             z_BxD with all but k columns set to zero.
 
         Raises:
-            ValueError: k outside [1, D], shapes that differ, an unknown importance, or inference
-                before the first update. (Under `jit` the count is not known while tracing; there
+            ValueError: k outside [1, D], shapes that differ, an unknown importance,
+                `use_running_average` given twice or not at all, or inference before the first
+                update. (Under `jit` the count is not known while tracing; there
                 the output of such a call is NaN.)
         """
         mask_D = self.mask(
@@ -126,7 +126,9 @@ class BatchTopK(nn.Module):
         use_running_average: bool | None = None,
     ) -> Array:
         """The mask_D that the call applies; arguments and updates as there."""
-        running = merge_param("use_running_average", self.use_running_average, use_running_average)
+        running = nn.merge_param(
+            "use_running_average", self.use_running_average, use_running_average
+        )
         mu_BxD = z_BxD if mu_BxD is None else mu_BxD
         logvar_BxD = jnp.zeros_like(z_BxD) if logvar_BxD is None else logvar_BxD
         _check_shapes(z_BxD, mu_BxD, logvar_BxD, valid_B)
