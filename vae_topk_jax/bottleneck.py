@@ -107,8 +107,8 @@ class BatchTopK(nn.Module):
         Raises:
             ValueError: k outside [1, D], shapes that differ, an unknown importance,
                 `use_running_average` given twice or not at all, or inference before the first
-                update. (Under `jit` the count is not known while tracing; there
-                the output of such a call is NaN.)
+                update. (Under `jit` the count is not known while tracing; there the output of such
+                a call is NaN.)
         """
         mask_D = self.mask(
             z_BxD, mu_BxD, logvar_BxD, valid_B=valid_B, use_running_average=use_running_average
