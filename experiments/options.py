@@ -56,7 +56,10 @@ class StudyOptions:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")
             budget = dataclasses.replace(budget, training=Passes(self.epochs))
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
-        return Study(dataset, budget, ResultsFile(self.folder), self.test_latent, base)
+        results = ResultsFile(self.folder)
+        if results.environment.setdefault("data_digest", dataset.digest) != dataset.digest:
+            raise ValueError(f"{self.folder} holds results on other data: choose another --out")
+        return Study(dataset, budget, results, self.test_latent, base)
 
 
 def _read_config(path: Path) -> Config:

@@ -138,7 +138,9 @@ class Study:
         )
 
     def _train(self, config: Config, title: str) -> Trained:
-        info = RunInfo(config, self.dataset.image_shape, self.dataset.describe())
+        info = RunInfo(
+            config, self.dataset.image_shape, self.dataset.describe(), self.dataset.digest
+        )
         trainer = info.trainer
         started = time.perf_counter()
         epochs = list(

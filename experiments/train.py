@@ -62,7 +62,7 @@ def train(options: Options) -> None:
     if checkpoints.exists() and not options.resume:
         raise ValueError(f"{out} holds a run already: go on with --resume, or choose another --out")
     dataset = load_dataset(options.data)
-    info = RunInfo(config, dataset.image_shape, dataset.describe())
+    info = RunInfo(config, dataset.image_shape, dataset.describe(), dataset.digest)
     trainer = info.trainer
     if options.resume:
         state, saved = restore_checkpoint(checkpoints)
@@ -109,7 +109,7 @@ def _refuse_other_run(saved: RunInfo, asked: RunInfo) -> None:
                 f"--resume goes on with the saved configuration: {field.name} was {before!r}, "
                 f"got {now!r}"
             )
-    if saved.data != asked.data:
+    if saved.data_digest != asked.data_digest:
         raise ValueError(f"--resume needs the same data: it was {saved.data}, got {asked.data}")
 
 

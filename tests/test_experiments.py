@@ -112,6 +112,14 @@ def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier)
     assert {"noisy_0.5", "reconstructed_0.5", "originals"} <= pictures.keys()
 
 
+def test_results_on_other_data_are_not_taken_for_these(tmp_path):
+    embedded = StudyOptions(preset="tiny", data="embedded", out=tmp_path / "out")
+    embedded.study().results.describe()
+    assert embedded.study().results.environment["data_digest"]
+    with pytest.raises(ValueError, match="out holds results on other data"):
+        dataclasses.replace(embedded, preset="quick").study()
+
+
 def test_a_file_of_fields_reaches_every_model_of_a_table(tmp_path):
     (tmp_path / "conv.json").write_text('{"body": "conv", "widths": [8, 16], "beta": 0.01}')
     options = StudyOptions(

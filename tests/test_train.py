@@ -11,7 +11,7 @@ from experiments.results import read_results
 from tests.test_training import bits
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import restore_checkpoint
-from vae_topk_jax.data.idx import write_idx
+from vae_topk_jax.data.idx import read_idx, write_idx
 
 FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
 
@@ -102,6 +102,22 @@ def test_a_folder_in_use_is_not_touched(data, tmp_path, capsys):
     assert "holds a run already" in capsys.readouterr().err
     assert (tmp_path / "run" / "scalars.jsonl").read_text() == before
     assert json.loads(before)["step"] == 8
+
+
+def test_a_run_resumes_wherever_the_same_data_come_from(data, tmp_path):
+    run(data, tmp_path / "run", *FLAGS[:-1], "1")
+    moved = data.rename(tmp_path / "moved")
+    run(moved, tmp_path / "run", "--resume")
+
+
+def test_resuming_on_other_data_is_refused(data, tmp_path, capsys):
+    run(data, tmp_path / "run", *FLAGS[:-1], "1")
+    images = read_idx(data / "train-images-idx3-ubyte")
+    write_idx(data / "train-images-idx3-ubyte", images[::-1])
+    with pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", "--resume")
+    assert stopped.value.code == 2
+    assert "--resume needs the same data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

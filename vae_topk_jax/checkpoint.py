@@ -31,11 +31,13 @@ class RunInfo:
         config: the configuration.
         image_shape: (H, W, C).
         data: {"source": ..., "train": number of images, "test": number of images}.
+        data_digest: `Dataset.digest`, which tells whether two sources gave the same images.
     """
 
     config: Config
     image_shape: tuple[int, int, int]
     data: dict[str, Any]
+    data_digest: str = ""
 
     @functools.cached_property
     def trainer(self) -> Trainer:
@@ -66,6 +68,7 @@ def save_checkpoint(folder: Path | str, state: TrainState, info: RunInfo) -> Pat
         "config": info.config.to_dict(),
         "image_shape": list(info.image_shape),
         "data": info.data,
+        "data_digest": info.data_digest,
     }
     ocp.save(path, _as_tree(state), custom_metadata=about)
     return path
@@ -101,6 +104,7 @@ def read_info(path: Path | str) -> RunInfo:
         config=Config.from_dict(about["config"]),
         image_shape=tuple(about["image_shape"]),
         data=about["data"],
+        data_digest=about["data_digest"],
     )
 
 
