@@ -1,14 +1,15 @@
 """Sparse variational autoencoders in JAX: batch Top-K on the latent, EMA-based inference.
 
-The names listed here and the functions of `vae_topk_jax.importance` are the public interface.
+The names listed here and the functions of `vae_topk_jax.importance` and `vae_topk_jax.scores` are
+the public interface.
 """
 
 from typing import TYPE_CHECKING
 
-from vae_topk_jax import importance
+from vae_topk_jax import importance, scores
 from vae_topk_jax.bottleneck import BatchTopK
 from vae_topk_jax.ema import update_ema
-from vae_topk_jax.selection import batch_top_k_mask
+from vae_topk_jax.selection import batch_top_k_mask, element_top_k, sample_top_k_mask
 
 if TYPE_CHECKING:
     from vae_topk_jax.config import Config
@@ -32,8 +33,11 @@ __all__ = [
     "Config",
     "TopKVAE",
     "batch_top_k_mask",
+    "element_top_k",
     "importance",
     "load",
+    "sample_top_k_mask",
+    "scores",
     "update_ema",
 ]
 

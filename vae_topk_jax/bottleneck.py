@@ -1,17 +1,35 @@
 """BatchTopK: a bottleneck that behaves towards a latent as BatchNorm does towards an activation."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from vae_topk_jax import importance as importances
 from vae_topk_jax.ema import update_ema
-from vae_topk_jax.selection import apply_mask, batch_top_k_mask
+from vae_topk_jax.scores import SCORES, Score, lookup
+from vae_topk_jax.selection import (
+    apply_mask,
+    batch_top_k_mask,
+    boundary,
+    check_k,
+    element_top_k,
+    sample_top_k_mask,
+)
+
+SelectionRule = Literal["dimension", "element", "sample"]
+
+# How sharply the gate of a `Selection` opens around the threshold.
+GATE_SLOPE = 4.0
+# Below this running frequency a dimension is dead.
+DEAD = 1e-3
+TINY = float(jnp.finfo(jnp.float32).tiny)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,11 +37,15 @@ class TopKStatistics:
     """What a `BatchTopK` keeps in `batch_stats`.
 
     Attributes:
-        importance: importance_D, float32, the running average.
-        count: () int32, how many batches it holds.
+        importance: importance_D, float32, running average.
+        frequency: frequency_D, float32, running share of the images in which a dimension is active.
+        threshold: () float32, running average of the score that just passes.
+        count: () int32, how many batches they hold.
     """
 
     importance: Array
+    frequency: Array
+    threshold: Array
     count: Array
 
 
@@ -34,34 +56,67 @@ def find_statistics(batch_stats: Mapping[str, Any]) -> TopKStatistics | None:
         >>> find_statistics({"encoder": {"norm": {"mean": 0, "var": 1}}}) is None
         True
     """
-    if batch_stats.keys() == {"importance", "count"}:
+    if batch_stats.keys() == {field.name for field in dataclasses.fields(TopKStatistics)}:
         return TopKStatistics(**batch_stats)
     inner = (find_statistics(v) for v in batch_stats.values() if isinstance(v, Mapping))
     return next((found for found in inner if found is not None), None)
 
 
-class BatchTopK(nn.Module):
-    """Keeps the k most important latent dimensions of the batch and sets the others to zero.
-
-    In training the importance of the batch chooses the dimensions and feeds an exponential moving
-    average; at inference that average chooses them, so that an output never depends on who shares
-    its batch. The average lives in the mutable collection `batch_stats`:
-
-        importance  (D,) float32   running average of the importance (see `update_ema`)
-        count       ()   int32     how many batches it holds
-
-    A batch whose importance is not finite leaves both as they were. Initialising updates nothing.
+class Selection(NamedTuple):
+    """Which entries of a latent pass.
 
     Attributes:
-        k: how many dimensions pass, 1 <= k <= D.
-        importance: a name in `vae_topk_jax.importance.IMPORTANCES` or a callable of the same
-            signature; `valid_B` and `axis_name` are passed to it only where they are set, so a
-            plain function of (z, mu, logvar) will do otherwise.
-        decay: decay of the running average.
+        mask_BxD: zeros and ones, a constant to differentiation.
+        gate_BxD: the mask made soft, sigmoid(4 (score / threshold - 1)), through which gradients
+            reach the score: how probable it is that the entry is active.
+        agreement: () Jaccard index of the batch's own choice and that of the running statistics,
+            where both were made; 1 where there is but one.
+    """
+
+    mask_BxD: Array
+    gate_BxD: Array
+    agreement: Array | float = 1.0
+
+
+class BatchTopK(nn.Module):
+    """Keeps the k most important latents and sets the others to zero.
+
+    In training the batch chooses; at inference running statistics of the batches do, so that an
+    output never depends on who shares its batch. Three rules of selection:
+
+        dimension   the k dimensions of the largest importance, the same for the whole batch; at
+                    inference those of the largest running importance (the paper)
+        element     the B k entries of the largest score; at inference the entries whose score
+                    reaches the running threshold: k latents an image on average
+        sample      the k entries of the largest score in each image, in training and at inference
+
+    The statistics live in the mutable collection `batch_stats`, all float32 but the count, as
+    running averages (see `update_ema`):
+
+        importance  (D,)  the importance that the batch gives each dimension
+        frequency   (D,)  the share of images in which each dimension is among the k
+        threshold   ()    the importance (by dimension) or score that just passes
+        count       ()    int32, how many batches they hold
+
+    A batch whose importance or threshold is not finite leaves them as they were. Initialising
+    updates nothing.
+
+    Attributes:
+        k: how many latents pass, 1 <= k <= D.
+        importance: what ranks dimensions: a name in `vae_topk_jax.importance.IMPORTANCES` or a
+            callable of the same signature; `valid_B` and `axis_name` are passed to it only where
+            they are set, so a plain function of (z, mu, logvar) will do otherwise.
+        decay: decay of the running averages.
         use_running_average: True at inference, False in training; here or in the call, as in
             `nn.BatchNorm`.
         axis_name: mapped axis over which the batch is split (`shard_map`, `pmap`, `vmap`). Under
             plain `jit` with shardings the batch is global already and none is needed.
+        selection: the rule, one of the three above.
+        score: what ranks entries: a name in `vae_topk_jax.scores.SCORES` or a callable of (z, mu,
+            logvar).
+        hysteresis: by dimension, a dimension outside the running choice must beat one inside it by
+            this share of its importance.
+        straight_through: pass gradients to the entries that were set to zero as if they were not.
 
     Examples:
         >>> z = jax.random.normal(jax.random.key(0), (16, 6)) * jnp.arange(6.0)[None]
@@ -74,7 +129,9 @@ class BatchTopK(nn.Module):
         (1, 6)
 
     References:
-        Byeon & Lee, sections 2.1 and 2.2; `flax.linen.BatchNorm` for its discipline.
+        Byeon & Lee, sections 2.1 and 2.2 (by dimension); Bussmann, Leask & Nanda, "BatchTopK Sparse
+        Autoencoders", 2024 (by element); Makhzani & Frey, "k-Sparse Autoencoders", ICLR 2014 (per
+        sample); `flax.linen.BatchNorm` for the discipline.
     """
 
     k: int
@@ -82,6 +139,10 @@ class BatchTopK(nn.Module):
     decay: float = 0.99
     use_running_average: bool | None = None
     axis_name: str | None = None
+    selection: SelectionRule = "dimension"
+    score: str | Score = "abs_mu"
+    hysteresis: float = 0.0
+    straight_through: bool = False
 
     def __call__(
         self,
@@ -91,6 +152,9 @@ class BatchTopK(nn.Module):
         *,
         valid_B: Array | None = None,
         use_running_average: bool | None = None,
+        count: ArrayLike | None = None,
+        frozen: ArrayLike | None = None,
+        weight_D: Array | None = None,
     ) -> Array:
         """The masked latent.
 
@@ -100,23 +164,49 @@ class BatchTopK(nn.Module):
             logvar_BxD: posterior log-variances; zeros where None.
             valid_B: marks the real examples of a padded batch.
             use_running_average: where the attribute is None.
+            count: passes this many latents in place of k; it need not be static, so it can be
+                annealed. By element it counts only in training.
+            frozen: where true, a training batch is masked by the running statistics as well, and
+                the running importance stands still; the threshold goes on being calibrated.
+            weight_D: what a unit of each dimension is worth: multiplies importances and scores.
 
         Returns:
-            z_BxD with all but k columns set to zero.
+            z_BxD with all other entries set to zero.
 
         Raises:
-            ValueError: k outside [1, D], shapes that differ, an unknown importance,
-                `use_running_average` given twice or not at all, or inference before the first
-                update. (Under `jit` the count is not known while tracing; there the output of such
-                a call is NaN.)
+            ValueError: k outside [1, D], shapes that differ, an unknown importance, score or
+                selection, `use_running_average` given twice or not at all, or inference before the
+                first update. (Under `jit` the count of updates is not known while tracing; there
+                the output of such a call is NaN.)
         """
-        mask_D = self.mask(
-            z_BxD, mu_BxD, logvar_BxD, valid_B=valid_B, use_running_average=use_running_average
+        selection = self.select(
+            z_BxD,
+            mu_BxD,
+            logvar_BxD,
+            valid_B=valid_B,
+            use_running_average=use_running_average,
+            count=count,
+            frozen=frozen,
+            weight_D=weight_D,
         )
-        return apply_mask(z_BxD, mask_D)
+        return self.apply_selection(z_BxD, selection)
+
+    def apply_selection(self, z_BxD: Array, selection: Selection) -> Array:
+        """z_BxD where the mask is one, zero elsewhere, with gradients as `straight_through` says.
+
+        Examples:
+            >>> selection = Selection(jnp.array([[1.0, 0.0]]), jnp.array([[0.9, 0.1]]))
+            >>> BatchTopK(k=1).apply_selection(jnp.array([[2.0, 3.0]]), selection).tolist()
+            [[2.0, 0.0]]
+        """
+        kept_BxD = apply_mask(z_BxD, selection.mask_BxD)
+        if self.straight_through:
+            zero_BxD = jnp.where(jnp.isfinite(z_BxD), z_BxD - jax.lax.stop_gradient(z_BxD), 0)
+            kept_BxD += apply_mask(zero_BxD, 1 - selection.mask_BxD)
+        return kept_BxD
 
     @nn.compact
-    def mask(
+    def select(
         self,
         z_BxD: Array,
         mu_BxD: Array | None = None,
@@ -124,44 +214,155 @@ class BatchTopK(nn.Module):
         *,
         valid_B: Array | None = None,
         use_running_average: bool | None = None,
-    ) -> Array:
-        """The mask_D that the call applies; arguments and updates as there."""
+        count: ArrayLike | None = None,
+        frozen: ArrayLike | None = None,
+        weight_D: Array | None = None,
+    ) -> Selection:
+        """The selection that the call applies; arguments and updates as there."""
         running = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
         mu_BxD = z_BxD if mu_BxD is None else mu_BxD
         logvar_BxD = jnp.zeros_like(z_BxD) if logvar_BxD is None else logvar_BxD
         _check_shapes(z_BxD, mu_BxD, logvar_BxD, valid_B)
-        size = z_BxD.shape[1]
-
-        ema = self.variable("batch_stats", "importance", jnp.zeros, (size,), jnp.float32)
-        count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)
-
+        if self.selection not in get_args(SelectionRule):
+            raise ValueError(
+                f"selection must be one of {get_args(SelectionRule)}, got {self.selection!r}"
+            )
+        check_k(self.k, z_BxD.shape[1])
+        stats = self._statistics(z_BxD.shape[1])
+        scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
+        weight_D = jnp.ones(z_BxD.shape[1]) if weight_D is None else weight_D
+        scores_BxD = scores_BxD * weight_D[None, :]
         if running and not self.is_initializing():
-            _refuse_without_updates(count.value)
-            return jnp.where(count.value > 0, batch_top_k_mask(ema.value, self.k), jnp.nan)
+            if self.selection != "sample":
+                _refuse_without_updates(stats["count"].value)
+            return self._choose_by_statistics(scores_BxD, stats, count)
 
-        importance_D = self._importance(z_BxD, mu_BxD, logvar_BxD, valid_B)
+        importance_D = self._importance(z_BxD, mu_BxD, logvar_BxD, valid_B) * weight_D
+        earlier = self._choose_by_statistics(scores_BxD, stats, count)
+        choose = functools.partial(
+            self._choose_by_batch, scores_BxD, importance_D, earlier.mask_BxD[0], valid_B
+        )
+        choice, threshold = choose(count)
+        agreement = self._agreement(choice.mask_BxD, earlier.mask_BxD, valid_B)
+        held_D = importance_D
+        if frozen is not None and not self.is_initializing():
+            choice = jax.tree.map(functools.partial(jnp.where, frozen), earlier, choice)
+            held_D = jnp.where(frozen, stats["importance"].value, importance_D)
+        choice = choice._replace(agreement=agreement)
+        usual = choice if count is None else choose(None)[0]
         if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
-            is_finite = jnp.all(jnp.isfinite(importance_D))
-            updated_D = update_ema(ema.value, importance_D, count.value, self.decay)
-            ema.value = jnp.where(is_finite, updated_D, ema.value)
-            count.value = count.value + is_finite.astype(jnp.int32)
-        return batch_top_k_mask(importance_D, self.k)
+            frequency_D = importances.batch_mean(usual.mask_BxD, valid_B, self._axis)
+            observed = {"importance": held_D, "frequency": frequency_D, "threshold": threshold}
+            self._update(stats, jax.lax.stop_gradient(observed))
+        return choice
+
+    def dead_code(self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
+        """z of the dead dimensions alone, of them the k with the largest score in each image.
+
+        A dimension is dead while its running frequency is below 0.001.
+        """
+        frequency_D: Array = self.get_variable("batch_stats", "frequency")
+        scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
+        candidates_BxD = jnp.where(frequency_D[None, :] < DEAD, scores_BxD, -jnp.inf)
+        return apply_mask(z_BxD, sample_top_k_mask(candidates_BxD, self.k))
+
+    @property
+    def _axis(self) -> str | None:
+        return None if self.is_initializing() else self.axis_name
+
+    def _statistics(self, size: int) -> dict[str, nn.Variable]:
+        shapes = {"importance": (size,), "frequency": (size,), "threshold": ()}
+        stats = {
+            name: self.variable("batch_stats", name, jnp.zeros, shape, jnp.float32)
+            for name, shape in shapes.items()
+        }
+        return stats | {"count": self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)}
+
+    def _update(self, stats: dict[str, nn.Variable], observed: dict[str, Array]) -> None:
+        count = stats["count"]
+        is_finite = jnp.all(
+            jnp.isfinite(jnp.concatenate([jnp.ravel(v) for v in observed.values()]))
+        )
+        for name, value in observed.items():
+            updated = update_ema(stats[name].value, value, count.value, self.decay)
+            stats[name].value = jnp.where(is_finite, updated, stats[name].value)
+        count.value = count.value + is_finite.astype(jnp.int32)
+
+    def _choose_by_batch(
+        self,
+        scores_BxD: Array,
+        importance_D: Array,
+        earlier_D: Array,
+        valid_B: Array | None,
+        count: ArrayLike | None,
+    ) -> tuple[Selection, Array]:
+        """The batch's own choice, and the threshold that goes into the statistics."""
+        if self.selection == "dimension":
+            bonus_D = 1.0 + self.hysteresis * jnp.nan_to_num(earlier_D)
+            mask_D = self._dimensions(importance_D * bonus_D, count)
+            level = boundary(importance_D, mask_D)
+            return _selection(mask_D, importance_D, level, scores_BxD.shape), level
+        if self.selection == "element":
+            k = self.k if count is None else count
+            mask_BxD, level = element_top_k(scores_BxD, k, valid_B, self._axis)
+            return _selection(mask_BxD, scores_BxD, level, scores_BxD.shape), level
+        choice, level_B = self._choose_per_sample(scores_BxD, count)
+        return choice, importances.batch_mean(level_B[:, None], valid_B, self._axis)[0]
+
+    def _choose_by_statistics(
+        self, scores_BxD: Array, stats: dict[str, nn.Variable], count: ArrayLike | None
+    ) -> Selection:
+        if self.selection == "sample":
+            return self._choose_per_sample(scores_BxD, count)[0]
+        level = stats["threshold"].value
+        if self.selection == "dimension":
+            rank = stats["importance"].value
+            mask = self._dimensions(rank, count)
+        else:
+            rank = scores_BxD
+            mask = (jax.lax.stop_gradient(scores_BxD) >= level).astype(jnp.float32)
+        known_mask = jnp.where(stats["count"].value > 0, mask, jnp.nan)
+        return _selection(known_mask, rank, level, scores_BxD.shape)
+
+    def _choose_per_sample(
+        self, scores_BxD: Array, count: ArrayLike | None
+    ) -> tuple[Selection, Array]:
+        k = self.k if count is None else scores_BxD.shape[1]
+        mask_BxD = sample_top_k_mask(scores_BxD, k, count)
+        level_B = jax.vmap(boundary)(scores_BxD, mask_BxD)
+        return _selection(mask_BxD, scores_BxD, level_B[:, None], scores_BxD.shape), level_B
+
+    def _agreement(self, mask_BxD: Array, earlier_BxD: Array, valid_B: Array | None) -> Array:
+        """The Jaccard index of two masks; 0 where there are no statistics yet."""
+        counts_BxD = jnp.stack([mask_BxD * earlier_BxD, jnp.maximum(mask_BxD, earlier_BxD)])
+        counts_Bx2 = jnp.sum(counts_BxD, axis=2).T
+        both, either = importances.batch_mean(counts_Bx2, valid_B, self._axis)
+        return jnp.where(either > 0, both / either, 0.0)
+
+    def _dimensions(self, importance_D: Array, count: ArrayLike | None) -> Array:
+        return batch_top_k_mask(importance_D, self.k if count is None else len(importance_D), count)
 
     def _importance(
         self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, valid_B: Array | None
     ) -> Array:
         options: dict = {} if valid_B is None else {"valid_B": valid_B}
-        if self.axis_name is not None and not self.is_initializing():
-            options["axis_name"] = self.axis_name
+        if self._axis is not None:
+            options["axis_name"] = self._axis
         importance_D = importances.resolve(self.importance)(z_BxD, mu_BxD, logvar_BxD, **options)
         if importance_D.shape != z_BxD.shape[1:]:
             raise ValueError(
                 f"importance must return shape {z_BxD.shape[1:]}, one number a dimension, "
                 f"got {importance_D.shape}"
             )
-        return jax.lax.stop_gradient(importance_D.astype(jnp.float32))
+        return importance_D.astype(jnp.float32)
+
+
+def _selection(mask: Array, rank: Array, level: Array, shape: tuple[int, ...]) -> Selection:
+    """A mask of dimensions or of entries, with its gate, spread over every entry."""
+    gate = jax.nn.sigmoid(GATE_SLOPE * (rank / jnp.maximum(level, TINY) - 1.0))
+    return Selection(*(jnp.broadcast_to(jnp.atleast_2d(x), shape) for x in (mask, gate)))
 
 
 def _check_shapes(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, valid_B: Array | None) -> None:

@@ -5,8 +5,10 @@ import json
 import typing
 from typing import Any, Literal
 
+from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.importance import IMPORTANCES
-from vae_topk_jax.losses import Likelihood, Reduction
+from vae_topk_jax.losses import KLMode, Likelihood, Reduction
+from vae_topk_jax.scores import SCORES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +32,39 @@ class Config:
     """D, the number of latent dimensions."""
     k: int = 8
     """How many dimensions pass the mask (top_k_vae)."""
+    selection: SelectionRule = "element"
+    """What the K are (top_k_vae): B * K entries of the batch by element, K entries of each image
+    per sample, or the batch's K dimensions by dimension, which is the paper's."""
     importance: str = "kl"
-    """What ranks the dimensions (top_k_vae): a name in `vae_topk_jax.importance.IMPORTANCES`;
+    """What ranks dimensions (top_k_vae): a name in `vae_topk_jax.importance.IMPORTANCES`;
     "mean_abs_z" is the paper's literal rule."""
+    score: str = "abs_mu"
+    """What ranks entries, by element and per sample (top_k_vae): a name in
+    `vae_topk_jax.scores.SCORES`."""
     ema_decay: float = 0.99
-    """Decay of the importance's running average, a step (top_k_vae)."""
+    """Decay of the running averages, a step (top_k_vae)."""
+    k_anneal: float = 0.0
+    """Share of the run over which the number of latents that pass falls from D to K."""
+    freeze_after: float = 1.0
+    """Share of the run after which training masks by the running statistics, as inference does."""
+    hysteresis: float = 0.0
+    """By dimension: by what share of its importance a dimension outside the running choice must
+    beat one inside."""
+    straight_through: bool = False
+    """Pass gradients to masked entries as if they had not been masked."""
+    revival: float = 0.0
+    """Weight of a second reconstruction with dead dimensions added to the code held constant."""
+    nested: bool = False
+    """Draw the number of latents that pass from 1 to D for each batch, so that one model serves
+    every K (by dimension or per sample)."""
+    sensitivity_every: int = 10
+    """Multiply importances and scores by the decoder's sensitivity to the dimension, estimated on
+    every so many batches; 0: do not."""
+    kl_mode: KLMode = "gaussian"
+    """Posterior and prior of a latent: Gaussian, or a spike at zero and a Gaussian slab."""
+    kl_inactive: float = 1.0
+    """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
+    mask, 0 leaves them free, more pulls them to the prior."""
     beta: float = 0.001
     """Weight of the KL term (beta_vae, top_k_vae)."""
     beta_warmup: float = 0.5
@@ -46,8 +76,9 @@ class Config:
     """How the reconstruction term is reduced over pixels."""
     latent_reduction: Reduction = "mean"
     """How the KL term is reduced over latents."""
-    body: Literal["mlp", "conv"] = "mlp"
-    """Encoder and decoder body."""
+    body: Literal["mlp", "residual", "conv"] = "mlp"
+    """Encoder and decoder: dense layers with ReLU, dense layers with LayerNorm, GELU and skips, or
+    convolutions."""
     widths: tuple[int, ...] = (512, 256)
     """Widths of the encoder's layers (channels, for "conv"); the decoder mirrors them."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -84,14 +115,26 @@ class Config:
             f"at most latent_dim, {self.latent_dim}",
         )
         self._require("importance", self.importance in IMPORTANCES, f"one of {sorted(IMPORTANCES)}")
+        self._require("score", self.score in SCORES, f"one of {sorted(SCORES)}")
         self._require("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
         self._require("widths", self.widths and min(self.widths) >= 1, "one or more positive sizes")
         self._require("learning_rate", 0 < self.learning_rate < float("inf"), "positive and finite")
-        for name in ("beta", "train_noise"):
+        for name in ("beta", "train_noise", "hysteresis", "revival", "kl_inactive"):
             self._require(name, 0 <= getattr(self, name) < float("inf"), "finite, at least 0")
-        self._require("beta_warmup", 0 <= self.beta_warmup <= 1, "in [0, 1]")
-        for name in ("warmup_steps", "seed"):
+        for name in ("beta_warmup", "k_anneal"):
+            self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+        for name in ("warmup_steps", "seed", "sensitivity_every"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
+        self._require(
+            "nested",
+            not self.nested or (self.selection != "element" and self.k_anneal == 0),
+            "False by element (a threshold serves one K) and with k_anneal",
+        )
+        self._require(
+            "freeze_after",
+            self.k_anneal <= self.freeze_after <= 1 and self.freeze_after > 0,
+            "above 0, from k_anneal to 1",
+        )
 
     def replace(self, **changes: Any) -> "Config":
         """A copy with some fields changed."""

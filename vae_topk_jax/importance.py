@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from vae_topk_jax import scores
+
 
 class Importance(Protocol):
     """The signature that every importance shares."""
@@ -60,17 +62,6 @@ def batch_mean(x_BxD: Array, valid_B: Array | None = None, axis_name: str | None
     return total_D / count
 
 
-def element_kl(mu_BxD: Array, logvar_BxD: Array) -> Array:
-    """KL(N(mu, sigma^2) || N(0, 1)) of every entry in nats, (mu^2 + sigma^2 - 1 - log sigma^2) / 2.
-
-    Examples:
-        >>> element_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))).tolist()
-        [[2.0, 0.0]]
-    """
-    mu_BxD, logvar_BxD = mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
-    return 0.5 * (jnp.square(mu_BxD) + jnp.exp(logvar_BxD) - 1.0 - logvar_BxD)
-
-
 def mean_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """E|z|, the literal rule of the paper (section 2.1).
 
@@ -83,7 +74,7 @@ def mean_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> mean_abs_z(z, z, z).tolist()
         [1.0, 3.0]
     """
-    return batch_mean(jnp.abs(z_BxD), valid_B, axis_name)
+    return batch_mean(scores.abs_z(z_BxD, mu_BxD, logvar_BxD), valid_B, axis_name)
 
 
 def mean_square_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
@@ -120,7 +111,7 @@ def mean_abs_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> mean_abs_mu(mu, mu, mu).tolist()
         [2.0, 0.0]
     """
-    return batch_mean(jnp.abs(mu_BxD), valid_B, axis_name)
+    return batch_mean(scores.abs_mu(z_BxD, mu_BxD, logvar_BxD), valid_B, axis_name)
 
 
 def kl(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
@@ -134,7 +125,7 @@ def kl(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> kl(mu, mu, logvar).tolist()
         [2.0, 0.0]
     """
-    return batch_mean(element_kl(mu_BxD, logvar_BxD), valid_B, axis_name)
+    return batch_mean(scores.element_kl(z_BxD, mu_BxD, logvar_BxD), valid_B, axis_name)
 
 
 def var_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
@@ -165,6 +156,19 @@ def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     return signal_D / jnp.maximum(noise_D, jnp.finfo(jnp.float32).tiny)
 
 
+def fixed(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
+    """One random order of the dimensions, the same for every batch: the baseline that looks at
+    nothing.
+
+    Examples:
+        >>> z = jnp.ones((2, 4))
+        >>> sorted(fixed(z, z, z).tolist())
+        [0.0, 1.0, 2.0, 3.0]
+    """
+    order_D = jax.random.permutation(jax.random.key(0), z_BxD.shape[1])
+    return order_D.astype(jnp.float32)
+
+
 IMPORTANCES: dict[str, Importance] = {
     "mean_abs_z": mean_abs_z,
     "mean_square_z": mean_square_z,
@@ -173,11 +177,12 @@ IMPORTANCES: dict[str, Importance] = {
     "kl": kl,
     "var_mu": var_mu,
     "signal_to_noise": signal_to_noise,
+    "fixed": fixed,
 }
 
 
 def resolve(importance: str | Callable[..., Array]) -> Callable[..., Array]:
-    """The function of that name, or the callable itself.
+    """The importance of that name, or the callable itself.
 
     Raises:
         ValueError: the name is not in `IMPORTANCES`.
@@ -186,10 +191,4 @@ def resolve(importance: str | Callable[..., Array]) -> Callable[..., Array]:
         >>> resolve("kl") is kl
         True
     """
-    if callable(importance):
-        return importance
-    if importance not in IMPORTANCES:
-        raise ValueError(
-            f"importance must be a callable or one of {sorted(IMPORTANCES)}, got {importance!r}"
-        )
-    return IMPORTANCES[importance]
+    return scores.lookup("importance", importance, IMPORTANCES)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.bottleneck import find_statistics
+from vae_topk_jax.bottleneck import DEAD, find_statistics
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import VAE
@@ -24,8 +24,8 @@ _CHUNK = 1024
 class Inference:
     """A trained model: jitted `encode`, `reconstruct`, `decode` and `generate`.
 
-    Dimensions are chosen by the running average and latents are posterior means, so that what an
-    image gives does not depend on its batch mates.
+    Latents are chosen by the running statistics and are posterior means, so that what an image
+    gives does not depend on its batch mates.
 
     Attributes:
         model: the linen module.
@@ -55,16 +55,19 @@ class Inference:
         return self.info.config
 
     @functools.cached_property
-    def mask(self) -> Array:
-        """mask_D of the dimensions that the decoder sees; all ones for a dense model."""
+    def frequency(self) -> Array:
+        """frequency_D, how often each dimension is active: ones for a dense model, the mask for a
+        model that selects dimensions, else the running average of training."""
         if self._statistics is None:
             return jnp.ones(self.config.latent_dim)
-        return batch_top_k_mask(self._statistics.importance, self.config.k)
+        if self.config.selection == "dimension":
+            return batch_top_k_mask(self._statistics.importance, self.config.k)
+        return self._statistics.frequency
 
     @functools.cached_property
     def active_dims(self) -> np.ndarray:
-        """The indices of the dimensions that the decoder sees, ascending."""
-        return np.flatnonzero(np.asarray(self.mask))
+        """The indices of the dimensions in use, ascending: active in one image of 1,000 or more."""
+        return np.flatnonzero(np.asarray(self.frequency) >= DEAD)
 
     def encode(self, x: Array | np.ndarray) -> Array:
         """Codes (N, D) of images (N, H, W, C).
@@ -93,7 +96,7 @@ class Inference:
         return self._in_chunks(self._decode, z)
 
     def generate(self, key: Array, n: int) -> Array:
-        """n images decoded from the prior N(0, I) on the active dimensions.
+        """n images decoded from the prior: N(0, 1) where a dimension is active, as often as it is.
 
         Args:
             key: typed key, `jax.random.key(seed)`.
@@ -104,7 +107,7 @@ class Inference:
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        return self.decode(sample_prior(key, n, self.mask))
+        return self.decode(sample_prior(key, n, self.frequency))
 
     @functools.cached_property
     def _encode(self) -> Callable[..., Array]:

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from vae_topk_jax.importance import element_kl
+from vae_topk_jax.scores import element_kl
 
 Reduction = Literal["sum", "mean"]
 Likelihood = Literal["gaussian", "bernoulli"]
+KLMode = Literal["gaussian", "spike_and_slab"]
 
 _PIXELS = (1, 2, 3)
 
@@ -67,7 +68,62 @@ def gaussian_kl(mu_BxD: Array, logvar_BxD: Array, reduction: Reduction) -> Array
         >>> gaussian_kl(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2)), "sum").tolist()
         [2.0]
     """
-    return _reduce(element_kl(mu_BxD, logvar_BxD), (1,), reduction)
+    return _reduce(element_kl(mu_BxD, mu_BxD, logvar_BxD), (1,), reduction)
+
+
+def masked_kl(
+    mu_BxD: Array, logvar_BxD: Array, mask_BxD: Array, inactive: float, reduction: Reduction
+) -> Array:
+    """`gaussian_kl` with the entries that a mask sets to zero weighted by `inactive`.
+
+        sum_d (m_d + inactive (1 - m_d)) KL(N(mu_d, sigma_d^2) || N(0, 1))
+
+    1 is the paper's KL before the mask; 0 leaves the inactive entries free; above 1 they are pulled
+    to the prior harder than the active ones. A mean is over all D latents whatever the mask.
+
+    Returns:
+        kl_B.
+
+    Examples:
+        >>> mu_BxD, mask_BxD = jnp.array([[2.0, 2.0]]), jnp.array([[1.0, 0.0]])
+        >>> masked_kl(mu_BxD, jnp.zeros((1, 2)), mask_BxD, 0.0, "sum").tolist()
+        [2.0]
+    """
+    weight_BxD = mask_BxD + inactive * (1.0 - mask_BxD)
+    return _reduce(weight_BxD * element_kl(mu_BxD, mu_BxD, logvar_BxD), (1,), reduction)
+
+
+def spike_and_slab_kl(
+    mu_BxD: Array, logvar_BxD: Array, gate_BxD: Array, rate: float, reduction: Reduction
+) -> Array:
+    """KL of a spike-and-slab posterior to a spike-and-slab prior, in nats.
+
+    An entry is drawn from N(mu, sigma^2) with probability g and is zero otherwise; under the prior
+    it is drawn from N(0, 1) with probability r and is zero otherwise:
+
+        g KL(N(mu, sigma^2) || N(0, 1)) + g log(g / r) + (1 - g) log((1 - g) / (1 - r))
+
+    Args:
+        mu_BxD, logvar_BxD: of the slab.
+        gate_BxD: g, in [0, 1].
+        rate: r, in (0, 1), the share of latents that should be active.
+        reduction: over the latents.
+
+    Returns:
+        kl_B.
+
+    Examples:
+        >>> zeros_BxD = jnp.zeros((1, 2))
+        >>> spike_and_slab_kl(zeros_BxD, zeros_BxD, jnp.full((1, 2), 0.25), 0.25, "sum").tolist()
+        [0.0]
+
+    References:
+        Tonolini, Jensen & Murray-Smith, "Variational Sparse Coding", UAI 2019, eq. 10.
+    """
+    gate_BxD = gate_BxD.astype(jnp.float32)
+    slab_BxD = gate_BxD * element_kl(mu_BxD, mu_BxD, logvar_BxD)
+    support_BxD = _x_log(gate_BxD, rate) + _x_log(1.0 - gate_BxD, 1.0 - rate)
+    return _reduce(slab_BxD + support_BxD, (1,), reduction)
 
 
 def batch_average(value_B: Array, valid_B: Array | None = None) -> Array:
@@ -81,6 +137,11 @@ def batch_average(value_B: Array, valid_B: Array | None = None) -> Array:
         return jnp.mean(value_B)
     valid_B = valid_B.astype(bool)
     return jnp.sum(jnp.where(valid_B, value_B, 0.0)) / jnp.sum(valid_B, dtype=jnp.float32)
+
+
+def _x_log(x: Array, y: float) -> Array:
+    """x log(x / y), 0 at 0 with a gradient that is finite there."""
+    return x * jnp.log(jnp.maximum(x, 1e-6) / y)
 
 
 def _reduce(value: Array, axis: tuple[int, ...], reduction: Reduction) -> Array:

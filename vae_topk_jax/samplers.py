@@ -10,45 +10,105 @@ from jax import Array
 from vae_topk_jax.selection import apply_mask
 
 
-def sample_prior(key: Array, n: int, mask_D: Array) -> Array:
-    """n codes from N(0, I) on the dimensions of the mask, zero on the others.
+def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
+    """n codes from the prior that a sparse model was trained to: a spike and a slab.
+
+    Each dimension is active with its own probability and then N(0, 1), else zero. For a mask that
+    all images share, the probabilities are ones and zeros.
+
+    Args:
+        key: typed key.
+        n: how many codes.
+        frequency_D: probability that a dimension is active.
 
     Examples:
-        >>> sample_prior(jax.random.key(0), 3, jnp.array([1.0, 0.0])).shape
-        (3, 2)
+        >>> codes_NxD = sample_prior(jax.random.key(0), 3, jnp.array([1.0, 0.0]))
+        >>> (codes_NxD != 0).tolist()
+        [[True, False], [True, False], [True, False]]
     """
-    return apply_mask(jax.random.normal(key, (n, mask_D.shape[0])), mask_D)
+    support_key, value_key = jax.random.split(key)
+    shape = (n, frequency_D.shape[0])
+    active_NxD = jax.random.uniform(support_key, shape) < frequency_D[None, :]
+    return apply_mask(jax.random.normal(value_key, shape), active_NxD)
+
+
+class Patterns(NamedTuple):
+    """Supports seen in training, and what their active entries are like.
+
+    Attributes:
+        masks_PxD: which dimensions were active, a row an image.
+        mean_D: mean of each dimension's active entries.
+        std_D: their standard deviation.
+    """
+
+    masks_PxD: Array
+    mean_D: Array
+    std_D: Array
+
+
+def fit_patterns(codes_NxD: np.ndarray) -> Patterns:
+    """The patterns of the codes of training images.
+
+    Examples:
+        >>> fit_patterns(np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0]])).mean_D.tolist()
+        [2.0, 2.0]
+    """
+    codes_NxD = np.asarray(codes_NxD, np.float64)
+    active_NxD = codes_NxD != 0
+    count_D = np.maximum(active_NxD.sum(axis=0), 1)
+    mean_D = codes_NxD.sum(axis=0) / count_D
+    deviation_NxD = np.where(active_NxD, codes_NxD - mean_D, 0.0)
+    std_D = np.sqrt(np.square(deviation_NxD).sum(axis=0) / count_D)
+    return Patterns(*(jnp.asarray(x, jnp.float32) for x in (active_NxD, mean_D, std_D)))
+
+
+def sample_patterns(key: Array, n: int, patterns: Patterns) -> Array:
+    """n codes, each with the support of some training image and independent Gaussian values.
+
+    Supports come whole, so that dimensions are active together as often as in training; the values
+    of a dimension have the mean and the variance of its active entries.
+
+    Examples:
+        >>> patterns = fit_patterns(np.array([[1.0, 0.0], [0.0, 2.0]]))
+        >>> codes_NxD = sample_patterns(jax.random.key(0), 99, patterns)
+        >>> sorted(set(map(tuple, codes_NxD.tolist())))
+        [(0.0, 2.0), (1.0, 0.0)]
+    """
+    choice_key, value_key = jax.random.split(key)
+    row_N = jax.random.randint(choice_key, (n,), 0, len(patterns.masks_PxD))
+    eps_NxD = jax.random.normal(value_key, (n, patterns.mean_D.shape[0]))
+    values_NxD = patterns.mean_D[None, :] + patterns.std_D[None, :] * eps_NxD
+    return apply_mask(values_NxD, patterns.masks_PxD[row_N])
 
 
 class Mixture(NamedTuple):
-    """A Gaussian mixture over the active dimensions of a code.
+    """A Gaussian mixture over the dimensions in use, made sparse again.
 
     Attributes:
         weights_M: probability of each component.
-        means_MxK: its mean.
-        factors_MxKxK: lower Cholesky factor of its covariance.
-        active_dims_K: which of the D dimensions the K coordinates are.
+        means_MxU: its mean.
+        factors_MxUxU: lower Cholesky factor of its covariance.
+        floor_U: the smallest magnitude that an active entry of each dimension had.
+        dims_U: which of the D dimensions the U coordinates are.
         latent_dim: D.
     """
 
     weights_M: Array
-    means_MxK: Array
-    factors_MxKxK: Array
-    active_dims_K: np.ndarray
+    means_MxU: Array
+    factors_MxUxU: Array
+    floor_U: Array
+    dims_U: np.ndarray
     latent_dim: int
 
 
-def fit_mixture(
-    codes_NxD: np.ndarray, active_dims_K: np.ndarray, *, components: int = 10, seed: int = 0
-) -> Mixture:
-    """Fits a mixture with full covariances to the active dimensions of the codes, by EM.
+def fit_mixture(codes_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -> Mixture:
+    """Fits a mixture with full covariances to the dimensions that the codes use, by EM.
 
     An ex-post density: at a small beta the aggregate posterior is far from N(0, I), and samples of
     the prior then measure that distance more than the decoder.
 
     Args:
-        codes_NxD: codes of training images.
-        active_dims_K: indices of the dimensions that the decoder sees.
+        codes_NxD: codes of training images; a dimension that is zero in all of them is left out.
         components: M.
         seed: of the k-means initialisation.
 
@@ -65,24 +125,32 @@ def fit_mixture(
         raise ValueError(
             f"codes must be at least as many as the {components} components, got {len(codes_NxD)}"
         )
-    codes_NxK = np.asarray(codes_NxD, np.float64)[:, active_dims_K]
+    dims_U = np.flatnonzero(np.any(np.asarray(codes_NxD) != 0, axis=0))
+    codes_NxU = np.asarray(codes_NxD, np.float64)[:, dims_U]
     fitted = GaussianMixture(
         components, covariance_type="full", reg_covar=1e-6, max_iter=200, random_state=seed
-    ).fit(codes_NxK)
+    ).fit(codes_NxU)
+    floor_U = np.min(np.where(codes_NxU == 0, np.inf, np.abs(codes_NxU)), axis=0)
     return Mixture(
         weights_M=jnp.asarray(fitted.weights_, jnp.float32),
-        means_MxK=jnp.asarray(fitted.means_, jnp.float32),
-        factors_MxKxK=jnp.asarray(np.linalg.cholesky(fitted.covariances_), jnp.float32),
-        active_dims_K=np.asarray(active_dims_K),
+        means_MxU=jnp.asarray(fitted.means_, jnp.float32),
+        factors_MxUxU=jnp.asarray(np.linalg.cholesky(fitted.covariances_), jnp.float32),
+        floor_U=jnp.asarray(floor_U, jnp.float32),
+        dims_U=dims_U,
         latent_dim=codes_NxD.shape[1],
     )
 
 
 def sample_mixture(key: Array, n: int, mixture: Mixture) -> Array:
-    """n codes from the mixture, zero on the dimensions that it does not cover."""
+    """n codes from the mixture, as sparse as those it was fitted to.
+
+    An entry of a magnitude below any active one is zero, as the selection would have it; for a
+    model that selects by |mu| that is its threshold.
+    """
     choice_key, eps_key = jax.random.split(key)
     component_N = jax.random.categorical(choice_key, jnp.log(mixture.weights_M), shape=(n,))
-    eps_NxK = jax.random.normal(eps_key, (n, mixture.means_MxK.shape[1]))
-    offset_NxK = jnp.einsum("nkj,nj->nk", mixture.factors_MxKxK[component_N], eps_NxK)
-    codes_NxD = jnp.zeros((n, mixture.latent_dim))
-    return codes_NxD.at[:, mixture.active_dims_K].set(mixture.means_MxK[component_N] + offset_NxK)
+    eps_NxU = jax.random.normal(eps_key, (n, mixture.means_MxU.shape[1]))
+    offset_NxU = jnp.einsum("nij,nj->ni", mixture.factors_MxUxU[component_N], eps_NxU)
+    codes_NxU = mixture.means_MxU[component_N] + offset_NxU
+    codes_NxU = apply_mask(codes_NxU, jnp.abs(codes_NxU) >= mixture.floor_U[None, :])
+    return jnp.zeros((n, mixture.latent_dim)).at[:, mixture.dims_U].set(codes_NxU)

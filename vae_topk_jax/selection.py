@@ -1,15 +1,26 @@
-"""From an importance to a mask: which latents pass and which are set to zero."""
+"""From importances or scores to a mask: which latents pass and which are set to zero.
+
+    by dimension   the k most important of the D dimensions, the same for the whole batch
+    by element     the B k largest of the B D scores: k latents an image on average
+    per sample     the k largest scores of each image: exactly k latents an image
+
+Masks are constants to differentiation: gradients flow through the values that are kept, never
+through the choice.
+"""
 
 import functools
+import math
 import operator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 
 @functools.partial(jax.jit, static_argnames="k")
-def batch_top_k_mask(importance: Array, k: int) -> Array:
+def batch_top_k_mask(importance: Array, k: int, count: ArrayLike | None = None) -> Array:
     """The mask of the k most important dimensions, shared by the whole batch.
 
         mask_d = 1 if importance_d is among the k largest, else 0
@@ -22,6 +33,8 @@ def batch_top_k_mask(importance: Array, k: int) -> Array:
     Args:
         importance: importance_D, one number a dimension.
         k: how many dimensions to keep, static, 1 <= k <= D.
+        count: how many of the k to keep after all, where that changes from call to call: it need
+            not be static.
 
     Returns:
         mask_D of zeros and ones, in the floating type of `importance` (float32 for integers).
@@ -39,27 +52,142 @@ def batch_top_k_mask(importance: Array, k: int) -> Array:
     """
     if importance.ndim != 1:
         raise ValueError(f"importance must have one axis, (D,), got shape {importance.shape}")
-    size = importance.shape[0]
-    k = check_k(k, size)
-    if not jnp.issubdtype(importance.dtype, jnp.floating):
-        importance = importance.astype(jnp.float32)
-    importance_D = jax.lax.stop_gradient(importance)
+    k = check_k(k, importance.shape[0])
+    importance_D = jax.lax.stop_gradient(_as_float(importance))
     # lax.top_k ranks NaN highest and 0.0 above -0.0: rank NaN lowest, and the zeros alike.
     rank_D = jnp.where(jnp.isnan(importance_D), -jnp.inf, importance_D)
     rank_D = jnp.where(rank_D == 0, 0, rank_D)
     _, index_K = jax.lax.top_k(rank_D, k)
-    mask_D = jnp.zeros_like(importance_D).at[index_K].set(1)
+    limit = k if count is None else jnp.ceil(count).astype(jnp.int32)
+    kept_K = (jnp.arange(k) < limit).astype(importance_D.dtype)
+    mask_D = jnp.zeros_like(importance_D).at[index_K].set(kept_K)
     return jnp.where(rank_D == -jnp.inf, 0, mask_D)
 
 
-def apply_mask(z_BxD: Array, mask_D: Array) -> Array:
-    """z where the mask is one, exact zero elsewhere, even where z is not finite.
+@functools.partial(jax.jit, static_argnames="k")
+def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None) -> Array:
+    """The mask of the k largest scores of each image; `batch_top_k_mask` of every row.
+
+    Examples:
+        >>> sample_top_k_mask(jnp.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), k=1).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+
+    References:
+        Makhzani & Frey, "k-Sparse Autoencoders", ICLR 2014.
+    """
+    if scores_BxD.ndim != 2:
+        raise ValueError(f"scores must have two axes, (B, D), got shape {scores_BxD.shape}")
+    return jax.vmap(lambda scores_D: batch_top_k_mask(scores_D, k, count))(scores_BxD)
+
+
+class ElementMask(NamedTuple):
+    """What `element_top_k` chooses.
+
+    Attributes:
+        mask_BxD: float32 zeros and ones.
+        threshold: () float32, halfway between the smallest score kept and the largest left out.
+    """
+
+    mask_BxD: Array
+    threshold: Array
+
+
+@functools.partial(jax.jit, static_argnames="axis_name")
+def element_top_k(
+    scores_BxD: Array,
+    k: ArrayLike,
+    valid_B: Array | None = None,
+    axis_name: str | None = None,
+) -> ElementMask:
+    """The mask of the B k largest of the B D scores: k latents an image on average.
+
+    The smallest score kept is found exactly, bit by bit: floats in the order of their bit patterns,
+    32 counts of how many lie above. So k need not be static, nothing is sorted, and a batch that is
+    split over devices exchanges counts alone. Ties go to the lower index of the flattened batch;
+    NaN and -inf are never selected, nor any score of a padded example.
+
+    Args:
+        scores_BxD: one number an entry.
+        k: mean number of latents an image, 0 < k <= D; round(k B) entries pass.
+        valid_B: marks the real examples of a padded batch.
+        axis_name: mapped axis over which the batch is split.
+
+    Raises:
+        ValueError: `scores` does not have two axes.
+
+    Examples:
+        >>> mask_BxD, threshold = element_top_k(jnp.array([[4.0, 3.0], [2.0, 0.0]]), k=1)
+        >>> mask_BxD.tolist(), threshold.item()
+        ([[1.0, 1.0], [0.0, 0.0]], 2.5)
+
+    References:
+        Bussmann, Leask & Nanda, "BatchTopK Sparse Autoencoders", 2024 (batch rule and threshold).
+    """
+    if scores_BxD.ndim != 2:
+        raise ValueError(f"scores must have two axes, (B, D), got shape {scores_BxD.shape}")
+    scores_BxD = jax.lax.stop_gradient(scores_BxD.astype(jnp.float32))
+    order_BxD = _ordered_bits(scores_BxD)
+    examples = jnp.float32(scores_BxD.shape[0])
+    if valid_B is not None:
+        order_BxD = jnp.where(valid_B.astype(bool)[:, None], order_BxD, jnp.uint32(0))
+        examples = jnp.sum(valid_B.astype(bool), dtype=jnp.float32)
+    if axis_name is not None:
+        examples = jax.lax.psum(examples, axis_name)
+    places = jnp.round(jnp.asarray(k, jnp.float32) * examples).astype(jnp.int32)
+
+    smallest = _nth_largest(order_BxD, places, 32, axis_name)
+    above_BxD = order_BxD > smallest
+    tied_BxD = (order_BxD == smallest) & (order_BxD > 0)
+    # Among the tied, the first in the flattened batch: the largest when indices count down.
+    countdown_BxD, bits = _countdown(order_BxD.shape, axis_name)
+    countdown_BxD = jnp.where(tied_BxD, countdown_BxD, jnp.uint32(0))
+    left = places - _count(above_BxD, axis_name)
+    last = _nth_largest(countdown_BxD, left, bits, axis_name)
+    kept_BxD = above_BxD | (tied_BxD & (countdown_BxD >= last))
+
+    threshold = boundary(scores_BxD, kept_BxD, order_BxD > 0, axis_name)
+    return ElementMask(kept_BxD.astype(jnp.float32), threshold)
+
+
+def boundary(
+    scores: Array, mask: Array, eligible: Array | None = None, axis_name: str | None = None
+) -> Array:
+    """Halfway between the smallest score that a mask keeps and the largest that it leaves out.
+
+    Args:
+        scores: any shape.
+        mask: of the same shape.
+        eligible: where False, an entry could not have been kept; None: -inf and NaN could not.
+        axis_name: mapped axis over which the entries are split.
+
+    Returns:
+        () float32, a constant to differentiation; the smallest score kept where none is left out.
+
+    Examples:
+        >>> boundary(jnp.array([4.0, 1.0, 2.0]), jnp.array([1.0, 0.0, 0.0])).item()
+        3.0
+    """
+    scores = jax.lax.stop_gradient(scores.astype(jnp.float32))
+    eligible = scores > -jnp.inf if eligible is None else eligible
+    kept = mask.astype(bool)
+    lowest_kept = jnp.min(jnp.where(kept, scores, jnp.inf))
+    highest_left = jnp.max(jnp.where(eligible & ~kept, scores, -jnp.inf))
+    if axis_name is not None:
+        lowest_kept = jax.lax.pmin(lowest_kept, axis_name)
+        highest_left = jax.lax.pmax(highest_left, axis_name)
+    highest_left = jnp.where(highest_left > -jnp.inf, highest_left, lowest_kept)
+    return 0.5 * (lowest_kept + highest_left)
+
+
+def apply_mask(z_BxD: Array, mask: Array) -> Array:
+    """z where the mask (mask_D or mask_BxD) is one, exact zero elsewhere, even where z is not
+    finite.
 
     Examples:
         >>> apply_mask(jnp.array([[1.0, jnp.inf]]), jnp.array([1.0, 0.0])).tolist()
         [[1.0, 0.0]]
     """
-    mask_BxD = jnp.broadcast_to(mask_D.astype(z_BxD.dtype), z_BxD.shape)
+    mask_BxD = jnp.broadcast_to(mask.astype(z_BxD.dtype), z_BxD.shape)
     return jnp.where(mask_BxD == 0, 0, z_BxD * mask_BxD)
 
 
@@ -80,3 +208,42 @@ def check_k(k: int, size: int) -> int:
     if not 1 <= k <= size:
         raise ValueError(f"k must lie between 1 and the {size} dimensions, got {k}")
     return k
+
+
+def _as_float(x: Array) -> Array:
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+
+
+def _ordered_bits(x: Array) -> Array:
+    """uint32 in the order of the floats; 0 for NaN and -inf."""
+    x = jnp.where(x == 0, 0, x)  # -0.0 ranks with 0.0
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    sign = jnp.uint32(1) << jnp.uint32(31)
+    ordered = jnp.where(bits >= sign, ~bits, bits | sign)
+    return jnp.where(jnp.isnan(x) | (x == -jnp.inf), jnp.uint32(0), ordered)
+
+
+def _nth_largest(x: Array, n: Array, bits: int, axis_name: str | None) -> Array:
+    """The n-th largest of the unsigned integers below 2^bits; 0 where there are fewer."""
+
+    def settle_bit(i: Array, found: Array) -> Array:
+        candidate = found | (jnp.uint32(1) << (jnp.uint32(bits - 1) - i.astype(jnp.uint32)))
+        return jnp.where(_count(x >= candidate, axis_name) >= n, candidate, found)
+
+    return jax.lax.fori_loop(0, bits, settle_bit, jnp.uint32(0))
+
+
+def _count(chosen: Array, axis_name: str | None) -> Array:
+    count = jnp.sum(chosen.reshape(-1), dtype=jnp.int32)
+    return count if axis_name is None else jax.lax.psum(count, axis_name)
+
+
+def _countdown(shape: tuple[int, ...], axis_name: str | None) -> tuple[Array, int]:
+    """N, N - 1, ..., 1 over the flattened entries of all shards, and how many bits N has."""
+    size = math.prod(shape)
+    shards = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    start = size * shards
+    index = jnp.arange(size, dtype=jnp.uint32).reshape(shape)
+    if axis_name is not None:
+        index += jnp.uint32(size) * jax.lax.axis_index(axis_name).astype(jnp.uint32)
+    return jnp.uint32(start) - index, start.bit_length()

@@ -71,13 +71,6 @@ def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransforma
     return getattr(optax, config.optimizer)(decay)
 
 
-def make_beta_schedule(config: Config, total_steps: int) -> Callable[[Array], Array]:
-    """step -> the share of beta in force: linear from 0 to 1 over `beta_warmup` of the run."""
-    warmup = max(1.0, config.beta_warmup * total_steps)
-    shift = 0.0 if config.beta_warmup else 1.0
-    return lambda step: jnp.minimum(1.0, jnp.asarray(step, jnp.float32) / warmup + shift)
-
-
 def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
     """x + sigma * eps with one sigma ~ U(0, max_sigma) an image, clipped to [0, 1] if asked."""
     sigma_key, eps_key = jax.random.split(key)
@@ -89,8 +82,8 @@ def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array
 def train_step(
     model: VAE,
     optimizer: optax.GradientTransformation,
-    beta_schedule: Callable[[Array], Array],
     config: Config,
+    total_steps: int,
     state: TrainState,
     x_BxHxWxC: Array,
     valid_B: Array | None = None,
@@ -98,7 +91,7 @@ def train_step(
     """One step of gradient descent; a step that is not finite changes nothing but `step`.
 
     Args:
-        model, optimizer, beta_schedule, config: static; bind them with `functools.partial` before
+        model, optimizer, config, total_steps: static; bind them with `functools.partial` before
             `jax.jit`.
         state: the state before the step.
         x_BxHxWxC: float images in [0, 1].
@@ -123,7 +116,7 @@ def train_step(
             x_BxHxWxC,
             valid_B,
             train=True,
-            beta_share=beta_schedule(state.step),
+            progress=state.step.astype(jnp.float32) / total_steps,
             method="loss",
             mutable=["batch_stats"],
             rngs={"latent": latent_key},
@@ -167,9 +160,7 @@ def _split_run_key(rng: Array) -> _RunKeys:
 class Trainer:
     """A configuration bound to images of one shape: its model, optimiser and compiled programs.
 
-    An epoch is one program with the images on the device (`lax.scan` over the steps), except for
-    convolutions on a CPU, where XLA runs them tens of times slower inside a scan: those are stepped
-    from Python.
+    An epoch is one program with the images on the device (`lax.scan` over the steps).
 
     Attributes:
         config: the configuration.
@@ -220,11 +211,6 @@ class Trainer:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    @property
-    def scans_epoch(self) -> bool:
-        """Whether an epoch is one program here."""
-        return jax.default_backend() != "cpu" or self.config.body != "conv"
-
     def init(self) -> TrainState:
         """The state before the first step, a function of `config.seed`."""
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
@@ -268,9 +254,8 @@ class Trainer:
                 f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
             )
         images = jax.device_put(images_NxHxWxC)
-        run = self._scanned_epoch if self.scans_epoch else self._stepped_epoch
         for _ in range(int(state.step) // self.steps_per_epoch, self.config.epochs):
-            state, (terms_S, importance_SxD) = run(state, images)
+            state, (terms_S, importance_SxD) = self._epoch(state, images)
             terms = {name: float(np.mean(value)) for name, value in terms_S.items()}
             terms["skipped"] *= self.steps_per_epoch
             yield EpochResult(
@@ -280,9 +265,8 @@ class Trainer:
     def _step(
         self, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
     ) -> tuple[TrainState, dict[str, Array]]:
-        beta_schedule = make_beta_schedule(self.config, self.total_steps)
         return train_step(
-            self.model, self.optimizer, beta_schedule, self.config, state, x_BxHxWxC, valid_B
+            self.model, self.optimizer, self.config, self.total_steps, state, x_BxHxWxC, valid_B
         )
 
     def _order(self, state: TrainState) -> Array:
@@ -298,24 +282,10 @@ class Trainer:
         return state, (terms, statistics.importance if statistics else None)
 
     @functools.cached_property
-    def _scanned_epoch(self) -> Callable:
+    def _epoch(self) -> Callable:
         @functools.partial(jax.jit, donate_argnums=0)
         def epoch(state, images):
             step = functools.partial(self._batch_step, images, self._order(state))
             return jax.lax.scan(step, state, jnp.arange(self.steps_per_epoch))
-
-        return epoch
-
-    @functools.cached_property
-    def _stepped_epoch(self) -> Callable:
-        order = jax.jit(self._order)
-        step = jax.jit(self._batch_step, donate_argnums=2)
-
-        def epoch(state, images):
-            order_N, traces = order(state), []
-            for step_in_epoch in range(self.steps_per_epoch):
-                state, trace = step(images, order_N, state, step_in_epoch)
-                traces.append(trace)
-            return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *traces)
 
         return epoch

@@ -5,12 +5,14 @@ loss(x, target, valid, train=...) -> loss, terms
 encode(x) -> codes,  decode(codes) -> images,  reconstruct(x) -> images
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax.numpy as jnp
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.models.vae import VAE, BetaVAE, TopKVAE
+from vae_topk_jax.models.top_k_vae import TopKVAE
+from vae_topk_jax.models.vae import VAE, BetaVAE
 
 
 def build_model(config: Config, image_shape: Sequence[int]) -> VAE:
@@ -20,27 +22,16 @@ def build_model(config: Config, image_shape: Sequence[int]) -> VAE:
         >>> build_model(Config(model="top_k_vae", k=4), (28, 28, 1)).k
         4
     """
-    options: dict = {
+    model = {"vae": VAE, "beta_vae": BetaVAE, "top_k_vae": TopKVAE}[config.model]
+    given = config.to_dict() | {
         "image_shape": tuple(image_shape),
-        "latent_dim": config.latent_dim,
-        "body": config.body,
         "widths": config.widths,
-        "likelihood": config.likelihood,
-        "pixel_reduction": config.pixel_reduction,
-        "latent_reduction": config.latent_reduction,
         "dtype": jnp.dtype(config.compute_dtype),
     }
     if config.model == "vae":
-        return VAE(**options)
-    if config.model == "beta_vae":
-        return BetaVAE(**options, beta=config.beta)
-    return TopKVAE(
-        **options,
-        beta=config.beta,
-        k=config.k,
-        importance=config.importance,
-        ema_decay=config.ema_decay,
-    )
+        del given["beta"]
+    attributes = {field.name for field in dataclasses.fields(model) if field.init}
+    return model(**{name: value for name, value in given.items() if name in attributes})
 
 
 __all__ = ["VAE", "BetaVAE", "TopKVAE", "build_model"]

@@ -1,7 +1,7 @@
-"""The VAE, the beta-VAE and the batch Top-K VAE."""
+"""The VAE and the beta-VAE."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.bottleneck import BatchTopK
+from vae_topk_jax.bottleneck import Selection
 from vae_topk_jax.losses import (
     RECONSTRUCTIONS,
     Likelihood,
@@ -18,6 +18,18 @@ from vae_topk_jax.losses import (
     gaussian_kl,
 )
 from vae_topk_jax.networks import BODIES
+
+
+class Code(NamedTuple):
+    """What the decoder sees, and how it was chosen.
+
+    Attributes:
+        z_BxD: the latent, zero where it was masked.
+        selection: None in a dense model.
+    """
+
+    z_BxD: Array
+    selection: Selection | None = None
 
 
 class VAE(nn.Module):
@@ -32,10 +44,11 @@ class VAE(nn.Module):
     Attributes:
         image_shape: (H, W, C).
         latent_dim: D.
-        body: a name in `vae_topk_jax.networks.BODIES`, "mlp" or "conv".
+        body: a name in `vae_topk_jax.networks.BODIES`: "mlp", "residual" or "conv".
         widths: of the encoder's layers; the decoder mirrors them.
         likelihood: "gaussian" (squared error of the sigmoid) or "bernoulli" (nats).
         beta: weight of the KL term.
+        beta_warmup: share of the run over which beta rises linearly from 0.
         pixel_reduction, latent_reduction: how the two terms are reduced over pixels and latents.
         dtype: type of the layers' arithmetic; parameters, latents and losses stay float32.
 
@@ -56,6 +69,7 @@ class VAE(nn.Module):
     widths: Sequence[int] = (512, 256)
     likelihood: Likelihood = "gaussian"
     beta: float = 1.0
+    beta_warmup: float = 0.0
     pixel_reduction: Reduction = "sum"
     latent_reduction: Reduction = "sum"
     dtype: Any = jnp.float32
@@ -85,9 +99,29 @@ class VAE(nn.Module):
         *,
         valid_B: Array | None = None,
         use_running_average: bool,
-    ) -> Array:
-        """The latent that the decoder sees: z itself in a dense model."""
-        return z_BxD
+        progress: ArrayLike | None = None,
+    ) -> Code:
+        """The code that is decoded: z itself in a dense model.
+
+        `progress` is that of training, for what is scheduled; None where nothing is trained.
+        """
+        return Code(z_BxD)
+
+    def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
+        """The KL term of each example, kl_B."""
+        return gaussian_kl(mu_BxD, logvar_BxD, self.latent_reduction)
+
+    def auxiliary(
+        self,
+        z_BxD: Array,
+        mu_BxD: Array,
+        logvar_BxD: Array,
+        code: Code,
+        target_BxHxWxC: Array,
+        valid_B: Array | None,
+    ) -> dict[str, Array]:
+        """Further terms of the training loss by name, weighted already."""
+        return {}
 
     def encode(
         self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
@@ -101,7 +135,9 @@ class VAE(nn.Module):
         """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if sample else mu_BxD
-        return self.bottleneck(z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average)
+        return self.bottleneck(
+            z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average
+        ).z_BxD
 
     def decode(self, z_BxD: Array) -> Array:
         """Images in [0, 1] from codes."""
@@ -121,7 +157,7 @@ class VAE(nn.Module):
         valid_B: Array | None = None,
         *,
         train: bool,
-        beta_share: ArrayLike = 1.0,
+        progress: ArrayLike = 1.0,
     ) -> tuple[Array, dict[str, Array]]:
         """The training loss and its terms, averaged over the valid examples.
 
@@ -131,27 +167,52 @@ class VAE(nn.Module):
             valid_B: marks the real examples of a padded batch.
             train: sample z and let the batch choose (needs the rng "latent"); else take the mean
                 and the running average.
-            beta_share: what share of beta is in force, while it is warmed up.
+            progress: how much of the run is done, from 0 to 1, which schedules go by.
 
         Returns:
-            loss, {"loss", "reconstruction", "kl"}; the KL without its beta.
+            loss, {"loss", "reconstruction", "kl", ...}; the KL without its beta. A sparse model in
+            training adds "agreement", that of its batch's mask with the running one.
         """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if train else mu_BxD
-        z_BxD = self.bottleneck(
-            z_BxD, mu_BxD, logvar_BxD, valid_B=valid_B, use_running_average=not train
+        code = self.bottleneck(
+            z_BxD,
+            mu_BxD,
+            logvar_BxD,
+            valid_B=valid_B,
+            use_running_average=not train,
+            progress=progress if train else None,
         )
+        reconstruction = self._reconstruction_loss(code.z_BxD, target_BxHxWxC, valid_B)
+        kl = batch_average(self.divergence(mu_BxD, logvar_BxD, code), valid_B)
+        loss = reconstruction + self.beta * _warmed_up(progress, self.beta_warmup) * kl
+        extra = (
+            self.auxiliary(z_BxD, mu_BxD, logvar_BxD, code, target_BxHxWxC, valid_B)
+            if train
+            else {}
+        )
+        loss = sum(extra.values(), loss)
+        terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl, **extra}
+        if train and code.selection is not None:
+            terms["agreement"] = jnp.asarray(code.selection.agreement)
+        return loss, terms
+
+    def _reconstruction_loss(
+        self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
+    ) -> Array:
         reconstruction_B = RECONSTRUCTIONS[self.likelihood](
             self.decoder(z_BxD), target_BxHxWxC, self.pixel_reduction
         )
-        reconstruction = batch_average(reconstruction_B, valid_B)
-        kl = batch_average(gaussian_kl(mu_BxD, logvar_BxD, self.latent_reduction), valid_B)
-        loss = reconstruction + self.beta * beta_share * kl
-        return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+        return batch_average(reconstruction_B, valid_B)
 
     def _sample(self, mu_BxD: Array, logvar_BxD: Array) -> Array:
         eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape)
         return mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
+
+
+def _warmed_up(progress: ArrayLike, warmup: float) -> ArrayLike:
+    """The share of beta in force: linear from 0 to 1 over the first `warmup` of the run."""
+    return jnp.minimum(1.0, progress / warmup) if warmup else 1.0
 
 
 class BetaVAE(VAE):
@@ -169,53 +230,3 @@ class BetaVAE(VAE):
     beta: float = 0.001
     pixel_reduction: Reduction = "mean"
     latent_reduction: Reduction = "mean"
-
-
-class TopKVAE(BetaVAE):
-    """The batch Top-K VAE: the decoder sees k of the D latent dimensions, the KL all of them.
-
-    Attributes:
-        k, importance, ema_decay: see `vae_topk_jax.BatchTopK`.
-
-    Examples:
-        >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8)
-        >>> x = jax.random.uniform(jax.random.key(0), (4, 28, 28, 1))
-        >>> variables = model.init(jax.random.key(1), x)
-        >>> (loss, terms), stats = model.apply(
-        ...     variables, x, x, train=True, method="loss",
-        ...     rngs={"latent": jax.random.key(2)}, mutable="batch_stats",
-        ... )
-        >>> codes = model.apply({**variables, **stats}, x, method="encode")
-        >>> (codes != 0).sum(axis=1).tolist()
-        [8, 8, 8, 8]
-
-    References:
-        Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
-        in VAE-Based Models".
-    """
-
-    k: int = 8
-    importance: str | Callable[..., Array] = "kl"
-    ema_decay: float = 0.99
-
-    def setup(self) -> None:
-        super().setup()
-        self.batch_top_k = BatchTopK(self.k, self.importance, self.ema_decay)
-
-    def bottleneck(
-        self,
-        z_BxD: Array,
-        mu_BxD: Array,
-        logvar_BxD: Array,
-        *,
-        valid_B: Array | None = None,
-        use_running_average: bool,
-    ) -> Array:
-        """z with all but k dimensions set to zero."""
-        return self.batch_top_k(
-            z_BxD,
-            mu_BxD,
-            logvar_BxD,
-            valid_B=valid_B,
-            use_running_average=use_running_average,
-        )
