@@ -11,7 +11,6 @@ class PCA:
     """Principal components as an encoder and a decoder; codes are whitened, so N(0, I) fits them.
 
     Attributes:
-        mask: ones, (D,).
         active_dims: all D.
     """
 
@@ -22,7 +21,6 @@ class PCA:
         self._image_shape = images_NxHxWxC.shape[1:]
         self._pca = decomposition.PCA(components, whiten=True, svd_solver="covariance_eigh")
         self._pca.fit(images_NxHxWxC.reshape(len(images_NxHxWxC), -1))
-        self.mask = jnp.ones(components)
         self.active_dims = np.arange(components)
 
     def encode(self, x: np.ndarray) -> np.ndarray:
@@ -40,4 +38,4 @@ class PCA:
 
     def generate(self, key: Array, n: int) -> np.ndarray:
         """n images decoded from N(0, I)."""
-        return self.decode(sample_prior(key, n, self.mask))
+        return self.decode(sample_prior(key, n, jnp.ones(len(self.active_dims))))

@@ -67,9 +67,10 @@ PRESETS = {
         seeds=(0,),
         training=Passes(2, least_steps=936),
         probe=Passes(3, least_steps=600),
+        variants=("mean",),
         samples=5_000,
         mixture_codes=5_000,
-        stability_batches=20,
+        stability_batches=10,
     ),
     "paper": Budget(
         seeds=(0, 1, 2, 3, 4),

@@ -11,7 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.fronts import WIDTH, draw_churn, draw_fronts
+from experiments.layout import SAMPLERS
 from experiments.results import Row, decode_images
+from experiments.tables import by_model
 
 STYLE: dict[Any, Any] = {
     "axes.grid": True,
@@ -25,7 +28,6 @@ STYLE: dict[Any, Any] = {
 }
 # none of them grey, which is for the dimensions that were not selected
 COLOURS = [f"tab:{name}" for name in ("blue", "orange", "green", "red", "purple", "pink", "cyan")]
-WIDTH = 4.5  # inches; narrow, so that a label is still readable when a phone shrinks the page
 IMAGES_PER_LINE = 10
 
 
@@ -102,7 +104,7 @@ def draw_importance(histories: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.plot(steps, others, color="0.7", linewidth=0.6)
         axes.set_prop_cycle(color=COLOURS)
         axes.plot(steps, values[:, active])
-        axes.set_title(f"{model}: {len(active)} of {values.shape[1]} selected")
+        axes.set_title(f"{model}: {len(active)} of {values.shape[1]} in use")
         axes.set_ylabel("importance")
         _scale(axes, values)
     panels[-1].set_xlabel("training step")
@@ -130,13 +132,27 @@ def draw_pictures(rows: Sequence[Row]) -> list[Picture]:
         pictures.append(Picture(f"{stem}-{_slug(name)}.png", caption, _png(figure)))
 
     with matplotlib.rc_context(STYLE):
+        if rows[0].experiment == "ablation":
+            return _ablation_pictures(stem, rows, histories)
         for name, caption, strips in _strip_figures(rows):
             keep(name, caption, draw_strips(strips))
         if sparse:
-            caption = "Importance of every latent dimension; in colour those selected at the end."
+            caption = "Importance of every latent dimension; in colour those in use at the end."
             keep("importance", caption, draw_importance(sparse))
         if histories:
             keep("losses", "Training losses.", draw_losses(histories))
+    return pictures
+
+
+def _ablation_pictures(
+    stem: str, rows: Sequence[Row], histories: Mapping[str, Mapping[str, Any]]
+) -> list[Picture]:
+    fronts = "Every variant, mean over seeds; the line joins those that no other beats in both."
+    churn = "Churn of the mask: 1 - agreement of the batch's own choice with the running one."
+    pictures = [Picture(f"{stem}-fronts.png", fronts, _png(draw_fronts(by_model(rows))))]
+    sparse = {model: h for model, h in histories.items() if "agreement" in h}
+    if sparse:
+        pictures.append(Picture(f"{stem}-churn.png", churn, _png(draw_churn(sparse))))
     return pictures
 
 
@@ -146,7 +162,7 @@ def _strip_figures(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Strip]]
         strips = originals + [Strip(model, i) for model, i in reconstructions.items()]
         yield "reconstructions", "Test images and their reconstructions.", strips
 
-    sources = {name: _images(rows, f"samples_{name}") for name in ("prior", "mixture")}
+    sources = {name: _images(rows, f"samples_{name}") for name in SAMPLERS}
     if any(sources.values()):
         strips = [
             Strip(f"{model}: codes from the {name}", images[model], lines=2)

@@ -11,19 +11,21 @@ QUALITY = (
     Column("psnr_of_mean_error", "PSNR of mean error", 2, "higher", "dB"),
     Column("ssim", "SSIM", 3, "higher"),
 )
-GENERATION = (
-    Column("fid_clf_prior", "FID-clf, prior", 1, "lower", substitute="fid_clf"),
-    Column("fid_clf_mixture", "FID-clf, mixture", 1, "lower", substitute="fid_clf"),
-    Column("kid_clf_prior", "KID-clf, prior", 3, "lower", substitute="kid_clf"),
-    Column("kid_clf_mixture", "KID-clf, mixture", 3, "lower", substitute="kid_clf"),
+SAMPLERS = ("prior", "patterns", "mixture")
+GENERATION = tuple(
+    Column(f"{metric}_{sampler}", f"{title}, {sampler}", decimals, "lower", substitute=metric)
+    for metric, title, decimals in (("fid_clf", "FID-clf", 1), ("kid_clf", "KID-clf", 3))
+    for sampler in SAMPLERS
 )
+SPARSITY = (Column("active_latents", "active latents", 2), Column("active_dims", "dims in use", 0))
 ACCURACY = (
     Column("accuracy_0.0", "clean", 4, "higher"),
     Column("accuracy_0.3", "sigma 0.3", 4, "higher"),
     Column("accuracy_0.5", "sigma 0.5", 4, "higher"),
     Column("accuracy_0.7", "sigma 0.7", 4, "higher"),
 )
-OVERLAP = tuple(Column(f"jaccard_{n}", f"batch of {n}", 3, "higher") for n in (1, 8, 64, 512))
+CHURN = Column("agreement", "agreement in the last epoch", 3, "higher")
+OVERLAP = tuple(Column(f"jaccard_{n}", f"batch of {n}", 3, "higher") for n in (1, 8, 64, 128, 512))
 
 
 def _by_selection(
@@ -70,9 +72,10 @@ EXPERIMENTS = (
     Experiment(
         "table1",
         "Table 1: reconstruction and generation",
-        "Images are generated from codes drawn from the prior N(0, I), or from a Gaussian mixture "
-        "fitted to the codes of training images.",
-        {"": (*QUALITY, *GENERATION, Column("active_dims", "active dims", 0))},
+        "Images are generated from codes drawn from the prior, N(0, 1) where a latent is active, "
+        "as often as in training; from the patterns of training images, with Gaussian values; or "
+        "from a Gaussian mixture fitted to the codes of training images.",
+        {"": (*QUALITY, *GENERATION, *SPARSITY)},
         PAPER_TABLE1,
         (
             Column("fid", "FID, Inception", 3, "lower"),
@@ -105,6 +108,22 @@ EXPERIMENTS = (
         },
     ),
     Experiment(
+        "collapse",
+        "Collapse: every reduction of the losses, both bodies",
+        "A model that reconstructs no better than as many principal components has collapsed.",
+        {"": (*QUALITY, SPARSITY[1])},
+    ),
+    Experiment(
+        "ablation",
+        "Ablation: one change at a time",
+        "Variants of the batch Top-K under one budget. Agreement: Jaccard index of the mask that a "
+        "training batch chooses and the one that the running statistics would.",
+        {
+            "": (QUALITY[0], QUALITY[2], *GENERATION[: len(SAMPLERS)], *SPARSITY, CHURN),
+            "robustness": ACCURACY,
+        },
+    ),
+    Experiment(
         "timing",
         "Training time",
         "Seconds of an epoch of the Top-K model over seconds of an epoch of the beta-VAE.",
@@ -120,7 +139,9 @@ DEFINITIONS = {
     "fid_clf": "FID-clf: Frechet distance on 128 penultimate features of our own MNIST CNN"
     "{samples}; not comparable with Inception FID.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
-    "active_dims": "Active dims: latent dimensions that reach the decoder.",
+    "active_latents": "Active latents: mean number of latents that are not zero in a test image.",
+    "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
+    "agreement": "Agreement: Jaccard index of a training batch's mask and the running one's.",
     "accuracy": "Accuracy: share of images that our own MNIST CNN{probe} classifies correctly.",
     "jaccard": "Overlap: Jaccard index of two masks, shared over joint dimensions; 1 if the same.",
     "shift": "Change of a pixel: on images scaled to 0..1.",

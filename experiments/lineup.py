@@ -3,7 +3,10 @@
 from typing import Any
 
 LITERAL = "Top-K, literal mean |z|"
-DEFAULT = "Top-K, default"
+DIMENSION = "Top-K by dimension"
+ELEMENT = "Top-K by element"
+SAMPLE = "Top-K per sample"
+FIXED = "fixed random mask"
 
 
 def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
@@ -13,12 +16,17 @@ def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
         >>> trained_models(64, 8)["dense VAE, 8 latents"]
         {'model': 'beta_vae', 'latent_dim': 8, 'k': 8}
     """
-    top_k = {"model": "top_k_vae", "latent_dim": latent_dim, "k": k}
+    dense = {"model": "beta_vae", "latent_dim": latent_dim, "k": k}
+    sparse = dense | {"model": "top_k_vae"}
+    by_dimension = sparse | {"selection": "dimension", "sensitivity_every": 0}
     return {
-        "beta-VAE": {"model": "beta_vae", "latent_dim": latent_dim, "k": k},
-        LITERAL: top_k | {"importance": "mean_abs_z"},
-        DEFAULT: top_k,
-        f"dense VAE, {k} latents": {"model": "beta_vae", "latent_dim": k, "k": k},
+        "beta-VAE": dense,
+        LITERAL: by_dimension | {"importance": "mean_abs_z"},
+        DIMENSION: by_dimension | {"importance": "kl"},
+        ELEMENT: sparse | {"selection": "element"},
+        SAMPLE: sparse | {"selection": "sample"},
+        FIXED: by_dimension | {"importance": "fixed"},
+        f"dense VAE, {k} latents": dense | {"latent_dim": k},
     }
 
 

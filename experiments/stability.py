@@ -11,17 +11,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.study import Measurement, Study, study_key
 from vae_topk_jax.config import Config
-from vae_topk_jax.importance import resolve
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import psnr
-from vae_topk_jax.selection import batch_top_k_mask
 
-BATCH_SIZES = (1, 8, 64, 512)
+BATCH_SIZES = (1, 8, 64, 128, 512)
 
 
 def measure_stability(study: Study, variant: str, title: str, config: Config) -> None:
@@ -53,28 +50,26 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
 
 
 class _Compiled(NamedTuple):
-    """Functions of a batch: both reconstructions, and the mask it would choose in training."""
+    """Functions of a batch, under the running statistics ("ema") and under its own choice."""
 
     reconstruct: dict[str, Callable[[np.ndarray], jax.Array]]
-    own_mask: Callable[[np.ndarray, jax.Array], jax.Array]
-    ema_mask: np.ndarray
+    active: dict[str, Callable[[np.ndarray, jax.Array], jax.Array]]
 
 
 def _compile(inference: Inference) -> _Compiled:
     apply: Callable[..., Any] = functools.partial(inference.model.apply, inference.variables)
-    importance = resolve(inference.config.importance)
 
     def reconstruct(running: bool) -> Callable[[np.ndarray], jax.Array]:
         return jax.jit(lambda x: apply(x, use_running_average=running))
 
-    @jax.jit
-    def own_mask(x_BxHxWxC, key):
-        mu_BxD, logvar_BxD = apply(x_BxHxWxC, method="posterior")
-        z_BxD = mu_BxD + jnp.exp(0.5 * logvar_BxD) * jax.random.normal(key, mu_BxD.shape)
-        return batch_top_k_mask(importance(z_BxD, mu_BxD, logvar_BxD), inference.config.k)
+    def active(running: bool) -> Callable[[np.ndarray, jax.Array], jax.Array]:
+        encode = functools.partial(apply, sample=True, use_running_average=running, method="encode")
+        return jax.jit(lambda x, key: encode(x, rngs={"latent": key}) != 0)
 
-    reconstructions = {"ema": reconstruct(True), "batch": reconstruct(False)}
-    return _Compiled(reconstructions, own_mask, np.asarray(inference.mask))
+    return _Compiled(
+        {"ema": reconstruct(True), "batch": reconstruct(False)},
+        {"ema": active(True), "batch": active(False)},
+    )
 
 
 def _of_size(
@@ -89,7 +84,8 @@ def _of_size(
         mates = 1 + rng.choice(len(images) - 1, size - 1, replace=False)
         x = images[draw : draw + 1] if size == 1 else images[np.append(0, mates)]
         key = jax.random.fold_in(study_key(seed, "mask"), draw)
-        overlaps.append(jaccard(np.asarray(compiled.own_mask(x, key)), compiled.ema_mask))
+        own, running = (np.asarray(compiled.active[name](x, key)) for name in ("batch", "ema"))
+        overlaps.append(jaccard(own, running))
         for name, reconstruct in compiled.reconstruct.items():
             reconstructed = np.asarray(reconstruct(x))
             firsts[name].append(reconstructed[0])

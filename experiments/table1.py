@@ -21,7 +21,12 @@ from experiments.stability import measure_stability
 from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
-from vae_topk_jax.samplers import fit_mixture, sample_mixture
+from vae_topk_jax.samplers import (
+    fit_mixture,
+    fit_patterns,
+    sample_mixture,
+    sample_patterns,
+)
 
 LATENT_DIM, K = 64, 8
 VARIANTS = {"mean": "averaged KL", "sum": "summed KL"}
@@ -32,9 +37,9 @@ class Autoencoder(Protocol):
 
     @property
     def active_dims(self) -> np.ndarray: ...
+
     def encode(self, x: Any) -> Any: ...
     def decode(self, z: Any) -> Any: ...
-    def reconstruct(self, x: Any) -> Any: ...
     def generate(self, key: jax.Array, n: int) -> Any: ...
 
 
@@ -56,16 +61,19 @@ def measure_model(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """The metrics of one row of Table 1 and the pictures that go with it."""
     test = study.test_images
-    reconstructed = np.asarray(model.reconstruct(test))
+    codes = np.asarray(model.encode(test))
+    reconstructed = np.asarray(model.decode(codes))
     metrics = reconstruction_metrics(reconstructed, test)
     metrics["active_dims"] = len(model.active_dims)
+    metrics["active_latents"] = float(np.mean(np.sum(codes != 0, axis=1)))
     pictures = {"originals": test[:PICTURES], "reconstructions": reconstructed[:PICTURES]}
 
     n = min(study.budget.samples, len(test))
     codes = np.asarray(model.encode(study.train_images[: study.budget.mixture_codes]))
-    mixture = fit_mixture(codes, model.active_dims, seed=seed)
+    patterns, mixture = fit_patterns(codes), fit_mixture(codes, seed=seed)
     samples = {
         "prior": model.generate(study_key(seed, "prior"), n),
+        "patterns": model.decode(sample_patterns(study_key(seed, "patterns"), n, patterns)),
         "mixture": model.decode(sample_mixture(study_key(seed, "mixture"), n, mixture)),
     }
     for sampler, images in samples.items():

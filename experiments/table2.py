@@ -56,21 +56,27 @@ def _measure_trained(
 ) -> None:
     def measure() -> Measurement:
         trained = study.train(config, f"{title}, {protocol}, seed {config.seed}")
-        metrics, pictures = _measure(study, trained.inference.reconstruct, config.seed, settings)
+        reconstruct = trained.inference.reconstruct
+        metrics, pictures = measure_robustness(study, reconstruct, config.seed, **settings)
         metrics["seconds_training"] = round(trained.seconds, 2)
         return Measurement(metrics, pictures, trained.history)
 
     study.measure("table2", protocol, title, config.to_dict() | settings, config.seed, measure)
 
 
-def _measure(
-    study: Study, reconstruct: Reconstruct, seed: int, settings: Settings
+def measure_robustness(
+    study: Study,
+    reconstruct: Reconstruct,
+    seed: int,
+    clip_noise: bool = True,
+    classifier: Classifier = "clean",
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    probe = _classifier(study, reconstruct, seed, settings)
+    """Accuracy on reconstructions of noisy test images for every sigma, and pictures of them."""
+    probe = _classifier(study, reconstruct, seed, classifier)
     metrics: dict[str, float] = {}
     pictures = {"originals": study.test_images[:PICTURES]}
     for sigma in SIGMAS:
-        inputs = noisy(study.test_images, sigma, seed, settings["clip_noise"])
+        inputs = noisy(study.test_images, sigma, seed, clip_noise)
         outputs = np.clip(np.asarray(reconstruct(inputs)), 0.0, 1.0)
         metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, study.dataset.test_labels)
         if sigma:
@@ -80,10 +86,10 @@ def _measure(
 
 
 def _classifier(
-    study: Study, reconstruct: Reconstruct, seed: int, settings: Settings
+    study: Study, reconstruct: Reconstruct, seed: int, classifier: Classifier
 ) -> TrainedProbe:
     """The study's classifier, or one trained on this model's reconstructions."""
-    if settings["classifier"] == "clean":
+    if classifier == "clean":
         return study.probe
     images = np.concatenate(
         [
@@ -105,10 +111,10 @@ def _measure_references(study: Study, settings: Settings, seed: int) -> None:
 
     def pca(components: int) -> Measurement:
         reconstruct = PCA(study.train_images, components).reconstruct
-        return Measurement(*_measure(study, reconstruct, seed, settings))
+        return Measurement(*measure_robustness(study, reconstruct, seed, **settings))
 
     def nothing() -> Measurement:
-        return Measurement(*_measure(study, np.asarray, seed, settings))
+        return Measurement(*measure_robustness(study, np.asarray, seed, **settings))
 
     references: dict[str, Callable[[], Measurement]] = {
         pca_title(K): functools.partial(pca, K),

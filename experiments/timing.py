@@ -3,33 +3,40 @@
 python -m experiments.timing --preset paper
 """
 
+import functools
 import time
 
 import jax
 import numpy as np
 
 from experiments import cli
-from experiments.lineup import DEFAULT, trained_models
+from experiments.lineup import DIMENSION, ELEMENT, trained_models
 from experiments.options import StudyOptions
 from experiments.study import Measurement, Study
 from experiments.table1 import LATENT_DIM, K
+from experiments.tables import BASELINE
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer
 
+TOP_K = (DIMENSION, ELEMENT)
+
 
 def run(study: Study) -> None:
-    """Adds the timing row: median seconds of an epoch of each model, and their ratio."""
+    """Adds a timing row for each selection: median seconds of its epochs over the beta-VAE's."""
     rounds = study.budget.timing_rounds
     if not rounds:
         return
     models = trained_models(LATENT_DIM, K)
     configs = {
-        title: study.config(epochs=rounds + 1, **models[title]) for title in ("beta-VAE", DEFAULT)
+        title: study.config(epochs=rounds + 1, **models[title]) for title in (BASELINE, *TOP_K)
     }
 
-    def measure() -> Measurement:
-        seconds_RxM = _alternate(study, list(configs.values()), rounds)
-        beta, top_k = seconds_RxM.T
+    @functools.cache
+    def alternate() -> dict[str, np.ndarray]:
+        return dict(zip(configs, _alternate(study, list(configs.values()), rounds).T, strict=True))
+
+    def measure(title: str) -> Measurement:
+        beta, top_k = (alternate()[name] for name in (BASELINE, title))
         return Measurement(
             {
                 "topk_over_beta": float(np.median(top_k) / np.median(beta)),
@@ -39,8 +46,11 @@ def run(study: Study) -> None:
             }
         )
 
-    settings = configs[DEFAULT].to_dict() | {"rounds": rounds}
-    study.measure("timing", "alternating epochs", DEFAULT, settings, None, measure)
+    for title in TOP_K:
+        settings = configs[title].to_dict() | {"rounds": rounds}
+        study.measure(
+            "timing", "alternating epochs", title, settings, None, functools.partial(measure, title)
+        )
 
 
 def _alternate(study: Study, configs: list[Config], rounds: int) -> np.ndarray:

@@ -1,0 +1,130 @@
+"""Every variant of the selection against the others, one change at a time: K=8 of 64, averaged KL.
+
+    python -m experiments.ablation --preset quick
+    python -m experiments.ablation --preset paper --epochs 5 --seeds 0 1 2 --only element
+
+One table, the fronts of reconstruction against generation, sparsity and robustness, and how much
+the masks change while they are learnt. An interrupted run picks up where it stopped.
+"""
+
+import itertools
+from typing import Any
+
+from experiments import cli
+from experiments.options import StudyOptions
+from experiments.progress import console
+from experiments.report import write_report
+from experiments.study import Measurement, Study
+from experiments.table1 import LATENT_DIM, K, measure_model
+from experiments.table2 import measure_robustness
+from vae_topk_jax.config import Config
+
+VARIANT = f"K={K} of {LATENT_DIM}, averaged KL"
+
+_RULES: dict[str, dict[str, Any]] = {
+    "dimension": {"selection": "dimension", "sensitivity_every": 0},
+    "element": {"selection": "element", "sensitivity_every": 0},
+    "sample": {"selection": "sample", "sensitivity_every": 0},
+}
+_RANKINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "dimension": {
+        "KL": {"importance": "kl"},
+        "mean |z|, the paper": {"importance": "mean_abs_z"},
+        "mean |mu|": {"importance": "mean_abs_mu"},
+        "signal to noise": {"importance": "signal_to_noise"},
+        "fixed at random": {"importance": "fixed"},
+        "mean |mu| x sensitivity": {"importance": "mean_abs_mu", "sensitivity_every": 10},
+    },
+    "element": {
+        "|mu|": {"score": "abs_mu"},
+        "|z|": {"score": "abs_z"},
+        "KL": {"score": "kl"},
+        "signal to noise": {"score": "signal_to_noise"},
+        "|mu| x sensitivity": {"score": "abs_mu", "sensitivity_every": 10},
+    },
+    "sample": {
+        "|mu|": {"score": "abs_mu"},
+        "|mu| x sensitivity": {"score": "abs_mu", "sensitivity_every": 10},
+    },
+}
+# each is one change to the first ranking of the rule
+_CHANGES: dict[str, dict[str, Any]] = {
+    "K annealed": {"k_anneal": 0.3},
+    "frozen": {"freeze_after": 0.5},
+    "revival": {"revival": 0.1},
+    "straight-through": {"straight_through": True},
+    "KL of active only": {"kl_inactive": 0.0},
+    "unused pulled to the prior": {"kl_inactive": 10.0},
+    "spike and slab": {"kl_mode": "spike_and_slab"},
+    "nested": {"nested": True},
+    "hysteresis": {"hysteresis": 0.2},
+}
+_MEANINGLESS = {("element", "nested"), ("element", "hysteresis"), ("sample", "hysteresis")}
+
+
+def variants() -> dict[str, dict[str, Any]]:
+    """Title -> configuration fields, baselines first.
+
+    Examples:
+        >>> variants()["element: |mu|, K annealed"]["k_anneal"]
+        0.3
+    """
+    dense = {"model": "beta_vae"}
+    found: dict[str, dict[str, Any]] = {
+        "beta-VAE": dense,
+        f"dense VAE, {K} latents": dense | {"latent_dim": K},
+    }
+    for rule, fields in _RULES.items():
+        rankings = _RANKINGS[rule]
+        for ranking, more in rankings.items():
+            found[f"{rule}: {ranking}"] = {"model": "top_k_vae"} | fields | more
+        first = next(iter(rankings))
+        for change, more in _CHANGES.items():
+            if (rule, change) not in _MEANINGLESS:
+                found[f"{rule}: {first}, {change}"] = found[f"{rule}: {first}"] | more
+    return found
+
+
+def run(study: Study, only: str = "") -> None:
+    """Measures every variant whose title contains `only`, and the beta-VAE."""
+    chosen = {
+        title: fields
+        for title, fields in variants().items()
+        if only in title or title == "beta-VAE"
+    }
+    for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
+        config = study.config(seed=seed, **{"latent_dim": LATENT_DIM, "k": K} | fields)
+        _measure(study, title, config)
+
+
+def _measure(study: Study, title: str, config: Config) -> None:
+    def measure() -> Measurement:
+        trained = study.train(config, f"{title}, seed {config.seed}")
+        metrics, _ = measure_model(study, trained.inference, config.seed)
+        accuracies, _ = measure_robustness(study, trained.inference.reconstruct, config.seed)
+        metrics |= accuracies | {"seconds_training": round(trained.seconds, 2)}
+        if "agreement" in trained.history:
+            metrics["agreement"] = trained.history["agreement"][-1]
+        return Measurement(metrics, None, trained.history)
+
+    settings = config.to_dict() | {
+        "samples": study.budget.samples,
+        "mixture_codes": study.budget.mixture_codes,
+    }
+    study.measure("ablation", VARIANT, title, settings, config.seed, measure)
+
+
+def main(options: StudyOptions, only: str = "") -> None:
+    """The ablation and its report.
+
+    Args:
+        options: preset, data and output.
+        only: measure only the variants whose title contains this, and the beta-VAE.
+    """
+    run(options.study(), only)
+    markdown, page = write_report(options.folder)
+    console.print(f"report: {markdown}, {page}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

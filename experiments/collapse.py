@@ -1,0 +1,75 @@
+"""Does it train everywhere? Every way to reduce the losses, both bodies, against PCA of as many
+components.
+
+    python -m experiments.collapse --preset quick
+    python -m experiments.collapse --preset paper --epochs 2 --bodies mlp
+
+Beta stays at its default while the KL's weight beside the pixels changes by a factor of 50,000.
+"""
+
+import itertools
+from typing import Any, Literal
+
+from experiments import cli
+from experiments.baselines import PCA
+from experiments.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.options import StudyOptions
+from experiments.progress import console
+from experiments.report import write_report
+from experiments.study import Measurement, Study
+from experiments.table1 import LATENT_DIM, K
+from vae_topk_jax.config import Config
+from vae_topk_jax.metrics import reconstruction_metrics
+
+Body = Literal["mlp", "conv"]
+WIDTHS = {"mlp": (512, 256), "conv": (32, 64)}
+REDUCTIONS = {"mean": "averaged", "sum": "summed"}
+
+
+def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
+    """Measures the reconstruction of each selection in every regime."""
+    rows = trained_models(LATENT_DIM, K)
+    for seed, body, pixels, latents in itertools.product(
+        study.budget.seeds, bodies, REDUCTIONS, REDUCTIONS
+    ):
+        regime: dict[str, Any] = {"pixel_reduction": pixels, "latent_reduction": latents}
+        variant = f"{body}, pixels {REDUCTIONS[pixels]}, KL {REDUCTIONS[latents]}"
+        for title in (LITERAL, DIMENSION, ELEMENT):
+            fields = rows[title] | regime | {"body": body, "widths": WIDTHS[body], "seed": seed}
+            _measure(study, variant, title, study.config(**fields))
+        _measure_floor(study, variant)
+
+
+def _measure(study: Study, variant: str, title: str, config: Config) -> None:
+    def measure() -> Measurement:
+        trained = study.train(config, f"{title}, {variant}, seed {config.seed}")
+        reconstructed = trained.inference.reconstruct(study.test_images)
+        metrics = reconstruction_metrics(reconstructed, study.test_images)
+        metrics["active_dims"] = len(trained.inference.active_dims)
+        return Measurement(metrics, None, trained.history)
+
+    study.measure("collapse", variant, title, config.to_dict(), config.seed, measure)
+
+
+def _measure_floor(study: Study, variant: str) -> None:
+    def measure() -> Measurement:
+        reconstructed = PCA(study.train_images, K).reconstruct(study.test_images)
+        return Measurement(reconstruction_metrics(reconstructed, study.test_images))
+
+    study.measure("collapse", variant, pca_title(K), {"components": K}, None, measure)
+
+
+def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
+    """Reconstruction in every regime, and its report.
+
+    Args:
+        options: preset, data and output.
+        bodies: which bodies to train.
+    """
+    run(options.study(), bodies)
+    markdown, page = write_report(options.folder)
+    console.print(f"report: {markdown}, {page}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
