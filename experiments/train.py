@@ -8,6 +8,8 @@ import dataclasses
 import time
 from pathlib import Path
 
+import numpy as np
+
 from experiments import cli, progress
 from experiments.results import ResultsFile, Row
 from vae_topk_jax.checkpoint import (
@@ -88,7 +90,10 @@ def train(options: Options) -> None:
 
 def _measure(inference: Inference, dataset: Dataset, started: float) -> Row:
     test = to_unit_float(dataset.test_images)
-    metrics = reconstruction_metrics(inference.reconstruct(test), test)
+    codes = inference.encode(test)
+    metrics = reconstruction_metrics(inference.decode(codes), test)
+    metrics["active_dims"] = len(inference.active_dims)
+    metrics["active_latents"] = float(np.mean(np.sum(np.asarray(codes) != 0, axis=1)))
     return Row(
         experiment="train",
         variant=f"KL {inference.config.latent_reduction} over latents",
@@ -96,7 +101,7 @@ def _measure(inference: Inference, dataset: Dataset, started: float) -> Row:
         config=inference.config.to_dict(),
         seed=inference.config.seed,
         data=dataset.describe(),
-        metrics=metrics | {"active_dims": len(inference.active_dims)},
+        metrics=metrics,
         seconds=round(time.perf_counter() - started, 2),
     )
 

@@ -1,7 +1,9 @@
-"""BatchTopK keeps the discipline of BatchNorm."""
+"""BatchTopK keeps the discipline of BatchNorm, whatever it selects by."""
 
 import functools
+from typing import get_args
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,11 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from vae_topk_jax import BatchTopK, batch_top_k_mask
+from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.importance import IMPORTANCES
 
 B, D, K = 16, 6, 2
+BY_STATISTICS = pytest.mark.parametrize("layer", ["dimension", "element"], indirect=True)
 
 
 @pytest.fixture
@@ -20,8 +24,13 @@ def z() -> jax.Array:
     return jax.random.normal(jax.random.key(0), (B, D)) * jnp.arange(1.0, D + 1)[None]
 
 
+@pytest.fixture(params=get_args(SelectionRule))
+def layer(request: pytest.FixtureRequest) -> BatchTopK:
+    return BatchTopK(k=K, importance="mean_abs_mu", decay=0.9, selection=request.param)
+
+
 @pytest.fixture
-def layer() -> BatchTopK:
+def by_dimension() -> BatchTopK:
     return BatchTopK(k=K, importance="mean_abs_mu", decay=0.9)
 
 
@@ -35,50 +44,82 @@ def train(layer: BatchTopK, variables: dict, *args, **options):
     )
 
 
+def infer(layer: BatchTopK, variables: dict, *args, **options):
+    return layer.apply(variables, *args, **options, use_running_average=True)
+
+
+def trained(layer: BatchTopK, z: jax.Array) -> dict:
+    return train(layer, init(layer, z), z)[1]
+
+
 def active(z_BxD: jax.Array) -> set[int]:
     return set(np.flatnonzero(np.any(np.asarray(z_BxD) != 0, axis=0)).tolist())
 
 
+def assert_passes(kept: jax.Array, k: int, rule: str) -> None:
+    """Exactly k latents an image, in one of the three senses."""
+    count_B = np.sum(np.asarray(kept) != 0, axis=1)
+    assert count_B.sum() == k * len(kept)
+    assert rule == "element" or (count_B == k).all()
+    assert rule != "dimension" or len(active(kept)) == k
+
+
 def test_initialising_updates_nothing(layer, z):
     stats = init(layer, z)["batch_stats"]
-    assert stats["count"] == 0
-    assert not stats["importance"].any()
-    assert stats["importance"].dtype == jnp.float32
+    assert not any(leaf.any() for leaf in stats.values())
+    assert {name: (leaf.shape, leaf.dtype.name) for name, leaf in stats.items()} == {
+        "importance": ((D,), "float32"),
+        "frequency": ((D,), "float32"),
+        "threshold": ((), "float32"),
+        "count": ((), "int32"),
+    }
 
 
 def test_training_masks_by_the_batch_and_counts_it(layer, z):
     kept, updated = train(layer, init(layer, z), z)
+    stats = updated["batch_stats"]
     importance = IMPORTANCES["mean_abs_mu"](z, z, z)
-    np.testing.assert_array_equal(kept, z * batch_top_k_mask(importance, K)[None])
-    np.testing.assert_allclose(updated["batch_stats"]["importance"], importance)
-    assert updated["batch_stats"]["count"] == 1
+    assert_passes(kept, K, layer.selection)
+    np.testing.assert_array_equal(kept[kept != 0], z[kept != 0])
+    np.testing.assert_allclose(stats["importance"], importance)
+    np.testing.assert_allclose(stats["frequency"], np.mean(kept != 0, axis=0))
+    assert stats["count"] == 1
+    if layer.selection == "dimension":
+        np.testing.assert_array_equal(kept, z * batch_top_k_mask(importance, K)[None])
+        np.testing.assert_allclose(stats["threshold"], np.sort(importance)[-K - 1 : -K + 1].mean())
+    if layer.selection == "element":
+        assert jnp.abs(z)[kept == 0].max() < stats["threshold"] < jnp.abs(z)[kept != 0].min()
 
 
-def test_inference_uses_the_running_average_and_never_the_batch(layer, z):
-    _, variables = train(layer, init(layer, z), z)
-    reversed_sizes = z[:, ::-1]
-    kept = layer.apply(variables, reversed_sizes, use_running_average=True)
-    assert active(kept) == active(train(layer, variables, z)[0])
-    one_by_one = [layer.apply(variables, row[None], use_running_average=True) for row in z[:3]]
-    np.testing.assert_array_equal(
-        jnp.concatenate(one_by_one), layer.apply(variables, z, use_running_average=True)[:3]
-    )
+def test_inference_uses_the_running_average_and_never_the_batch(by_dimension, z):
+    variables = trained(by_dimension, z)
+    kept = infer(by_dimension, variables, z[:, ::-1])
+    assert active(kept) == active(train(by_dimension, variables, z)[0])
 
 
-def test_inference_leaves_the_statistics_alone(layer, z):
-    _, variables = train(layer, init(layer, z), z)
+def test_an_output_does_not_depend_on_its_batch_mates(layer, z):
+    variables = trained(layer, z)
+    one_by_one = [infer(layer, variables, row[None]) for row in z]
+    np.testing.assert_array_equal(jnp.concatenate(one_by_one), infer(layer, variables, z))
+
+
+def test_nothing_updates_the_statistics_but_training_them(layer, z):
+    variables = trained(layer, z)
     _, after = layer.apply(variables, z, use_running_average=True, mutable="batch_stats")
-    jax.tree.map(np.testing.assert_array_equal, after, variables)
+    chex.assert_trees_all_equal(after, variables)
+    kept = layer.apply(variables, 2 * z, use_running_average=False)
+    np.testing.assert_array_equal(kept, train(layer, variables, 2 * z)[0])
 
 
+@BY_STATISTICS
 def test_inference_before_the_first_batch_is_refused(layer, z):
     with pytest.raises(ValueError, match="seen no batch yet"):
-        layer.apply(init(layer, z), z, use_running_average=True)
+        infer(layer, init(layer, z), z)
 
 
+@BY_STATISTICS
 def test_inference_before_the_first_batch_is_nan_where_it_cannot_be_refused(layer, z):
-    apply = jax.jit(functools.partial(layer.apply, use_running_average=True))
-    assert np.isnan(apply(init(layer, z), z)).all()
+    assert np.isnan(jax.jit(functools.partial(infer, layer))(init(layer, z), z)).all()
 
 
 def test_the_attribute_may_choose_instead_of_the_call(z):
@@ -94,10 +135,24 @@ def test_the_choice_is_made_once(z, attribute, argument):
         layer.init(jax.random.key(1), z, use_running_average=argument)
 
 
-def test_a_batch_that_is_not_finite_leaves_the_statistics_alone(layer, z):
-    _, variables = train(layer, init(layer, z), z)
-    _, after = train(layer, variables, z.at[0, 0].set(jnp.nan))
-    jax.tree.map(np.testing.assert_array_equal, after, variables)
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+def test_a_batch_that_is_not_finite_leaves_the_statistics_alone(layer, z, value):
+    variables = trained(layer, z)
+    _, after = train(layer, variables, z.at[0, 0].set(value))
+    chex.assert_trees_all_equal(after, variables)
+
+
+def test_the_statistics_keep_moving_after_100_000_updates(layer, z):
+    stats = trained(layer, z)["batch_stats"] | {"count": jnp.int32(100_000)}
+    target = trained(layer, 1.001 * z)["batch_stats"]
+    after, _ = jax.lax.scan(
+        lambda variables, _: (train(layer, variables, 1.001 * z)[1], None),
+        {"batch_stats": stats},
+        length=100,
+    )
+    for name in ("importance", "threshold"):
+        np.testing.assert_allclose(after["batch_stats"][name], target[name], rtol=1e-5)
+        assert (after["batch_stats"][name] != stats[name]).all()
 
 
 def test_padding_changes_nothing(layer, z):
@@ -106,19 +161,19 @@ def test_padding_changes_nothing(layer, z):
     kept, stats = train(layer, init(layer, z), z)
     kept_padded, stats_padded = train(layer, init(layer, z), padded, valid_B=valid)
     np.testing.assert_array_equal(kept_padded[:B], kept)
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), stats_padded, stats)
+    chex.assert_trees_all_close(stats_padded, stats, rtol=1e-6)
 
 
-def test_a_batch_split_over_a_mapped_axis_is_one_batch(z):
-    layer = BatchTopK(k=K, importance="var_mu", axis_name="devices")
+def test_a_batch_split_over_a_mapped_axis_is_one_batch(layer, z):
     variables = init(layer, z)
-    _, whole = train(BatchTopK(k=K, importance="var_mu"), variables, z)
+    kept, whole = train(layer, variables, z)
+    shard_layer = layer.clone(axis_name="devices")
     mapped = jax.vmap(
-        lambda shard: train(layer, variables, shard), axis_name="devices", out_axes=(0, None)
+        lambda shard: train(shard_layer, variables, shard), axis_name="devices", out_axes=(0, None)
     )
-    kept, split = mapped(z.reshape(4, B // 4, D))
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), split, whole)
-    assert len(active(kept.reshape(B, D))) == K
+    kept_split, split = mapped(z.reshape(4, B // 4, D))
+    np.testing.assert_array_equal(kept_split.reshape(B, D), kept)
+    chex.assert_trees_all_close(split, whole, rtol=1e-6)
 
 
 def test_a_batch_split_by_sharding_is_one_batch(layer, z):
@@ -129,28 +184,155 @@ def test_a_batch_split_by_sharding_is_one_batch(layer, z):
     sharded = jax.device_put(z, NamedSharding(mesh, PartitionSpec("data")))
     kept_sharded, stats_sharded = step(variables, sharded)
     np.testing.assert_array_equal(kept_sharded, kept)
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), stats_sharded, stats)
+    chex.assert_trees_all_close(stats_sharded, stats, rtol=1e-6)
 
 
-def test_a_batch_split_by_shard_map_is_one_batch(z):
-    layer = BatchTopK(k=K, importance="signal_to_noise", axis_name="data")
+def test_a_batch_split_by_shard_map_is_one_batch_ties_and_all(layer, z):
+    z = jnp.round(z)
     variables = init(layer, z)
-    kept, stats = train(BatchTopK(k=K, importance="signal_to_noise"), variables, z)
-    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    kept, stats = train(layer, variables, z)
     split = jax.shard_map(
-        functools.partial(train, layer, variables),
-        mesh=mesh,
+        functools.partial(train, layer.clone(axis_name="data"), variables),
+        mesh=jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)),
         in_specs=PartitionSpec("data"),
         out_specs=(PartitionSpec("data"), PartitionSpec()),
     )
     kept_split, stats_split = jax.jit(split)(z)
     np.testing.assert_array_equal(kept_split, kept)
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), stats_split, stats)
+    chex.assert_trees_all_close(stats_split, stats, rtol=1e-6)
+
+
+def test_by_element_fresh_images_have_k_active_latents_on_average():
+    layer = BatchTopK(k=4, selection="element")
+    scale_D = jnp.exp(jnp.linspace(-1.0, 1.0, 32))
+
+    def draw(seed, size: int) -> jax.Array:
+        return jax.random.normal(jax.random.key(seed), (size, 32)) * scale_D[None]
+
+    variables, _ = jax.lax.scan(
+        lambda variables, seed: (train(layer, variables, draw(seed, 64))[1], None),
+        init(layer, draw(0, 64)),
+        jnp.arange(200),
+    )
+    kept = infer(layer, variables, draw(1000, 20_000))
+    np.testing.assert_allclose(np.sum(kept != 0, axis=1).mean(), 4, rtol=0.02)
+
+
+@BY_STATISTICS
+def test_a_frozen_layer_is_masked_as_at_inference_and_goes_on_calibrating(layer, z):
+    variables, other = trained(layer, z), 2 * z[:, ::-1]
+    step = jax.jit(functools.partial(train, layer))
+    kept, after = step(variables, other, frozen=True)
+    np.testing.assert_array_equal(kept, infer(layer, variables, other))
+    before, after = variables["batch_stats"], after["batch_stats"]
+    np.testing.assert_array_equal(after["importance"], before["importance"])
+    assert after["threshold"] > before["threshold"]
+    thawed = step(variables, other, frozen=False)
+    chex.assert_trees_all_close(thawed, train(layer, variables, other), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hysteresis", "challenger", "winner"),
+    [(0.0, 1.05, 1), (0.1, 1.05, 0), (0.1, 1.15, 1)],
+)
+def test_hysteresis_keeps_a_dimension_until_it_is_clearly_beaten(hysteresis, challenger, winner):
+    layer = BatchTopK(k=1, importance="mean_abs_mu", hysteresis=hysteresis)
+    variables = trained(layer, jnp.array([[1.0, 0.5]]))
+    assert active(train(layer, variables, jnp.array([[1.0, challenger]]))[0]) == {winner}
+
+
+@pytest.mark.parametrize("straight_through", [False, True])
+def test_gradients_reach_masked_entries_only_straight_through(layer, z, straight_through):
+    layer = layer.clone(straight_through=straight_through)
+    variables = init(layer, z)
+    kept, pull_back = jax.vjp(lambda z: train(layer, variables, z)[0], z)
+    cotangent = jax.random.normal(jax.random.key(2), z.shape)
+    np.testing.assert_array_equal(kept, jnp.where(kept != 0, z, 0))
+    passed = cotangent if straight_through else jnp.where(kept != 0, cotangent, 0)
+    np.testing.assert_array_equal(pull_back(cotangent)[0], passed)
+
+
+@pytest.mark.parametrize("straight_through", [False, True])
+def test_masked_values_are_exact_zero_even_if_not_finite(straight_through):
+    z = jnp.array([[2.0, jnp.inf, 1.0]])
+    layer = BatchTopK(
+        k=1,
+        importance=lambda z, mu, logvar: jnp.arange(3.0, 0.0, -1.0),
+        straight_through=straight_through,
+    )
+    assert train(layer, init(layer, z), z)[0].tolist() == [[2, 0, 0]]
+
+
+def test_a_weight_is_what_a_unit_of_the_dimension_is_worth(layer, z):
+    weight_D = jnp.array([9.0, 1.0, 4.0, 0.0, 1.0, 0.5])
+    variables = init(layer, z)
+    weighted = train(layer, variables, z, weight_D=weight_D, method="select")
+    scaled = train(layer, variables, z * weight_D[None], method="select")
+    chex.assert_trees_all_close(weighted, scaled, rtol=1e-6)
+
+
+def test_the_gate_is_the_mask_made_soft(layer, z):
+    def gates(mu):
+        selection, _ = train(layer, init(layer, z), z, mu, method="select")
+        return selection.gate_BxD.sum(), selection
+
+    grad, selection = jax.grad(gates, has_aux=True)(z)
+    np.testing.assert_array_equal(selection.gate_BxD > 0.5, selection.mask_BxD)
+    assert ((selection.gate_BxD >= 0) & (selection.gate_BxD <= 1)).all()
+    assert np.isfinite(grad).all()
+    assert (np.abs(grad).max(axis=0) > 0).all()
+    mask_grad = jax.grad(lambda mu: gates(mu)[1].mask_BxD.sum())(z)
+    assert not mask_grad.any()
+
+
+def test_agreement_is_the_overlap_of_the_batchs_choice_and_the_running_one(layer, z):
+    def agreement(variables: dict, z: jax.Array) -> jax.Array:
+        return train(layer, variables, z, method="select")[0].agreement
+
+    variables, other = trained(layer, z), 2 * z[:, ::-1]
+    chosen = train(layer, variables, other)[0] != 0
+    running = infer(layer, variables, other) != 0
+    overlap = np.sum(chosen & running) / np.sum(chosen | running)
+    assert (overlap == 1) == (layer.selection == "sample")
+    np.testing.assert_allclose(agreement(variables, other), overlap, rtol=1e-6)
+    assert agreement(variables, z) == 1
+    assert agreement(init(layer, z), z) == int(layer.selection == "sample")
+
+
+def test_dead_code_is_of_dead_dimensions_alone(by_dimension, z):
+    layer = by_dimension
+    kept, variables = train(layer, init(layer, z), z)
+    dead = infer_dead(layer, variables, z)
+    assert active(dead) == set(range(D)) - active(kept)
+    assert (np.sum(dead != 0, axis=1) == K).all()
+    np.testing.assert_array_equal(dead[dead != 0], z[dead != 0])
+    everyone = layer.clone(k=D)
+    assert not infer_dead(everyone, trained(everyone, z), z).any()
+
+
+def infer_dead(layer: BatchTopK, variables: dict, z: jax.Array) -> jax.Array:
+    return layer.apply(variables, z, z, jnp.zeros_like(z), method="dead_code")
+
+
+@pytest.mark.parametrize("count", [1, 4, D])
+def test_count_takes_the_place_of_k_and_need_not_be_static(layer, z, count):
+    variables = trained(layer, z)
+    kept, after = jax.jit(functools.partial(train, layer))(variables, z, count=count)
+    assert_passes(kept, count, layer.selection)
+    np.testing.assert_allclose(after["batch_stats"]["frequency"].sum(), K, rtol=1e-6)
+    kept = jax.jit(functools.partial(infer, layer))(variables, z, count=count)
+    assert_passes(kept, K if layer.selection == "element" else count, layer.selection)
 
 
 def test_a_custom_importance_needs_no_more_than_three_arguments(z):
     layer = BatchTopK(k=1, importance=lambda z, mu, logvar: jnp.arange(D, 0.0, -1.0))
     assert active(train(layer, init(layer, z), z)[0]) == {0}
+
+
+def test_a_custom_score_ranks_entries(z):
+    layer = BatchTopK(k=1, selection="sample", score=lambda z, mu, logvar: -jnp.abs(z))
+    kept = train(layer, init(layer, z), z)[0]
+    np.testing.assert_array_equal(np.abs(kept).max(axis=1), np.abs(z).min(axis=1))
 
 
 def test_drops_into_a_model_like_batch_norm(z):
@@ -176,6 +358,8 @@ def test_drops_into_a_model_like_batch_norm(z):
         ({"k": K, "importance": "size"}, "importance must be a callable or one of"),
         ({"k": K, "importance": lambda z, mu, logvar: z}, r"importance must return shape \(6,\)"),
         ({"k": K, "decay": 1.5}, "decay must lie in"),
+        ({"k": K, "selection": "row"}, "selection must be one of .*'sample'.*, got 'row'"),
+        ({"k": K, "score": "size"}, "score must be a callable or one of .*, got 'size'"),
     ],
 )
 def test_bad_attributes_are_named(z, options, message):

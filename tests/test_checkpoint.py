@@ -81,7 +81,7 @@ def change_metadata(path, change) -> None:
 
 def test_another_format_is_named(run):
     change_metadata(run[0], lambda about: about.update(format=99))
-    with pytest.raises(CheckpointError, match="has format 99, this version reads 1"):
+    with pytest.raises(CheckpointError, match="has format 99, this version reads 2"):
         read_info(run[0])
 
 
@@ -89,6 +89,6 @@ def test_arrays_of_another_configuration_are_refused(run):
     change_metadata(run[0], lambda about: about["config"].update(latent_dim=9))
     with pytest.raises(
         CheckpointError,
-        match=r"importance is float32\(8,\), the configuration wants float32\(9,\)",
+        match=r"frequency is float32\(8,\), the configuration wants float32\(9,\)",
     ):
         restore_checkpoint(run[0])

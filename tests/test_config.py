@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vae_topk_jax.config import Config
+from vae_topk_jax.scores import SCORES
 
 
 @settings(max_examples=200, deadline=None)
@@ -18,8 +19,22 @@ from vae_topk_jax.config import Config
     widths=st.lists(st.integers(1, 2048), min_size=1, max_size=4),
     model=st.sampled_from(["vae", "beta_vae", "top_k_vae"]),
     seed=st.integers(0, 2**31),
+    options=st.fixed_dictionaries(
+        {
+            "selection": st.sampled_from(["dimension", "sample"]),
+            "score": st.sampled_from(sorted(SCORES)),
+            "freeze_after": st.floats(0.5, 1),
+            "hysteresis": st.floats(0, 10),
+            "straight_through": st.booleans(),
+            "nested": st.booleans(),
+            "revival": st.floats(0, 10),
+            "sensitivity_every": st.integers(0, 100),
+            "kl_mode": st.sampled_from(["gaussian", "spike_and_slab"]),
+            "kl_inactive": st.floats(0, 10),
+        }
+    ),
 )
-def test_json_round_trip(latent_dim, share, beta, widths, model, seed):
+def test_json_round_trip(latent_dim, share, beta, widths, model, seed, options):
     config = Config(
         model=model,
         latent_dim=latent_dim,
@@ -27,6 +42,7 @@ def test_json_round_trip(latent_dim, share, beta, widths, model, seed):
         beta=beta,
         widths=tuple(widths),
         seed=seed,
+        **options,
     )
     again = Config.from_json(config.to_json())
     assert again == config
@@ -43,8 +59,24 @@ def test_json_round_trip(latent_dim, share, beta, widths, model, seed):
         ("k", 65),
         ("k", True),
         ("importance", "size"),
+        ("selection", "row"),
+        ("score", "size"),
         ("ema_decay", 1.0),
         ("ema_decay", float("nan")),
+        ("k_anneal", -0.1),
+        ("k_anneal", 1.5),
+        ("k_anneal", float("nan")),
+        ("freeze_after", 0.0),
+        ("freeze_after", 1.5),
+        ("freeze_after", float("nan")),
+        ("hysteresis", -0.1),
+        ("straight_through", 1),
+        ("revival", float("inf")),
+        ("nested", "yes"),
+        ("sensitivity_every", -1),
+        ("sensitivity_every", 0.5),
+        ("kl_mode", "laplace"),
+        ("kl_inactive", -1.0),
         ("beta", -1.0),
         ("beta", float("inf")),
         ("beta_warmup", 1.5),
@@ -70,6 +102,22 @@ def test_a_bad_value_is_named_in_one_line(field, value):
     with pytest.raises(ValueError, match=rf"^{field} must be .*got ") as error:
         Config(**{field: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"nested": True, "selection": "element"}, "nested must be False by element .*, got True"),
+        ({"nested": True, "k_anneal": 0.5}, "nested must be False .* with k_anneal, got True"),
+        (
+            {"k_anneal": 0.6, "freeze_after": 0.5},
+            "freeze_after must be .*from k_anneal .*, got 0.5",
+        ),
+    ],
+)
+def test_options_that_exclude_each_other_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**fields)
 
 
 def test_k_may_exceed_the_latents_of_a_dense_model():

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import table2
+from experiments import ablation, collapse, table2
+from experiments.ablation import variants
 from experiments.baselines import PCA
 from experiments.budget import PRESETS, Passes
 from experiments.lineup import trained_models
@@ -64,8 +65,29 @@ def test_jaccard(a, b, expected):
 
 def test_every_model_of_a_table_is_a_valid_configuration():
     configs = [Config(**fields) for fields in trained_models(256, 4).values()]
-    assert [config.latent_dim for config in configs] == [256, 256, 256, 4]
-    assert len(set(configs)) == 4
+    assert [config.latent_dim for config in configs] == [256] * 6 + [4]
+    assert len(set(configs)) == len(configs)
+
+
+def test_every_variant_of_the_ablation_is_a_valid_configuration_of_its_own():
+    configs = [Config(**fields) for fields in variants().values()]
+    assert len(set(configs)) == len(configs) > 30
+
+
+def test_the_ablation_measures_what_it_is_asked_for_and_the_baseline(study, monkeypatch):
+    titles = []
+    monkeypatch.setattr(ablation, "_measure", lambda study, title, config: titles.append(title))
+    ablation.run(study, only="sample: |mu|, n")
+    assert titles == ["beta-VAE", "sample: |mu|, nested"]
+
+
+def test_collapse_is_measured_against_principal_components(study, monkeypatch):
+    monkeypatch.setattr(collapse, "REDUCTIONS", {"sum": "summed"})
+    collapse.run(study, bodies=("mlp",))
+    (variant,) = {row.variant for row in study.results.rows}
+    assert variant == "mlp, pixels summed, KL summed"
+    assert [row.model for row in study.results.rows][-1] == "PCA, 8 components"
+    assert all(row.metrics["psnr"] > 0 for row in study.results.rows)
 
 
 def test_a_row_is_measured_once_over_interruptions(study, tmp_path):
@@ -104,8 +126,7 @@ def test_table_1_metrics_of_a_model_and_the_stability_of_its_mask(study):
 
 @pytest.mark.parametrize("classifier", ["clean", "reconstructions"])
 def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier):
-    settings = {"clip_noise": True, "classifier": classifier}
-    metrics, pictures = table2._measure(study, np.asarray, 0, settings)
+    metrics, pictures = table2.measure_robustness(study, np.asarray, 0, classifier=classifier)
     if classifier == "clean":
         assert metrics["accuracy_0.0"] == study.probe.test_accuracy
     assert metrics["accuracy_0.0"] >= metrics["accuracy_0.7"]

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from vae_topk_jax.losses import RECONSTRUCTIONS, batch_average, gaussian_kl
+from vae_topk_jax.losses import (
+    RECONSTRUCTIONS,
+    batch_average,
+    gaussian_kl,
+    masked_kl,
+    spike_and_slab_kl,
+)
 
 REDUCE = {"sum": np.sum, "mean": np.mean}
 
@@ -44,6 +50,59 @@ def test_kl_agrees_with_numerical_integration(reduction):
         reduction,
     )
     np.testing.assert_allclose(term_B, [REDUCE[reduction](expected)], rtol=1e-5)
+
+
+@pytest.fixture
+def posterior() -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    mu, logvar = rng.normal(0, 1, (2, 4, 6)).astype(np.float32)
+    return [mu, logvar, rng.random((4, 6)).astype(np.float32)]
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("inactive", [0.0, 0.5, 1.0, 3.0])
+def test_masked_kl_weights_the_masked_entries(posterior, inactive, reduction):
+    mu, logvar, noise = posterior
+    mask = (noise > 0.5).astype(np.float32)
+    weight = np.where(mask == 1, 1, inactive)
+    expected = REDUCE[reduction](weight * (mu**2 + np.exp(logvar) - 1 - logvar) / 2, axis=1)
+    term_B = masked_kl(*map(jnp.asarray, (mu, logvar, mask)), inactive, reduction)
+    np.testing.assert_allclose(term_B, expected, rtol=1e-5)
+    if inactive == 1:
+        np.testing.assert_array_equal(term_B, gaussian_kl(mu, logvar, reduction))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_spike_and_slab_kl_agrees_with_numerical_integration(posterior, reduction):
+    mu, logvar, gate = (x.astype(np.float64) for x in posterior)
+    rate, grid = 0.2, np.linspace(-40, 40, 20_001)[:, None, None]
+    slab = stats.norm(mu, np.exp(logvar / 2))
+    log_ratio = np.log(gate / rate) + slab.logpdf(grid) - stats.norm.logpdf(grid)
+    at_spike = (1 - gate) * np.log((1 - gate) / (1 - rate))
+    expected = at_spike + np.trapezoid(gate * slab.pdf(grid) * log_ratio, grid, axis=0)
+    term_B = spike_and_slab_kl(*map(jnp.asarray, posterior), rate, reduction)
+    np.testing.assert_allclose(term_B, REDUCE[reduction](expected, axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5, 0.9])
+def test_spike_and_slab_kl_is_least_where_the_posterior_is_the_prior(rate):
+    def kl(mu, logvar, gate) -> jax.Array:
+        return spike_and_slab_kl(*(jnp.full((1, 1), x) for x in (mu, logvar, gate)), rate, "sum")[0]
+
+    np.testing.assert_allclose(kl(0.0, 0.0, rate), 0, atol=1e-6)
+    for gate in np.linspace(0, 1, 11):
+        assert kl(0.0, 0.0, gate) >= -1e-6
+        assert kl(0.7, -0.5, gate) >= kl(0.0, 0.0, gate)
+
+
+@pytest.mark.parametrize("gate", [0.0, 1e-12, 1.0])
+def test_spike_and_slab_kl_is_finite_with_its_gradient_where_the_gate_is_shut_or_open(gate):
+    def total(gate):
+        return spike_and_slab_kl(jnp.ones((1, 1)), jnp.zeros((1, 1)), gate, 0.1, "sum").sum()
+
+    value, grad = jax.value_and_grad(total)(jnp.full((1, 1), gate))
+    assert np.isfinite(value)
+    assert np.isfinite(grad).all()
 
 
 @pytest.mark.parametrize("logit", [-200.0, 200.0])

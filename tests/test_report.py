@@ -86,10 +86,26 @@ def stability(seeds):
 
 def other(seeds):
     for seed in seeds:
-        yield make_row("ablation", "", "Top-K, K=4", seed, {"own_metric": 1.5})
+        yield make_row("study", "", "Top-K, K=4", seed, {"own_metric": 1.5})
 
 
-ALL = (table1, table2, stability, other)
+def ablation(seeds):
+    for number, model in enumerate(["beta-VAE", "element: |mu|", "dimension: KL"]):
+        for seed in seeds:
+            metrics = {
+                "psnr": 20.0 + number + NOISE[seed],
+                "fid_clf_prior": 90.0,
+                "fid_clf_patterns": 50.0 - number,
+                "fid_clf_mixture": 60.0,
+                "active_latents": 8.0 * number,
+                "accuracy_0.5": 0.5 + number / 10,
+                "agreement": 0.9,
+            }
+            churn = history(sparse=False) | ({"agreement": [0.5, 0.9]} if number else {})
+            yield make_row("ablation", "K=8 of 64", model, seed, metrics, history=churn)
+
+
+ALL = (table1, table2, stability, ablation, other)
 
 
 def rows_of(*experiments, seeds=SEEDS):
@@ -192,6 +208,8 @@ def test_the_report_is_complete_and_self_contained(tmp_path, seeds):
 
     pictures = sorted(re.findall(r"\]\((figures/[^)]*)\)", markdown))
     assert pictures == [
+        "figures/ablation-k-8-of-64-churn.png",
+        "figures/ablation-k-8-of-64-fronts.png",
         "figures/table1-averaged-kl-importance.png",
         "figures/table1-averaged-kl-losses.png",
         "figures/table1-averaged-kl-reconstructions.png",
@@ -199,7 +217,7 @@ def test_the_report_is_complete_and_self_contained(tmp_path, seeds):
         "figures/table2-trained-to-denoise-noise-0.5.png",
     ]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    assert sum(address.startswith("data:image/png;base64,") for address in page.addresses) == 5
+    assert sum(address.startswith("data:image/png;base64,") for address in page.addresses) == 7
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
 
     assert set(re.findall(r"^## (.*)$", markdown, re.MULTILINE)) <= set(page.texts)

@@ -1,5 +1,8 @@
-"""The mask against a NumPy reference, and as a citizen of jit, vmap and grad."""
+"""The masks against NumPy references, and as citizens of jit, vmap, shard_map and grad."""
 
+import functools
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,12 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from jax.sharding import PartitionSpec
 
 from vae_topk_jax import batch_top_k_mask
-from vae_topk_jax.selection import apply_mask
+from vae_topk_jax.selection import ElementMask, apply_mask, element_top_k, sample_top_k_mask
 
 SIZE = 12
 FLOATS = st.floats(width=32, allow_subnormal=False)
+
+ROWS, COLUMNS = 6, 5
+SPECIAL = st.sampled_from([0.0, -0.0, 1e30, -1e30, np.inf, -np.inf, np.nan])
+TIES = st.integers(-3, 3).map(float)
+SCORES = hnp.arrays(np.float32, (ROWS, COLUMNS), elements=st.one_of(FLOATS, SPECIAL, TIES))
+SHARES = st.integers(0, 4 * COLUMNS).map(lambda quarters: quarters / 4)
+VALID = hnp.arrays(np.bool_, ROWS)
 
 
 def numpy_mask(importance: np.ndarray, k: int) -> np.ndarray:
@@ -22,6 +33,16 @@ def numpy_mask(importance: np.ndarray, k: int) -> np.ndarray:
     mask = np.zeros(len(rank), np.float32)
     mask[[d for d in order[:k] if rank[d] > -np.inf]] = 1
     return mask
+
+
+def numpy_element_mask(scores: np.ndarray, k: float, valid: np.ndarray) -> np.ndarray:
+    """Sorts the flattened scores stably, and keeps the first round(k B) that are eligible."""
+    eligible = valid[:, None] & ~np.isnan(scores) & (scores > -np.inf)
+    rank = np.where(eligible, scores, -np.inf).ravel()
+    order = np.argsort(-rank, kind="stable")[: round(k * valid.sum())]
+    mask = np.zeros(rank.shape, np.float32)
+    mask[order] = 1
+    return mask.reshape(scores.shape) * eligible
 
 
 @settings(max_examples=300, deadline=None)
@@ -87,3 +108,81 @@ def test_k_of_another_type_is_named(k):
 def test_importance_of_another_rank_is_named(shape):
     with pytest.raises(ValueError, match="importance must have one axis"):
         batch_top_k_mask(jnp.zeros(shape), 1)
+
+
+@pytest.mark.parametrize("as_count", [int, jnp.int32, jnp.float32])
+def test_count_keeps_fewer_and_need_not_be_static(as_count):
+    importance = np.random.default_rng(3).normal(size=SIZE).astype(np.float32)
+    mask = jax.jit(functools.partial(batch_top_k_mask, k=SIZE))
+    for count in (1, 4, SIZE):
+        kept = mask(jnp.asarray(importance), count=as_count(count))
+        np.testing.assert_array_equal(kept, numpy_mask(importance, count))
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores=SCORES)
+def test_per_sample_is_one_mask_an_image(scores: np.ndarray):
+    expected = [numpy_mask(row, 2) for row in scores]
+    np.testing.assert_array_equal(sample_top_k_mask(scores, 2), expected)
+    np.testing.assert_array_equal(sample_top_k_mask(scores, COLUMNS, count=2), expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(scores=SCORES, k=SHARES, valid=VALID)
+def test_by_element_agrees_with_numpy_for_any_floats(scores, k, valid):
+    everyone = np.ones(ROWS, bool)
+    np.testing.assert_array_equal(
+        element_top_k(scores, k).mask_BxD, numpy_element_mask(scores, k, everyone)
+    )
+    np.testing.assert_array_equal(
+        element_top_k(scores, k, valid).mask_BxD, numpy_element_mask(scores, k, valid)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    scores=hnp.arrays(np.float32, (ROWS, COLUMNS), elements=st.one_of(TIES, SPECIAL)),
+    k=SHARES,
+    valid=VALID,
+)
+def test_the_threshold_lies_between_what_is_kept_and_what_is_left_out(scores, k, valid):
+    mask, threshold = element_top_k(scores, k, valid)
+    kept = np.asarray(mask, bool)
+    left = valid[:, None] & (scores > -np.inf) & ~kept
+    if kept.any() and left.any():
+        assert scores[left].max() <= threshold <= scores[kept].min()
+    elif kept.any():
+        assert threshold == scores[kept].min()
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores=SCORES, k=SHARES, valid=VALID)
+def test_a_batch_split_over_devices_keeps_the_same_elements(scores, k, valid):
+    for whole, split in zip(
+        element_top_k(scores, k, valid), split_element_top_k(scores, k, valid), strict=True
+    ):
+        np.testing.assert_array_equal(whole, split)
+
+
+@jax.jit
+def split_element_top_k(scores, k, valid) -> ElementMask:
+    rows = PartitionSpec("data")
+    return jax.shard_map(
+        functools.partial(element_top_k, axis_name="data"),
+        mesh=jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)),
+        in_specs=(rows, PartitionSpec(), rows),
+        out_specs=ElementMask(rows, PartitionSpec()),
+    )(scores, k, valid)
+
+
+def test_k_by_element_is_traced_once():
+    chex.clear_trace_counter()
+    mask = jax.jit(chex.assert_max_traces(lambda scores, k: element_top_k(scores, k).mask_BxD, 1))
+    scores = jax.random.normal(jax.random.key(4), (ROWS, COLUMNS))
+    assert [int(mask(scores, k).sum()) for k in (0.5, 1.0, 2.5, 5.0)] == [3, 6, 15, 30]
+
+
+@pytest.mark.parametrize("choose", [element_top_k, sample_top_k_mask])
+def test_scores_of_another_rank_are_named(choose):
+    with pytest.raises(ValueError, match="scores must have two axes"):
+        choose(jnp.zeros(SIZE), 1)

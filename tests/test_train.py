@@ -34,7 +34,7 @@ def run(data, out, *flags) -> None:
 
 
 def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
-    run(data, tmp_path / "run", *FLAGS)
+    run(data, tmp_path / "run", *FLAGS, "--selection", "dimension")
     scalars = read_scalars(tmp_path / "run" / "scalars.jsonl")
     assert [line["step"] for line in scalars] == [8, 16, 24]
     assert {"epoch", "loss", "reconstruction", "kl", "skipped"} <= scalars[0].keys()
@@ -42,7 +42,7 @@ def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
     assert (model.config.k, len(model.active_dims)) == (2, 2)
     assert model.info.data == {"source": 'IDX folder "spots"', "train": 512, "test": 128}
     (row,) = read_results(tmp_path / "run").rows
-    assert row.metrics["active_dims"] == 2
+    assert row.metrics["active_dims"] == row.metrics["active_latents"] == 2
     assert row.metrics["psnr"] > 5
     assert "active_dims 2" in capsys.readouterr().out
 

@@ -11,9 +11,17 @@ import pytest
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, batch_indices, take_batch
-from vae_topk_jax.training import Trainer, corrupt, make_beta_schedule, make_optimizer
+from vae_topk_jax.training import Trainer, corrupt, make_optimizer
 
-SMALL = Config(latent_dim=8, k=2, widths=(32,), batch_size=64, epochs=3)
+SMALL = Config(
+    selection="dimension",
+    sensitivity_every=0,
+    latent_dim=8,
+    k=2,
+    widths=(32,),
+    batch_size=64,
+    epochs=3,
+)
 
 
 def trainer_of(dataset: Dataset, config: Config) -> Trainer:
@@ -62,8 +70,9 @@ def test_the_same_seed_gives_the_same_bits(blobs, changes):
     assert bits(first.params) != bits(other.params)
 
 
-def test_the_compiled_epoch_equals_its_steps(blobs):
-    trainer = trainer_of(blobs, SMALL.replace(epochs=1))
+@pytest.mark.parametrize("body", ["mlp", "conv"])
+def test_the_compiled_epoch_equals_its_steps(blobs, body):
+    trainer = trainer_of(blobs, SMALL.replace(epochs=1, body=body))
     (epoch,) = trainer.epochs(trainer.init(), blobs.train_images)
 
     state = trainer.init()
@@ -98,7 +107,7 @@ def test_each_function_is_traced_once(blobs):
     assert evaluate._cache_size() == 1
     for epoch in trainer.epochs(trainer.init(), blobs.train_images):
         state = epoch.state
-    assert trainer._scanned_epoch._cache_size() == 1
+    assert trainer._epoch._cache_size() == 1
 
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
@@ -158,10 +167,14 @@ def test_learning_rate_warms_up_to_its_peak_and_decays_to_zero():
     np.testing.assert_allclose(rates[110], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, [1, 1, 1]), (0.5, [0, 0.5, 1])])
-def test_beta_rises_over_its_share_of_the_run(share, expected):
-    schedule = make_beta_schedule(Config(beta_warmup=share), total_steps=100)
-    np.testing.assert_allclose([schedule(step) for step in (0, 25, 99)], expected)
+def test_schedules_go_by_the_share_of_the_run_that_is_done(blobs):
+    trainer = trainer_of(blobs, SMALL.replace(beta=1.0, beta_warmup=1.0))
+    x = take_batch(jnp.asarray(blobs.train_images), jnp.arange(64))
+    state = trainer.init()
+    for step in range(3):
+        state, terms = trainer.train_step(state, x)
+        expected = terms["reconstruction"] + step / trainer.total_steps * terms["kl"]
+        np.testing.assert_allclose(terms["loss"], expected, rtol=1e-6)
 
 
 def test_too_few_images_for_a_batch_are_named():

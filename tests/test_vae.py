@@ -107,11 +107,16 @@ def test_reductions_scale_their_terms(x, pixels, latents):
     np.testing.assert_allclose(total, terms["reconstruction"] + 0.1 * terms["kl"], rtol=1e-6)
 
 
-def test_beta_is_warmed_up_by_its_share(x):
-    model = BetaVAE(**MLP, beta=0.5)
+@pytest.mark.parametrize(
+    ("warmup", "progress", "share"),
+    [(0.0, 0.0, 1.0), (0.5, 0.0, 0.0), (0.5, 0.25, 0.5), (0.5, 0.9, 1.0), (1.0, 0.9, 0.9)],
+)
+def test_beta_rises_over_its_share_of_the_run(x, warmup, progress, share):
+    model = BetaVAE(**MLP, beta=0.5, beta_warmup=warmup)
     variables = model.init(jax.random.key(1), x)
-    (total, terms), _ = loss(model, variables, x, beta_share=0.25)
-    np.testing.assert_allclose(total, terms["reconstruction"] + 0.125 * terms["kl"], rtol=1e-6)
+    (total, terms), _ = loss(model, variables, x, progress=progress)
+    expected = terms["reconstruction"] + share * 0.5 * terms["kl"]
+    np.testing.assert_allclose(total, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["beta", "top_k"])
@@ -134,8 +139,9 @@ def test_an_output_does_not_depend_on_its_batch_mates(x):
     np.testing.assert_allclose(apply(variables, x[:1])[0], apply(variables, x)[0], atol=1e-6)
 
 
-def test_a_batch_may_choose_for_itself_on_request(x):
-    model = MODELS["top_k"]
+@pytest.mark.parametrize("options", [{}, {"freeze_after": 0.5}, {"nested": True}], ids=str)
+def test_a_batch_may_choose_for_itself_on_request(x, options):
+    model = TopKVAE(**MLP, k=2, **options)
     variables = model.init(jax.random.key(1), x)
     codes = model.apply(variables, x, use_running_average=False, method="encode")
     assert (np.asarray(codes) != 0).sum(axis=1).tolist() == [2] * 5

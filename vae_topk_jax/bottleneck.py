@@ -29,7 +29,6 @@ SelectionRule = Literal["dimension", "element", "sample"]
 GATE_SLOPE = 4.0
 # Below this running frequency a dimension is dead.
 DEAD = 1e-3
-TINY = float(jnp.finfo(jnp.float32).tiny)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -361,7 +360,7 @@ class BatchTopK(nn.Module):
 
 def _selection(mask: Array, rank: Array, level: Array, shape: tuple[int, ...]) -> Selection:
     """A mask of dimensions or of entries, with its gate, spread over every entry."""
-    gate = jax.nn.sigmoid(GATE_SLOPE * (rank / jnp.maximum(level, TINY) - 1.0))
+    gate = jax.nn.sigmoid(GATE_SLOPE * (rank / jnp.maximum(level, 1e-6) - 1.0))
     return Selection(*(jnp.broadcast_to(jnp.atleast_2d(x), shape) for x in (mask, gate)))
 
 

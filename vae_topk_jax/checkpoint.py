@@ -16,7 +16,7 @@ from orbax.checkpoint import v1 as ocp
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class CheckpointError(ValueError):

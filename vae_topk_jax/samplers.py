@@ -88,7 +88,7 @@ class Mixture(NamedTuple):
         weights_M: probability of each component.
         means_MxU: its mean.
         factors_MxUxU: lower Cholesky factor of its covariance.
-        floor_U: the smallest magnitude that an active entry of each dimension had.
+        floor_U: below this magnitude an entry of the dimension is zero.
         dims_U: which of the D dimensions the U coordinates are.
         latent_dim: D.
     """
@@ -103,6 +103,9 @@ class Mixture(NamedTuple):
 
 def fit_mixture(codes_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -> Mixture:
     """Fits a mixture with full covariances to the dimensions that the codes use, by EM.
+
+    A mixture has no zeros: of each dimension as many of the smallest entries are cut off as were
+    zero in the codes.
 
     An ex-post density: at a small beta the aggregate posterior is far from N(0, I), and samples of
     the prior then measure that distance more than the decoder.
@@ -130,27 +133,34 @@ def fit_mixture(codes_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -
     fitted = GaussianMixture(
         components, covariance_type="full", reg_covar=1e-6, max_iter=200, random_state=seed
     ).fit(codes_NxU)
-    floor_U = np.min(np.where(codes_NxU == 0, np.inf, np.abs(codes_NxU)), axis=0)
-    return Mixture(
+    mixture = Mixture(
         weights_M=jnp.asarray(fitted.weights_, jnp.float32),
         means_MxU=jnp.asarray(fitted.means_, jnp.float32),
         factors_MxUxU=jnp.asarray(np.linalg.cholesky(fitted.covariances_), jnp.float32),
-        floor_U=jnp.asarray(floor_U, jnp.float32),
+        floor_U=jnp.zeros(len(dims_U)),
         dims_U=dims_U,
         latent_dim=codes_NxD.shape[1],
     )
+    drawn_NxU = np.abs(_sample_dense(jax.random.key(seed), len(codes_NxU), mixture))
+    idle_U = np.mean(codes_NxU == 0, axis=0)
+    floor_U = [
+        np.quantile(drawn_N, idle) if idle else 0.0
+        for drawn_N, idle in zip(drawn_NxU.T, idle_U, strict=True)
+    ]
+    return mixture._replace(floor_U=jnp.asarray(floor_U, jnp.float32))
 
 
 def sample_mixture(key: Array, n: int, mixture: Mixture) -> Array:
-    """n codes from the mixture, as sparse as those it was fitted to.
+    """n codes from the mixture, each dimension active as often as in the codes it was fitted to."""
+    codes_NxU = _sample_dense(key, n, mixture)
+    codes_NxU = apply_mask(codes_NxU, jnp.abs(codes_NxU) >= mixture.floor_U[None, :])
+    return jnp.zeros((n, mixture.latent_dim)).at[:, mixture.dims_U].set(codes_NxU)
 
-    An entry of a magnitude below any active one is zero, as the selection would have it; for a
-    model that selects by |mu| that is its threshold.
-    """
+
+def _sample_dense(key: Array, n: int, mixture: Mixture) -> Array:
+    """codes_NxU without zeros."""
     choice_key, eps_key = jax.random.split(key)
     component_N = jax.random.categorical(choice_key, jnp.log(mixture.weights_M), shape=(n,))
     eps_NxU = jax.random.normal(eps_key, (n, mixture.means_MxU.shape[1]))
     offset_NxU = jnp.einsum("nij,nj->ni", mixture.factors_MxUxU[component_N], eps_NxU)
-    codes_NxU = mixture.means_MxU[component_N] + offset_NxU
-    codes_NxU = apply_mask(codes_NxU, jnp.abs(codes_NxU) >= mixture.floor_U[None, :])
-    return jnp.zeros((n, mixture.latent_dim)).at[:, mixture.dims_U].set(codes_NxU)
+    return mixture.means_MxU[component_N] + offset_NxU

@@ -47,8 +47,8 @@ class DecoderSensitivity(nn.Module):
         return jnp.sqrt(self.squared.value)
 
     def observe(self, decode: Callable[[Array], Array], z_BxD: Array, key: Array) -> None:
-        """Counts a batch, and estimates anew on every `every`-th; an estimate that is not finite
-        is left out.
+        """Counts a batch, and estimates anew on every `every`-th; a batch whose estimate is not
+        finite does not count.
 
         Args:
             decode: a pure function of the codes.
@@ -63,9 +63,9 @@ class DecoderSensitivity(nn.Module):
             output, pull_back = jax.vjp(decode, jax.lax.stop_gradient(z_BxD))
             (slope_BxD,) = pull_back(jax.random.rademacher(key, output.shape, output.dtype))
             observed_D = jnp.mean(jnp.square(slope_BxD.astype(jnp.float32)), axis=0)
-            updated_D = update_ema(squared_D, observed_D, calls // self.every, self.decay)
-            return jnp.where(jnp.all(jnp.isfinite(updated_D)), updated_D, squared_D)
+            return update_ema(squared_D, observed_D, calls // self.every, self.decay)
 
         updated_D = jax.lax.cond(calls % self.every == 0, estimate, lambda: squared_D)
-        self.squared.value = jax.lax.stop_gradient(updated_D)
-        self.calls.value = calls + 1
+        is_finite = jnp.all(jnp.isfinite(updated_D))
+        self.squared.value = jax.lax.stop_gradient(jnp.where(is_finite, updated_D, squared_D))
+        self.calls.value = calls + is_finite.astype(jnp.int32)

@@ -105,7 +105,7 @@ class TopKVAE(BetaVAE):
             use_running_average=use_running_average,
             count=None if progress is None else self._count(progress),
             frozen=jnp.asarray(progress) >= self.freeze_after if freezes else None,
-            weight_D=self.sensitivity() if self.sensitivity_every else None,
+            weight_D=self._relative_sensitivity() if self.sensitivity_every else None,
         )
         return Code(self.batch_top_k.apply_selection(z_BxD, selection), selection)
 
@@ -150,6 +150,11 @@ class TopKVAE(BetaVAE):
             left = jnp.maximum(0.0, 1.0 - progress / self.k_anneal)
             return self.k * jnp.power(size / self.k, left)
         return None
+
+    def _relative_sensitivity(self) -> Array:
+        """The decoder's sensitivity over its mean, so that scores keep their scale."""
+        sensitivity_D = self.sensitivity()
+        return sensitivity_D / jnp.maximum(jnp.mean(sensitivity_D), 1e-12)
 
     def _pure_decoder(self) -> Callable[[Array], Array]:
         """decode as a function that jax may transform."""

@@ -1,0 +1,28 @@
+"""Scores of entries against NumPy."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_topk_jax.scores import SCORES, lookup
+
+NUMPY = {
+    "abs_z": lambda z, mu, logvar: np.abs(z),
+    "abs_mu": lambda z, mu, logvar: np.abs(mu),
+    "kl": lambda z, mu, logvar: 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar),
+    "signal_to_noise": lambda z, mu, logvar: mu**2 / np.exp(logvar),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.05)])
+def test_agrees_with_numpy_and_is_float32(name, dtype, tolerance):
+    batch = np.random.default_rng(0).normal(0.3, 1.0, (3, 32, 5))
+    score = SCORES[name](*jnp.asarray(batch, dtype))
+    assert score.dtype == jnp.float32
+    np.testing.assert_allclose(score, NUMPY[name](*batch), rtol=tolerance, atol=tolerance)
+
+
+def test_unknown_name_is_named():
+    with pytest.raises(ValueError, match=r"score must be a callable or .*'abs_mu'.* got 'size'"):
+        lookup("score", "size", SCORES)
