@@ -11,6 +11,8 @@ import itertools
 from typing import Any
 
 from experiments import cli
+from experiments.baselines import PCA
+from experiments.lineup import pca_title
 from experiments.options import StudyOptions
 from experiments.progress import console
 from experiments.report import write_report
@@ -95,6 +97,22 @@ def run(study: Study, only: str = "") -> None:
     for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
         config = study.config(seed=seed, **{"latent_dim": LATENT_DIM, "k": K} | fields)
         _measure(study, title, config)
+    _measure_pca(study)
+
+
+def _measure_pca(study: Study) -> None:
+    def measure() -> Measurement:
+        pca = PCA(study.train_images, K)
+        metrics, _ = measure_model(study, pca, seed=0)
+        accuracies, _ = measure_robustness(study, pca.reconstruct, seed=0)
+        return Measurement(metrics | accuracies)
+
+    settings = _settings(study) | {"components": K}
+    study.measure("ablation", VARIANT, pca_title(K), settings, None, measure)
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}
 
 
 def _measure(study: Study, title: str, config: Config) -> None:
@@ -107,10 +125,7 @@ def _measure(study: Study, title: str, config: Config) -> None:
             metrics["agreement"] = trained.history["agreement"][-1]
         return Measurement(metrics, None, trained.history)
 
-    settings = config.to_dict() | {
-        "samples": study.budget.samples,
-        "mixture_codes": study.budget.mixture_codes,
-    }
+    settings = config.to_dict() | _settings(study)
     study.measure("ablation", VARIANT, title, settings, config.seed, measure)
 
 

@@ -39,6 +39,21 @@ def test_a_dense_model_is_active_everywhere(blobs):
     assert dense.active_dims.tolist() == list(range(8))
 
 
+@pytest.mark.parametrize("selection", ["dimension", "sample"])
+def test_a_nested_model_serves_every_k_and_smaller_codes_lie_within_larger(blobs, x, selection):
+    nested = trained(blobs, nested=True, selection=selection)
+    active = [np.asarray(nested.with_k(k).encode(x)) != 0 for k in (1, 3, 8)]
+    assert [set(mask.sum(axis=1)) for mask in active] == [{1}, {3}, {8}]
+    assert (active[0] <= active[1]).all()
+    with pytest.raises(ValueError, match="k must be at most latent_dim, 8, got 9"):
+        nested.with_k(9)
+
+
+def test_another_model_has_the_k_that_it_was_trained_with(model):
+    with pytest.raises(ValueError, match="with_k needs a model trained with nested=True"):
+        model.with_k(3)
+
+
 def test_reconstruct_is_decode_of_encode(model, x):
     np.testing.assert_allclose(model.reconstruct(x), model.decode(model.encode(x)), atol=1e-6)
 

@@ -1,4 +1,5 @@
-"""Every Python block of the README runs, in order, beside a model trained as it says."""
+"""Every Python block of the README runs, in order, beside a model trained as it says; links lead
+somewhere."""
 
 import re
 from pathlib import Path
@@ -24,6 +25,14 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     assert names["samples"].shape == (16, 28, 28, 1)
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))
-def test_linked_files_exist(target):
-    assert (README.parent / target).exists()
+PAGES = [README, README.parent / "docs" / "method.md"]
+LINKS = [
+    (page, target)
+    for page in PAGES
+    for target in re.findall(r"\]\(([^)#:]+)", page.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS)
+def test_linked_files_exist(page, target):
+    assert (page.parent / target).exists()

@@ -1,5 +1,6 @@
 """A trained model as jitted functions of images."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ class Inference:
 
     Attributes:
         model: the linen module.
-        variables: its params and batch_stats.
+        state: its weights and statistics.
         info: configuration, image shape and data source of the run.
         latent_key: if given, latents are drawn from the posterior with this key instead.
 
@@ -39,7 +40,7 @@ class Inference:
 
     def __init__(self, state: TrainState, info: RunInfo, latent_key: Array | None = None):
         self.model: VAE = info.trainer.model
-        self.variables: dict[str, Any] = state.variables
+        self.state = state
         self.info = info
         self.latent_key = latent_key
         self._statistics = find_statistics(state.batch_stats)
@@ -48,6 +49,24 @@ class Inference:
                 "the running average has seen no batch yet, so it cannot choose dimensions: "
                 "train the model first"
             )
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `model.apply` takes: params and batch_stats."""
+        return self.state.variables
+
+    def with_k(self, k: int) -> "Inference":
+        """The same weights with another number of latents, for a model trained with `nested`.
+
+        Raises:
+            ValueError: the model was not, or k is outside [1, D].
+        """
+        if not self.config.nested:
+            raise ValueError(
+                f"with_k needs a model trained with nested=True, got k {k} for another"
+            )
+        info = dataclasses.replace(self.info, config=self.config.replace(k=k))
+        return Inference(self.state, info, self.latent_key)
 
     @property
     def config(self) -> Config:
