@@ -123,7 +123,8 @@ def _measure(study: Study, title: str, config: Config) -> None:
         metrics |= accuracies | {"seconds_training": round(trained.seconds, 2)}
         if "agreement" in trained.history:
             metrics["agreement"] = trained.history["agreement"][-1]
-        return Measurement(metrics, None, trained.history)
+        history = {name: value for name, value in trained.history.items() if name != "importance"}
+        return Measurement(metrics, None, history)
 
     settings = config.to_dict() | _settings(study)
     study.measure("ablation", VARIANT, title, settings, config.seed, measure)

@@ -147,7 +147,10 @@ def draw_pictures(rows: Sequence[Row]) -> list[Picture]:
 def _ablation_pictures(
     stem: str, rows: Sequence[Row], histories: Mapping[str, Mapping[str, Any]]
 ) -> list[Picture]:
-    fronts = "Every variant, mean over seeds; the line joins those that no other beats in both."
+    fronts = (
+        "Every variant, mean over seeds. Those that no other beats in both are numbered; where "
+        "all latents are active, in the panel of active latents only."
+    )
     churn = "Churn of the mask: 1 - agreement of the batch's own choice with the running one."
     pictures = [Picture(f"{stem}-fronts.png", fronts, _png(draw_fronts(by_model(rows))))]
     sparse = {model: h for model, h in histories.items() if "agreement" in h}

@@ -4,16 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 
 from experiments.intervals import summarise
 from experiments.layout import SAMPLERS
 from experiments.results import Row
+from experiments.tables import BASELINE
 
 WIDTH = 4.5  # inches; narrow, so that a label is still readable when a phone shrinks the page
 FAMILIES = {"dimension": "tab:blue", "element": "tab:orange", "sample": "tab:green"}
 DENSE = "tab:red"
+CYCLE = cycler(linestyle=["-", "--", ":"]) * cycler(color=list(TABLEAU_COLORS))
 
 
 class Goal(NamedTuple):
@@ -50,47 +54,75 @@ def front(points_Nx2: np.ndarray) -> np.ndarray:
 
 
 def draw_fronts(models: Mapping[str, Sequence[Row]]) -> Figure:
-    """PSNR against generation, sparsity and robustness, a numbered point a variant."""
-    figure = Figure((WIDTH, 2.6 * len(RIVALS) + 0.17 * len(models)), layout="constrained")
+    """PSNR against generation, sparsity and robustness; what lies on a front has a number.
+
+    Models with all latents active stand in the panel of sparsity alone.
+    """
+    sparse = {title: rows for title, rows in models.items() if not title.startswith(BASELINE)}
+    figure = Figure((WIDTH, 2.9 * len(RIVALS) + 0.5), layout="constrained")
     panels = figure.subplots(len(RIVALS), 1, squeeze=False)[:, 0]
     for axes, goal in zip(panels, RIVALS, strict=True):
-        _draw_front(axes, models, goal)
+        _draw_front(axes, models if goal.metrics == ["active_latents"] else sparse, goal)
     handles = [
-        axes.plot([], [], "o", color=_colour(title), label=f"{number}  {title}")[0]
-        for number, title in enumerate(models, start=1)
+        panels[0].plot([], [], "o", color=colour, label=family)[0]
+        for family, colour in (FAMILIES | {"baseline": DENSE}).items()
     ]
-    figure.legend(handles=handles, loc="outside lower left", frameon=False)
+    figure.legend(handles=handles, loc="outside lower left", frameon=False, ncols=len(handles))
     return figure
 
 
 def _draw_front(axes: Axes, models: Mapping[str, Sequence[Row]], goal: Goal) -> None:
     points_Nx2 = np.array([(goal.of(rows), PSNR.of(rows)) for rows in models.values()])
     signs = np.array([1.0 if goal.more_is_better else -1.0, 1.0])
-    best = points_Nx2[front(points_Nx2 * signs)]
-    best = best[np.argsort(best[:, 0])]
-    axes.plot(*best.T, color="0.6", linewidth=1.0, zorder=1)
-    for number, (title, point) in enumerate(zip(models, points_Nx2, strict=True), start=1):
+    best = front(points_Nx2 * signs)
+    best = best[np.argsort(points_Nx2[best, 0])]
+    axes.plot(*points_Nx2[best].T, color="0.6", linewidth=1.0, zorder=1)
+    for title, point in zip(models, points_Nx2, strict=True):
         axes.plot(*point, "o", color=_colour(title), markersize=4, zorder=2)
-        axes.annotate(str(number), point, xytext=(3, 2), textcoords="offset points", fontsize=6.5)
+    for number, point in enumerate(points_Nx2[best], start=1):
+        side = (0, 5) if number % 2 else (0, -9)
+        axes.annotate(
+            str(number), point, side, textcoords="offset points", fontsize=6.5, ha="center"
+        )
+    titles = list(models)
+    names = [f"{number}  {titles[i]}" for number, i in enumerate(best, start=1)]
+    corner = (0.02, 0.04, "left") if goal.more_is_better else (0.98, 0.04, "right")
+    axes.text(
+        *corner[:2],
+        "\n".join(names),
+        transform=axes.transAxes,
+        fontsize=6.5,
+        ha=corner[2],
+        bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0},
+    )
+    axes.margins(x=0.06, y=0.12)
     axes.set_xlabel(f"{goal.title} ({'more' if goal.more_is_better else 'less'} is better)")
     axes.set_ylabel(PSNR.title)
 
 
 def draw_churn(histories: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """1 - agreement of the batch's mask with the running one over the epochs, a panel a rule."""
-    rules = [rule for rule in FAMILIES if any(title.startswith(rule) for title in histories)]
-    lines = max(sum(title.startswith(rule) for title in histories) for rule in rules)
-    figure = Figure((WIDTH, (2.0 + 0.15 * lines) * len(rules)), layout="constrained")
-    panels = figure.subplots(len(rules), 1, sharex=True, squeeze=False)[:, 0]
+    """1 - agreement of the batch's mask with the running one over the epochs, a panel a rule.
+
+    Per sample there is nothing to agree on.
+    """
+    rules = [
+        rule
+        for rule in FAMILIES
+        if rule != "sample" and any(title.startswith(rule) for title in histories)
+    ]
+    figure = Figure((WIDTH, 3.9 * len(rules)), layout="constrained")
+    panels = figure.subplots(len(rules), 1, squeeze=False)[:, 0]
     for axes, rule in zip(panels, rules, strict=True):
+        axes.set_prop_cycle(CYCLE)
         for title, history in histories.items():
             if title.startswith(rule):
                 churn = 1.0 - np.asarray(history["agreement"])
                 axes.plot(history["epoch"], churn, marker=".", label=title.partition(": ")[2])
-        axes.set_title(f"by {rule}" if rule != "sample" else "per sample")
+        axes.set_title(f"by {rule}")
         axes.set_ylabel("churn of the mask")
-        axes.legend(fontsize=6, ncols=2, frameon=False, loc="upper right")
-    panels[-1].set_xlabel("epoch")
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(fontsize=6, ncols=2, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2))
     return figure
 
 
