@@ -224,7 +224,7 @@ def test_the_report_is_complete_and_self_contained(tmp_path, seeds):
     assert "not comparable with Inception FID" in markdown
     assert "10,000 images against 16 test images" in markdown
     assert "99.00 % of the clean test images" in markdown
-    assert "| train images (floor) |  |  | 1.4 | 1.4 |  |" in markdown
+    assert "| train images (floor) |  |  | 1.4 | 1.4 | 1.4 |  |" in markdown
     assert "own\\_metric" in markdown
     assert ("difference to beta-VAE" in markdown) == (len(seeds) > 1)
 
