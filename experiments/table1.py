@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import cli
 from experiments.baselines import PCA
-from experiments.lineup import pca_title, trained_models
+from experiments.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
 from experiments.options import StudyOptions
 from experiments.stability import measure_stability
 from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
@@ -50,7 +50,7 @@ def run(study: Study, inception_weights: Path | None = None) -> None:
         for title, fields in trained_models(LATENT_DIM, K).items():
             config = study.config(seed=seed, latent_reduction=reduction, **fields)
             _measure_trained(study, title, config, inception_weights)
-            if config.model == "top_k_vae":
+            if title in (LITERAL, DIMENSION, ELEMENT):  # where a batch has a choice
                 measure_stability(study, VARIANTS[reduction], title, config)
     for components in (K, LATENT_DIM):
         _measure_pca(study, components)
