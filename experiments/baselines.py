@@ -27,6 +27,14 @@ class PCA:
         """Whitened scores (N, D)."""
         return self._pca.transform(np.asarray(x).reshape(len(x), -1))
 
+    def latents(self, x: np.ndarray) -> np.ndarray:
+        """The codes themselves."""
+        return self.encode(x)
+
+    def sparsify(self, z: Array) -> Array:
+        """z itself."""
+        return z
+
     def decode(self, z: Array | np.ndarray) -> np.ndarray:
         """Images, clipped to [0, 1]."""
         flat = self._pca.inverse_transform(np.asarray(z))

@@ -6,6 +6,7 @@ LITERAL = "Top-K, literal mean |z|"
 DIMENSION = "Top-K by dimension"
 ELEMENT = "Top-K by element"
 SAMPLE = "Top-K per sample"
+ANNEALED = "Top-K per sample, K annealed"
 FIXED = "fixed random mask"
 
 

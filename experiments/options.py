@@ -1,8 +1,9 @@
 """Command-line options that the experiments share."""
 
 import dataclasses
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from experiments.budget import PRESETS, Passes
 from experiments.results import ResultsFile
@@ -46,7 +47,7 @@ class StudyOptions:
             ValueError: a bad option, or no data.
         """
         budget = PRESETS[self.preset]
-        base = _read_config(self.config) if self.config else Config()
+        given = _read_config(self.config) if self.config else {}
         if self.seeds is not None:
             if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
                 raise ValueError(f"seeds must be distinct and at least 0, got {self.seeds}")
@@ -59,11 +60,14 @@ class StudyOptions:
         results = ResultsFile(self.folder)
         if results.environment.setdefault("data_digest", dataset.digest) != dataset.digest:
             raise ValueError(f"{self.folder} holds results on other data: choose another --out")
-        return Study(dataset, budget, results, self.test_latent, base)
+        return Study(dataset, budget, results, self.test_latent, given)
 
 
-def _read_config(path: Path) -> Config:
+def _read_config(path: Path) -> dict[str, Any]:
+    """The fields in the file, once they have been found good."""
+    text = path.read_text(encoding="utf-8")
     try:
-        return Config.from_json(path.read_text(encoding="utf-8"))
+        Config.from_json(text)
+        return json.loads(text)
     except ValueError as error:
         raise ValueError(f"config file {path}: {error}") from error

@@ -54,14 +54,15 @@ class Study:
         budget: how much to spend.
         results: the rows so far; measuring a row that is there already costs nothing.
         test_latent: what is decoded at test time, the posterior's mean or a sample of it.
-        base: what every model is configured from, where its row does not say otherwise.
+        given: configuration fields that every model starts from, where its row does not say
+            otherwise.
     """
 
     dataset: Dataset
     budget: Budget
     results: ResultsFile
     test_latent: Literal["mean", "sample"] = "mean"
-    base: Config = field(default_factory=Config)
+    given: Mapping[str, Any] = field(default_factory=dict)
     _last_trained: dict[Config, Trained] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
@@ -89,11 +90,16 @@ class Study:
         """The classifier's features of the test images."""
         return self.probe.features(self.test_images)
 
-    def config(self, **changes: Any) -> Config:
-        """The base configuration with the budget's epochs and these fields."""
-        images = len(self.dataset.train_images)
-        epochs = self.budget.training.over(images, self.base.batch_size)
-        return self.base.replace(**{"epochs": epochs} | changes)
+    def config(self, defaults: Mapping[str, Any] | None = None, **changes: Any) -> Config:
+        """A configuration of these fields and the budget's epochs.
+
+        Args:
+            defaults: a table's own, to which those that the user gave are preferred.
+            changes: what makes the row; preferred to all.
+        """
+        base = Config(**{**(defaults or {}), **self.given})
+        epochs = self.budget.training.over(len(self.dataset.train_images), base.batch_size)
+        return base.replace(**{"epochs": epochs} | changes)
 
     def train(self, config: Config, title: str) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""

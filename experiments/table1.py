@@ -39,6 +39,8 @@ class Autoencoder(Protocol):
     def active_dims(self) -> np.ndarray: ...
 
     def encode(self, x: Any) -> Any: ...
+    def latents(self, x: Any) -> Any: ...
+    def sparsify(self, z: Any) -> Any: ...
     def decode(self, z: Any) -> Any: ...
     def generate(self, key: jax.Array, n: int) -> Any: ...
 
@@ -69,12 +71,14 @@ def measure_model(
     pictures = {"originals": test[:PICTURES], "reconstructions": reconstructed[:PICTURES]}
 
     n = min(study.budget.samples, len(test))
-    codes = np.asarray(model.encode(study.train_images[: study.budget.mixture_codes]))
-    patterns, mixture = fit_patterns(codes), fit_mixture(codes, seed=seed)
+    train = study.train_images[: study.budget.mixture_codes]
+    patterns = fit_patterns(np.asarray(model.encode(train)))
+    mixture = fit_mixture(np.asarray(model.latents(train)), seed=seed)
+    drawn = sample_mixture(study_key(seed, "mixture"), n, mixture)
     samples = {
         "prior": model.generate(study_key(seed, "prior"), n),
         "patterns": model.decode(sample_patterns(study_key(seed, "patterns"), n, patterns)),
-        "mixture": model.decode(sample_mixture(study_key(seed, "mixture"), n, mixture)),
+        "mixture": model.decode(model.sparsify(drawn)),
     }
     for sampler, images in samples.items():
         images = np.asarray(images)

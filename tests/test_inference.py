@@ -1,11 +1,14 @@
 """A trained model at inference: what it gives, and what it refuses."""
 
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.test_training import SMALL
+from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.inference import Inference
@@ -79,6 +82,17 @@ def test_generation_is_a_function_of_its_key(model):
     assert ((images >= 0) & (images <= 1)).all()
     np.testing.assert_array_equal(images, model.generate(jax.random.key(0), 5))
     assert not np.array_equal(images, model.generate(jax.random.key(1), 5))
+
+
+@pytest.mark.parametrize("selection", get_args(SelectionRule))
+def test_codes_are_the_latents_made_sparse(blobs, x, selection):
+    model = trained(blobs, selection=selection)
+    codes = np.asarray(model.encode(x))
+    latents = np.asarray(model.latents(x))
+    unused = np.setdiff1d(np.arange(codes.shape[1]), model.active_dims)
+    assert not latents[:, unused].any()
+    np.testing.assert_array_equal(codes, np.where(codes != 0, latents, 0))
+    np.testing.assert_array_equal(codes, model.sparsify(latents))
 
 
 def test_latents_may_be_drawn_from_the_posterior(blobs, model, x):

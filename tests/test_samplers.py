@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from vae_topk_jax.samplers import (
     fit_mixture,
@@ -27,7 +28,9 @@ def test_the_prior_is_active_as_often_as_the_dimensions_are():
     frequency = jnp.array([0.0, 0.1, 0.5, 1.0])
     codes = np.asarray(sample_prior(jax.random.key(0), 20_000, frequency))
     np.testing.assert_allclose((codes != 0).mean(0), frequency, atol=0.01)
-    np.testing.assert_allclose([x[x != 0].std() for x in codes[:, 1:].T], 1, atol=0.06)
+    for column, share in zip(codes.T, frequency.tolist(), strict=True):
+        silent = scipy.stats.norm.ppf(1 - share / 2)
+        assert np.all(np.abs(column[column != 0]) >= silent - 1e-5)
 
 
 @pytest.fixture
@@ -77,20 +80,6 @@ def test_patterns_have_the_supports_and_the_moments_of_the_codes(sparse_codes):
         if len(real) > 100:
             np.testing.assert_allclose(made.mean(), real.mean(), atol=0.1 * real.std())
             np.testing.assert_allclose(made.std(), real.std(), rtol=0.1)
-
-
-def test_the_mixture_is_as_sparse_as_the_codes(sparse_codes):
-    drawn = np.asarray(
-        sample_mixture(jax.random.key(4), 10_000, fit_mixture(sparse_codes, components=4))
-    )
-    real, made = ((x != 0).sum(axis=1).mean() for x in (sparse_codes, drawn))
-    np.testing.assert_allclose(made, real, rtol=0.15)
-    assert not drawn[:, 5].any()
-
-
-def test_the_mixture_of_dense_codes_is_dense(codes):
-    drawn = sample_mixture(jax.random.key(5), 10_000, fit_mixture(codes, components=2))
-    assert np.mean(np.asarray(drawn)[:, ACTIVE] != 0) > 0.999
 
 
 def test_the_same_seeds_give_the_same_codes(codes):

@@ -16,7 +16,7 @@ from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import VAE
 from vae_topk_jax.samplers import sample_prior
-from vae_topk_jax.selection import batch_top_k_mask
+from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.training import TrainState
 
 _CHUNK = 1024
@@ -99,6 +99,24 @@ class Inference:
         """
         return self._in_chunks(self._encode, self._check_images(x))
 
+    def latents(self, x: Array | np.ndarray) -> Array:
+        """Latents (N, D) of images before the mask, zero in the dimensions that are not in use.
+
+        Arguments and errors as in `encode`.
+        """
+        mu_NxD = self._in_chunks(self._latents, self._check_images(x))
+        return apply_mask(mu_NxD, self.frequency >= DEAD)
+
+    def sparsify(self, z: Array | np.ndarray) -> Array:
+        """Codes (N, D) from latents (N, D): the mask of inference, chosen by z alone.
+
+        Where the score of the model rests on the posterior's variance, that is taken to be 1.
+
+        Raises:
+            ValueError: another shape.
+        """
+        return self._in_chunks(self._sparsify, self._check_latents(z))
+
     def reconstruct(self, x: Array | np.ndarray) -> Array:
         """Images (N, H, W, C) in [0, 1] from images; arguments and errors as in `encode`."""
         return self._in_chunks(self._reconstruct, self._check_images(x))
@@ -109,13 +127,10 @@ class Inference:
         Raises:
             ValueError: another shape.
         """
-        z = jnp.asarray(z, jnp.float32)
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim or len(z) == 0:
-            raise ValueError(f"z must have shape (N, {self.config.latent_dim}), got {z.shape}")
-        return self._in_chunks(self._decode, z)
+        return self._in_chunks(self._decode, self._check_latents(z))
 
     def generate(self, key: Array, n: int) -> Array:
-        """n images decoded from the prior: N(0, 1) where a dimension is active, as often as it is.
+        """n images decoded from the prior, each dimension active as often as in training.
 
         Args:
             key: typed key, `jax.random.key(seed)`.
@@ -137,9 +152,21 @@ class Inference:
         return self._compiled("reconstruct")
 
     @functools.cached_property
+    def _latents(self) -> Callable[..., Array]:
+        posterior = self._without_key("posterior")
+        return jax.jit(lambda variables, x, key: posterior(variables, x, key)[0])
+
+    @functools.cached_property
+    def _sparsify(self) -> Callable[..., Array]:
+        return self._without_key("sparsify")
+
+    @functools.cached_property
     def _decode(self) -> Callable[..., Array]:
-        apply = functools.partial(self.model.apply, method="decode")
-        return jax.jit(lambda variables, z, key: apply(variables, z))
+        return self._without_key("decode")
+
+    def _without_key(self, method: str) -> Callable[..., Any]:
+        apply = functools.partial(self.model.apply, method=method)
+        return jax.jit(lambda variables, x, key: apply(variables, x))
 
     def _compiled(self, method: str) -> Callable[..., Array]:
         @jax.jit
@@ -156,6 +183,12 @@ class Inference:
             key = None if self.latent_key is None else jax.random.fold_in(self.latent_key, start)
             outputs.append(function(self.variables, x[start : start + _CHUNK], key))
         return jnp.concatenate(outputs)
+
+    def _check_latents(self, z: Array | np.ndarray) -> Array:
+        z = jnp.asarray(z, jnp.float32)
+        if z.ndim != 2 or z.shape[1] != self.config.latent_dim or len(z) == 0:
+            raise ValueError(f"z must have shape (N, {self.config.latent_dim}), got {z.shape}")
+        return z
 
     def _check_images(self, x: Array | np.ndarray) -> Array:
         expected = tuple(self.info.image_shape)

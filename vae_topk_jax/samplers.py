@@ -11,10 +11,13 @@ from vae_topk_jax.selection import apply_mask
 
 
 def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
-    """n codes from the prior that a sparse model was trained to: a spike and a slab.
+    """n codes from N(0, I), each dimension silenced where it is small, to be active as often as it
+    is in training.
 
-    Each dimension is active with its own probability and then N(0, 1), else zero. For a mask that
-    all images share, the probabilities are ones and zeros.
+        z_d 1[|z_d| >= q_d],    z_d ~ N(0, 1),    P(|z_d| >= q_d) = frequency_d
+
+    A selection by size passes the large entries of a dimension, so what it leaves of N(0, 1) are
+    its tails. For a mask that all images share, the frequencies are ones and zeros.
 
     Args:
         key: typed key.
@@ -26,10 +29,9 @@ def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
         >>> (codes_NxD != 0).tolist()
         [[True, False], [True, False], [True, False]]
     """
-    support_key, value_key = jax.random.split(key)
-    shape = (n, frequency_D.shape[0])
-    active_NxD = jax.random.uniform(support_key, shape) < frequency_D[None, :]
-    return apply_mask(jax.random.normal(value_key, shape), active_NxD)
+    z_NxD = jax.random.normal(key, (n, frequency_D.shape[0]))
+    smallest_D = jax.scipy.stats.norm.ppf(1.0 - 0.5 * jnp.clip(frequency_D, 0.0, 1.0))
+    return apply_mask(z_NxD, jnp.abs(z_NxD) >= smallest_D[None, :])
 
 
 class Patterns(NamedTuple):
@@ -82,13 +84,12 @@ def sample_patterns(key: Array, n: int, patterns: Patterns) -> Array:
 
 
 class Mixture(NamedTuple):
-    """A Gaussian mixture over the dimensions in use, made sparse again.
+    """A Gaussian mixture over the dimensions in use.
 
     Attributes:
         weights_M: probability of each component.
         means_MxU: its mean.
         factors_MxUxU: lower Cholesky factor of its covariance.
-        floor_U: below this magnitude an entry of the dimension is zero.
         dims_U: which of the D dimensions the U coordinates are.
         latent_dim: D.
     """
@@ -96,27 +97,25 @@ class Mixture(NamedTuple):
     weights_M: Array
     means_MxU: Array
     factors_MxUxU: Array
-    floor_U: Array
     dims_U: np.ndarray
     latent_dim: int
 
 
-def fit_mixture(codes_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -> Mixture:
-    """Fits a mixture with full covariances to the dimensions that the codes use, by EM.
-
-    A mixture has no zeros: of each dimension as many of the smallest entries are cut off as were
-    zero in the codes.
+def fit_mixture(z_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -> Mixture:
+    """Fits a mixture with full covariances to the dimensions that are not all zero, by EM.
 
     An ex-post density: at a small beta the aggregate posterior is far from N(0, I), and samples of
-    the prior then measure that distance more than the decoder.
+    the prior then measure that distance more than the decoder. A mixture has no zeros, so for a
+    sparse model it is fitted to the latents before the mask (`Inference.latents`), and what is
+    drawn from it goes through the mask again (`Inference.sparsify`).
 
     Args:
-        codes_NxD: codes of training images; a dimension that is zero in all of them is left out.
+        z_NxD: latents of training images; a dimension that is zero in all of them is left out.
         components: M.
         seed: of the k-means initialisation.
 
     Raises:
-        ValueError: fewer codes than components.
+        ValueError: fewer latents than components.
 
     References:
         Ghosh et al., "From Variational to Deterministic Autoencoders", ICLR 2020 (ex-post density
@@ -124,43 +123,28 @@ def fit_mixture(codes_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -
     """
     from sklearn.mixture import GaussianMixture
 
-    if len(codes_NxD) < components:
+    if len(z_NxD) < components:
         raise ValueError(
-            f"codes must be at least as many as the {components} components, got {len(codes_NxD)}"
+            f"latents must be at least as many as the {components} components, got {len(z_NxD)}"
         )
-    dims_U = np.flatnonzero(np.any(np.asarray(codes_NxD) != 0, axis=0))
-    codes_NxU = np.asarray(codes_NxD, np.float64)[:, dims_U]
+    dims_U = np.flatnonzero(np.any(np.asarray(z_NxD) != 0, axis=0))
     fitted = GaussianMixture(
         components, covariance_type="full", reg_covar=1e-6, max_iter=200, random_state=seed
-    ).fit(codes_NxU)
-    mixture = Mixture(
+    ).fit(np.asarray(z_NxD, np.float64)[:, dims_U])
+    return Mixture(
         weights_M=jnp.asarray(fitted.weights_, jnp.float32),
         means_MxU=jnp.asarray(fitted.means_, jnp.float32),
         factors_MxUxU=jnp.asarray(np.linalg.cholesky(fitted.covariances_), jnp.float32),
-        floor_U=jnp.zeros(len(dims_U)),
         dims_U=dims_U,
-        latent_dim=codes_NxD.shape[1],
+        latent_dim=z_NxD.shape[1],
     )
-    drawn_NxU = np.abs(_sample_dense(jax.random.key(seed), len(codes_NxU), mixture))
-    idle_U = np.mean(codes_NxU == 0, axis=0)
-    floor_U = [
-        np.quantile(drawn_N, idle) if idle else 0.0
-        for drawn_N, idle in zip(drawn_NxU.T, idle_U, strict=True)
-    ]
-    return mixture._replace(floor_U=jnp.asarray(floor_U, jnp.float32))
 
 
 def sample_mixture(key: Array, n: int, mixture: Mixture) -> Array:
-    """n codes from the mixture, each dimension active as often as in the codes it was fitted to."""
-    codes_NxU = _sample_dense(key, n, mixture)
-    codes_NxU = apply_mask(codes_NxU, jnp.abs(codes_NxU) >= mixture.floor_U[None, :])
-    return jnp.zeros((n, mixture.latent_dim)).at[:, mixture.dims_U].set(codes_NxU)
-
-
-def _sample_dense(key: Array, n: int, mixture: Mixture) -> Array:
-    """codes_NxU without zeros."""
+    """n latents from the mixture, zero in the dimensions that it leaves out."""
     choice_key, eps_key = jax.random.split(key)
     component_N = jax.random.categorical(choice_key, jnp.log(mixture.weights_M), shape=(n,))
     eps_NxU = jax.random.normal(eps_key, (n, mixture.means_MxU.shape[1]))
     offset_NxU = jnp.einsum("nij,nj->ni", mixture.factors_MxUxU[component_N], eps_NxU)
-    return mixture.means_MxU[component_N] + offset_NxU
+    z_NxU = mixture.means_MxU[component_N] + offset_NxU
+    return jnp.zeros((n, mixture.latent_dim)).at[:, mixture.dims_U].set(z_NxU)

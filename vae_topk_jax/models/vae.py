@@ -123,6 +123,10 @@ class VAE(nn.Module):
         """Further terms of the training loss by name, weighted already."""
         return {}
 
+    def sparsify(self, z_BxD: Array) -> Array:
+        """z_BxD through the mask of inference: z itself in a dense model."""
+        return self.bottleneck(z_BxD, z_BxD, jnp.zeros_like(z_BxD), use_running_average=True).z_BxD
+
     def encode(
         self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
     ) -> Array:
