@@ -149,9 +149,9 @@ class Study:
         )
         trainer = info.trainer
         started = time.perf_counter()
-        epochs = list(
-            progress.show(trainer.epochs(trainer.init(), self.dataset.train_images), trainer, title)
-        )
+        images = self.dataset.train_images
+        running = trainer.epochs(trainer.init(images), images)
+        epochs = list(progress.show(running, trainer, title))
         seconds = time.perf_counter() - started
         latent_key = study_key(config.seed, "latent") if self.test_latent == "sample" else None
         inference = Inference(epochs[-1].state, info, latent_key)

@@ -70,7 +70,7 @@ def train(options: Options) -> None:
         state, saved = restore_checkpoint(checkpoints)
         _refuse_other_run(saved, info)
     else:
-        state = trainer.init()
+        state = trainer.init(dataset.train_images)
 
     done = int(state.step) // trainer.steps_per_epoch
     scalars = progress.Scalars(out, resume_step=int(state.step))

@@ -182,10 +182,10 @@ def test_too_few_images_for_a_batch_are_named():
         Trainer(Config(batch_size=128), (28, 28, 1), num_examples=100)
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda x: x[:10], lambda x: x / np.float32(255), lambda x: x[:, :5]]
-)
+@pytest.mark.parametrize("spoil", [lambda x: x[:10], lambda x: x / 255.0, lambda x: x[:, :5]])
 def test_images_other_than_the_trainers_are_named(blobs, spoil):
     trainer = trainer_of(blobs, SMALL)
-    with pytest.raises(ValueError, match=r"images must be uint8 of shape \(512, 12, 12, 1\), got"):
+    with pytest.raises(
+        ValueError, match=r"images must be uint8 or float32 of shape \(512, 12, 12, 1\), got"
+    ):
         next(trainer.epochs(trainer.init(), spoil(blobs.train_images)))

@@ -14,12 +14,12 @@ from jax import Array
 from vae_topk_jax.bottleneck import DEAD, find_statistics
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
-from vae_topk_jax.models import VAE
-from vae_topk_jax.samplers import sample_prior
+from vae_topk_jax.models import System
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.training import TrainState
 
 _CHUNK = 1024
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Inference:
@@ -39,7 +39,7 @@ class Inference:
     """
 
     def __init__(self, state: TrainState, info: RunInfo, latent_key: Array | None = None):
-        self.model: VAE = info.trainer.model
+        self.model: System = info.trainer.model
         self.state = state
         self.info = info
         self.latent_key = latent_key
@@ -141,7 +141,7 @@ class Inference:
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        return self.decode(sample_prior(key, n, self.frequency))
+        return self.decode(self._prior(self.variables, n, self.frequency, rngs={"latent": key}))
 
     @functools.cached_property
     def _encode(self) -> Callable[..., Array]:
@@ -152,9 +152,12 @@ class Inference:
         return self._compiled("reconstruct")
 
     @functools.cached_property
+    def _prior(self) -> Callable[..., Any]:
+        return functools.partial(self.model.apply, method="prior")
+
+    @functools.cached_property
     def _latents(self) -> Callable[..., Array]:
-        posterior = self._without_key("posterior")
-        return jax.jit(lambda variables, x, key: posterior(variables, x, key)[0])
+        return self._without_key("latents")
 
     @functools.cached_property
     def _sparsify(self) -> Callable[..., Array]:
@@ -200,9 +203,12 @@ class Inference:
         if not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
         x = jnp.asarray(x, jnp.float32)
-        if not jnp.all((x >= 0.0) & (x <= 1.0)):
+        low, high = self.model.input_range or (-_LARGEST, _LARGEST)
+        if not jnp.all((x >= low) & (x <= high)):
             values = np.asarray(x)  # NumPy's extremes are NaN if any value is
-            raise ValueError(f"images must lie in [0, 1], got {values.min():g} to {values.max():g}")
+            raise ValueError(
+                f"images must lie in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}"
+            )
         return x
 
 

@@ -15,7 +15,10 @@ from jax import Array
 from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
-from vae_topk_jax.models import VAE, build_model
+from vae_topk_jax.models import MODELS, System, build_model
+
+# How many training images a model may see before it starts.
+_SEEN = 4096
 
 
 @flax.struct.dataclass
@@ -68,7 +71,7 @@ def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransforma
     if warmup:
         ramp = optax.linear_schedule(0.0, config.learning_rate, warmup)
         decay = optax.join_schedules([ramp, decay], [warmup])
-    return getattr(optax, config.optimizer)(decay)
+    return MODELS[config.model].optimizer(getattr(optax, config.optimizer)(decay))
 
 
 def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
@@ -80,7 +83,7 @@ def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array
 
 
 def train_step(
-    model: VAE,
+    model: System,
     optimizer: optax.GradientTransformation,
     config: Config,
     total_steps: int,
@@ -139,7 +142,7 @@ def train_step(
 
 
 def eval_step(
-    model: VAE, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
+    model: System, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
 ) -> dict[str, Array]:
     """The loss terms at inference: posterior means, dimensions chosen by the running average."""
     apply: Callable[..., Any] = model.apply
@@ -192,7 +195,7 @@ class Trainer:
             )
 
     @functools.cached_property
-    def model(self) -> VAE:
+    def model(self) -> System:
         """The linen module."""
         return build_model(self.config, self.image_shape)
 
@@ -211,12 +214,18 @@ class Trainer:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def init(self) -> TrainState:
-        """The state before the first step, a function of `config.seed`."""
+    def init(self, images_NxHxWxC: np.ndarray | None = None) -> TrainState:
+        """The state before the first step, a function of `config.seed` and, for a model that
+        starts from what it is to learn, of the training images."""
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
         x = jnp.zeros((1, *self.image_shape))
         variables = jax.jit(self.model.init)(init_key, x)
         params = variables["params"]
+        if images_NxHxWxC is not None:
+            seen = take_batch(
+                jnp.asarray(images_NxHxWxC), jnp.arange(min(_SEEN, len(images_NxHxWxC)))
+            )
+            params = self.model.start(params, seen, jax.random.fold_in(init_key, 1))
         return TrainState(
             params=params,
             batch_stats=variables.get("batch_stats", {}),
@@ -242,15 +251,15 @@ class Trainer:
 
         Args:
             state: at the start of an epoch; given up to the first turn.
-            images_NxHxWxC: uint8 training images.
+            images_NxHxWxC: training images, uint8 or, taken as they are, float32.
 
         Raises:
             ValueError: images of another type, shape or number than the trainer's.
         """
         expected = (self.num_examples, *self.image_shape)
-        if images_NxHxWxC.dtype != np.uint8 or images_NxHxWxC.shape != expected:
+        if images_NxHxWxC.dtype not in (np.uint8, np.float32) or images_NxHxWxC.shape != expected:
             raise ValueError(
-                f"images must be uint8 of shape {expected}, "
+                f"images must be uint8 or float32 of shape {expected}, "
                 f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
             )
         images = jax.device_put(images_NxHxWxC)

@@ -38,10 +38,11 @@ def batch_indices(key: Array, step: int, num_examples: int, batch_size: int) -> 
 
 
 def take_batch(images_NxHxWxC: Array, index_B: Array) -> Array:
-    """The images of these indices as float32 in [0, 1], from uint8 images on the device.
+    """The images of these indices as float32: uint8 ones in [0, 1], float ones as they are.
 
     Examples:
         >>> take_batch(jnp.array([[0], [255]], jnp.uint8), jnp.array([1, 1])).tolist()
         [[1.0], [1.0]]
     """
-    return images_NxHxWxC[index_B].astype(jnp.float32) / 255.0
+    images_BxHxWxC = images_NxHxWxC[index_B].astype(jnp.float32)
+    return images_BxHxWxC / 255.0 if images_NxHxWxC.dtype == jnp.uint8 else images_BxHxWxC

@@ -1,9 +1,4 @@
-"""One file a system; each system is a linen module with the methods that the trainer calls.
-
-init(key, x) -> variables {"params", "batch_stats"}
-loss(x, target, valid, train=...) -> loss, terms
-encode(x) -> codes,  decode(codes) -> images,  reconstruct(x) -> images
-"""
+"""One file a system; each is a linen module with the methods of `System`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,18 +6,25 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from vae_topk_jax.config import Config
+from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
 
+MODELS: dict[str, type[System]] = {
+    "vae": VAE,
+    "beta_vae": BetaVAE,
+    "top_k_vae": TopKVAE,
+}
 
-def build_model(config: Config, image_shape: Sequence[int]) -> VAE:
+
+def build_model(config: Config, image_shape: Sequence[int]) -> System:
     """The untrained model that a configuration describes, for images of shape (H, W, C).
 
     Examples:
         >>> build_model(Config(model="top_k_vae", k=4), (28, 28, 1)).k
         4
     """
-    model = {"vae": VAE, "beta_vae": BetaVAE, "top_k_vae": TopKVAE}[config.model]
+    model = MODELS[config.model]
     given = config.to_dict() | {
         "image_shape": tuple(image_shape),
         "widths": config.widths,
@@ -34,4 +36,4 @@ def build_model(config: Config, image_shape: Sequence[int]) -> VAE:
     return model(**{name: value for name, value in given.items() if name in attributes})
 
 
-__all__ = ["VAE", "BetaVAE", "TopKVAE", "build_model"]
+__all__ = ["MODELS", "VAE", "BetaVAE", "System", "TopKVAE", "build_model"]

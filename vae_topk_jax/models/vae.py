@@ -17,6 +17,7 @@ from vae_topk_jax.losses import (
     batch_average,
     gaussian_kl,
 )
+from vae_topk_jax.models.system import System
 from vae_topk_jax.networks import BODIES
 
 
@@ -32,7 +33,7 @@ class Code(NamedTuple):
     selection: Selection | None = None
 
 
-class VAE(nn.Module):
+class VAE(System):
     """A variational autoencoder of images in [0, 1] with a N(0, I) prior.
 
         z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
@@ -81,10 +82,6 @@ class VAE(nn.Module):
         self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         self.decoder = decoder(self.image_shape, self.widths, self.dtype)
 
-    def __call__(self, x_BxHxWxC: Array, *, use_running_average: bool = True) -> Array:
-        """Reconstructions; what `init` traces. Arguments as in `encode`."""
-        return self.reconstruct(x_BxHxWxC, use_running_average=use_running_average)
-
     def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
         h_BxF = self.encoder(x_BxHxWxC)
@@ -123,20 +120,17 @@ class VAE(nn.Module):
         """Further terms of the training loss by name, weighted already."""
         return {}
 
+    def latents(self, x_BxHxWxC: Array) -> Array:
+        """The posterior means, before any mask."""
+        return self.posterior(x_BxHxWxC)[0]
+
     def sparsify(self, z_BxD: Array) -> Array:
-        """z_BxD through the mask of inference: z itself in a dense model."""
+        """z_BxD through the mask of inference, as if each posterior had unit variance."""
         return self.bottleneck(z_BxD, z_BxD, jnp.zeros_like(z_BxD), use_running_average=True).z_BxD
 
     def encode(
         self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
     ) -> Array:
-        """The codes z_BxD that are decoded at inference.
-
-        Args:
-            x_BxHxWxC: images in [0, 1].
-            sample: draw z from the posterior (needs the rng "latent") instead of taking its mean.
-            use_running_average: False lets this batch choose its own dimensions (for study).
-        """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if sample else mu_BxD
         return self.bottleneck(
@@ -147,13 +141,6 @@ class VAE(nn.Module):
         """Images in [0, 1] from codes."""
         return jax.nn.sigmoid(self.decoder(z_BxD))
 
-    def reconstruct(
-        self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
-    ) -> Array:
-        """decode(encode(x)); arguments as in `encode`."""
-        z_BxD = self.encode(x_BxHxWxC, sample=sample, use_running_average=use_running_average)
-        return self.decode(z_BxD)
-
     def loss(
         self,
         x_BxHxWxC: Array,
@@ -163,19 +150,10 @@ class VAE(nn.Module):
         train: bool,
         progress: ArrayLike = 1.0,
     ) -> tuple[Array, dict[str, Array]]:
-        """The training loss and its terms, averaged over the valid examples.
+        """See `System.loss`; in training z is sampled (needs the rng "latent").
 
-        Args:
-            x_BxHxWxC: what the encoder sees; a noisy image in denoising.
-            target_BxHxWxC: what the decoder must give back.
-            valid_B: marks the real examples of a padded batch.
-            train: sample z and let the batch choose (needs the rng "latent"); else take the mean
-                and the running average.
-            progress: how much of the run is done, from 0 to 1, which schedules go by.
-
-        Returns:
-            loss, {"loss", "reconstruction", "kl", ...}; the KL without its beta. A sparse model in
-            training adds "agreement", that of its batch's mask with the running one.
+        The terms have "kl", without its beta. A sparse model in training adds "agreement", that of
+        its batch's mask with the running one.
         """
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         z_BxD = self._sample(mu_BxD, logvar_BxD) if train else mu_BxD

@@ -1,0 +1,101 @@
+"""What the trainer, inference and the experiments ask of every model."""
+
+from typing import ClassVar
+
+import flax.linen as nn
+import jax
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from vae_topk_jax.samplers import sample_prior
+
+
+class System(nn.Module):
+    """A model of images (or of other vectors, as images of shape (1, 1, F)) with a latent code.
+
+    A system gives `loss`, `encode` and `decode`; the rest has defaults that fit a dense one. Its
+    methods are used through `apply`, as pure functions of the variables.
+
+    Attributes:
+        input_range: the smallest and the largest value of an input; None: any finite one.
+    """
+
+    input_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+
+    def loss(
+        self,
+        x_BxHxWxC: Array,
+        target_BxHxWxC: Array,
+        valid_B: Array | None = None,
+        *,
+        train: bool,
+        progress: ArrayLike = 1.0,
+    ) -> tuple[Array, dict[str, Array]]:
+        """The training loss and its terms, averaged over the valid examples.
+
+        Args:
+            x_BxHxWxC: what the encoder sees; a noisy image in denoising.
+            target_BxHxWxC: what the decoder must give back.
+            valid_B: marks the real examples of a padded batch.
+            train: False: as at inference, without randomness.
+            progress: how much of the run is done, from 0 to 1, which schedules go by.
+
+        Returns:
+            loss, {"loss", "reconstruction", ...}.
+        """
+        raise NotImplementedError
+
+    def encode(
+        self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
+    ) -> Array:
+        """The codes z_BxD that are decoded at inference.
+
+        Args:
+            x_BxHxWxC: the inputs.
+            sample: draw z from the posterior (needs the rng "latent") instead of taking its mean.
+            use_running_average: False lets this batch choose its own latents (for study).
+        """
+        raise NotImplementedError
+
+    def decode(self, z_BxD: Array) -> Array:
+        """Inputs from codes."""
+        raise NotImplementedError
+
+    def __call__(self, x_BxHxWxC: Array, *, use_running_average: bool = True) -> Array:
+        """Reconstructions; what `init` traces. Arguments as in `encode`."""
+        return self.reconstruct(x_BxHxWxC, use_running_average=use_running_average)
+
+    def reconstruct(
+        self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
+    ) -> Array:
+        """decode(encode(x)); arguments as in `encode`."""
+        z_BxD = self.encode(x_BxHxWxC, sample=sample, use_running_average=use_running_average)
+        return self.decode(z_BxD)
+
+    def latents(self, x_BxHxWxC: Array) -> Array:
+        """The latents that `sparsify` makes codes of: the codes themselves in a dense model."""
+        return self.encode(x_BxHxWxC)
+
+    def sparsify(self, z_BxD: Array) -> Array:
+        """z_BxD through the mask of inference: z itself in a dense model."""
+        return z_BxD
+
+    def prior(self, n: int, frequency_D: Array) -> Array:
+        """n codes from the prior (needs the rng "latent").
+
+        Args:
+            n: how many.
+            frequency_D: how often each dimension is active.
+        """
+        return sample_prior(self.make_rng("latent"), n, frequency_D)
+
+    @staticmethod
+    def start(params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
+        """The initial parameters, once some training inputs have been seen."""
+        return params
+
+    @staticmethod
+    def optimizer(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+        """The optimiser that keeps the constraints of the parameters, around a usual one."""
+        return inner
