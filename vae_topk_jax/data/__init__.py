@@ -1,6 +1,7 @@
 """Datasets as plain NumPy arrays, from a folder, a cache, a download or an installed package."""
 
 from .batches import batch_indices, epoch_order, order_slice, take_batch
+from .binary import binarize, binarized
 from .dataset import DataError, Dataset, to_unit_float
 from .sources import load_dataset
 
@@ -8,6 +9,8 @@ __all__ = [
     "DataError",
     "Dataset",
     "batch_indices",
+    "binarize",
+    "binarized",
     "epoch_order",
     "load_dataset",
     "order_slice",
