@@ -1,7 +1,6 @@
 """The VAE and the beta-VAE."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -10,14 +9,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import Selection
-from vae_topk_jax.losses import (
-    RECONSTRUCTIONS,
-    Likelihood,
-    Reduction,
-    batch_average,
-    gaussian_kl,
-)
-from vae_topk_jax.models.system import System
+from vae_topk_jax.losses import Reduction, gaussian_kl
+from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
 
 
@@ -33,25 +26,14 @@ class Code(NamedTuple):
     selection: Selection | None = None
 
 
-class VAE(System):
+class VAE(Generator):
     """A variational autoencoder of images in [0, 1] with a N(0, I) prior.
 
         z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
         loss = reconstruction(decoder(z), x) + beta * KL(N(mu, exp(logvar)) || N(0, I))
 
     Use its methods through `apply`, as pure functions of the variables:
-    `model.apply(variables, x, method="encode")`.
-
-    Attributes:
-        image_shape: (H, W, C).
-        latent_dim: D.
-        body: a name in `vae_topk_jax.networks.BODIES`: "mlp", "residual" or "conv".
-        widths: of the encoder's layers; the decoder mirrors them.
-        likelihood: "gaussian" (squared error of the sigmoid) or "bernoulli" (nats).
-        beta: weight of the KL term.
-        beta_warmup: share of the run over which beta rises linearly from 0.
-        pixel_reduction, latent_reduction: how the two terms are reduced over pixels and latents.
-        dtype: type of the layers' arithmetic; parameters, latents and losses stay float32.
+    `model.apply(variables, x, method="encode")`. For its attributes see `Generator`.
 
     Examples:
         >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
@@ -64,23 +46,11 @@ class VAE(System):
         Kingma & Welling, "Auto-Encoding Variational Bayes", 2013.
     """
 
-    image_shape: Sequence[int]
-    latent_dim: int
-    body: str = "mlp"
-    widths: Sequence[int] = (512, 256)
-    likelihood: Likelihood = "gaussian"
-    beta: float = 1.0
-    beta_warmup: float = 0.0
-    pixel_reduction: Reduction = "sum"
-    latent_reduction: Reduction = "sum"
-    dtype: Any = jnp.float32
-
     def setup(self) -> None:
-        encoder, decoder = BODIES[self.body]
-        self.encoder = encoder(self.widths, self.dtype)
+        super().setup()
+        self.encoder = BODIES[self.body][0](self.widths, self.dtype)
         self.mu_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype)
-        self.decoder = decoder(self.image_shape, self.widths, self.dtype)
 
     def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
@@ -137,10 +107,6 @@ class VAE(System):
             z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average
         ).z_BxD
 
-    def decode(self, z_BxD: Array) -> Array:
-        """Images in [0, 1] from codes."""
-        return jax.nn.sigmoid(self.decoder(z_BxD))
-
     def loss(
         self,
         x_BxHxWxC: Array,
@@ -165,36 +131,18 @@ class VAE(System):
             use_running_average=not train,
             progress=progress if train else None,
         )
-        reconstruction = self._reconstruction_loss(code.z_BxD, target_BxHxWxC, valid_B)
-        kl = batch_average(self.divergence(mu_BxD, logvar_BxD, code), valid_B)
-        loss = reconstruction + self.beta * _warmed_up(progress, self.beta_warmup) * kl
-        extra = (
-            self.auxiliary(z_BxD, mu_BxD, logvar_BxD, code, target_BxHxWxC, valid_B)
-            if train
-            else {}
-        )
-        loss = sum(extra.values(), loss)
-        terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl, **extra}
-        if train and code.selection is not None:
-            terms["agreement"] = jnp.asarray(code.selection.agreement)
-        return loss, terms
-
-    def _reconstruction_loss(
-        self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
-    ) -> Array:
-        reconstruction_B = RECONSTRUCTIONS[self.likelihood](
-            self.decoder(z_BxD), target_BxHxWxC, self.pixel_reduction
-        )
-        return batch_average(reconstruction_B, valid_B)
+        kl_B = self.divergence(mu_BxD, logvar_BxD, code)
+        terms = self._bound(code.z_BxD, kl_B, target_BxHxWxC, valid_B, progress)
+        if train:
+            extra = self.auxiliary(z_BxD, mu_BxD, logvar_BxD, code, target_BxHxWxC, valid_B)
+            terms = terms | extra | {"loss": sum(extra.values(), terms["loss"])}
+            if code.selection is not None:
+                terms["agreement"] = jnp.asarray(code.selection.agreement)
+        return terms["loss"], terms
 
     def _sample(self, mu_BxD: Array, logvar_BxD: Array) -> Array:
         eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape)
         return mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
-
-
-def _warmed_up(progress: ArrayLike, warmup: float) -> ArrayLike:
-    """The share of beta in force: linear from 0 to 1 over the first `warmup` of the run."""
-    return jnp.minimum(1.0, progress / warmup) if warmup else 1.0
 
 
 class BetaVAE(VAE):
