@@ -94,7 +94,11 @@ def masked_kl(
 
 
 def spike_and_slab_kl(
-    mu_BxD: Array, logvar_BxD: Array, gate_BxD: Array, rate: float, reduction: Reduction
+    mu_BxD: Array,
+    logvar_BxD: Array,
+    gate_BxD: Array,
+    rate: float | Array,
+    reduction: Reduction,
 ) -> Array:
     """KL of a spike-and-slab posterior to a spike-and-slab prior, in nats.
 
@@ -106,7 +110,7 @@ def spike_and_slab_kl(
     Args:
         mu_BxD, logvar_BxD: of the slab.
         gate_BxD: g, in [0, 1].
-        rate: r, in (0, 1), the share of latents that should be active.
+        rate: r, in (0, 1), the share of latents that should be active; one number, or rate_1xD.
         reduction: over the latents.
 
     Returns:
@@ -139,7 +143,7 @@ def batch_average(value_B: Array, valid_B: Array | None = None) -> Array:
     return jnp.sum(jnp.where(valid_B, value_B, 0.0)) / jnp.sum(valid_B, dtype=jnp.float32)
 
 
-def _x_log(x: Array, y: float) -> Array:
+def _x_log(x: Array, y: float | Array) -> Array:
     """x log(x / y), 0 at 0 with a gradient that is finite there."""
     return x * jnp.log(jnp.maximum(x, 1e-6) / y)
 
