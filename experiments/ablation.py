@@ -17,7 +17,7 @@ from experiments.options import StudyOptions
 from experiments.progress import console
 from experiments.report import write_report
 from experiments.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K, measure_model
+from experiments.table1 import LATENT_DIM, K, measure_model, settings
 from experiments.table2 import measure_robustness
 from vae_topk_jax.config import Config
 
@@ -107,12 +107,8 @@ def _measure_pca(study: Study) -> None:
         accuracies, _ = measure_robustness(study, pca.reconstruct, seed=0)
         return Measurement(metrics | accuracies)
 
-    settings = _settings(study) | {"components": K}
-    study.measure("ablation", VARIANT, pca_title(K), settings, None, measure)
-
-
-def _settings(study: Study) -> dict[str, Any]:
-    return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}
+    fields = settings(study) | {"components": K}
+    study.measure("ablation", VARIANT, pca_title(K), fields, None, measure)
 
 
 def _measure(study: Study, title: str, config: Config) -> None:
@@ -126,8 +122,8 @@ def _measure(study: Study, title: str, config: Config) -> None:
         history = {name: value for name, value in trained.history.items() if name != "importance"}
         return Measurement(metrics, None, history)
 
-    settings = config.to_dict() | _settings(study)
-    study.measure("ablation", VARIANT, title, settings, config.seed, measure)
+    fields = config.to_dict() | settings(study)
+    study.measure("ablation", VARIANT, title, fields, config.seed, measure)
 
 
 def main(options: StudyOptions, only: str = "") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.curve import draw_curve
 from experiments.fronts import WIDTH, draw_churn, draw_fronts
 from experiments.layout import SAMPLERS
 from experiments.results import Row, decode_images
@@ -29,6 +30,17 @@ STYLE: dict[Any, Any] = {
 # none of them grey, which is for the dimensions that were not selected
 COLOURS = [f"tab:{name}" for name in ("blue", "orange", "green", "red", "purple", "pink", "cyan")]
 IMAGES_PER_LINE = 10
+
+
+CURVE = (
+    "Distortion of codes drawn from the posterior over what they cost, mean over seeds: the "
+    "beta-VAE for every beta, and the other systems by number. Lower left is better."
+)
+LATENTS = (
+    "above, a line a latent over its range in the codes, from the mean code (at most 16, those "
+    "that move the image farthest); below, what one standard deviation of each latent adds to "
+    "the mean's image, a tile each."
+)
 
 
 class Picture(NamedTuple):
@@ -134,6 +146,8 @@ def draw_pictures(rows: Sequence[Row]) -> list[Picture]:
     with matplotlib.rc_context(STYLE):
         if rows[0].experiment == "ablation":
             return _ablation_pictures(stem, rows, histories)
+        if rows[0].experiment == "rate":
+            keep("curve", CURVE, draw_curve(by_model(rows)))
         for name, caption, strips in _strip_figures(rows):
             keep(name, caption, draw_strips(strips))
         if sparse:
@@ -182,6 +196,15 @@ def _strip_figures(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Strip]]
         strips = [*originals, Strip(f"with noise, sigma {sigma}", noisy)]
         strips += [Strip(model, i) for model, i in _images(rows, f"reconstructed_{sigma}").items()]
         yield f"noise {sigma}", f"Reconstructions of test images with noise, sigma {sigma}.", strips
+
+    atlases = _images(rows, "atlas")
+    for model, images in _images(rows, "traversals").items():
+        parts = {"traversals": images, "directions": atlases[model]}
+        strips = [
+            Strip(f"{model}: {name}", part, math.ceil(len(part) / IMAGES_PER_LINE))
+            for name, part in parts.items()
+        ]
+        yield f"latents {model}", f"{model}: {LATENTS}", strips
 
 
 def _images(rows: Iterable[Row], name: str) -> dict[str, np.ndarray]:

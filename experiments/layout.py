@@ -24,6 +24,33 @@ ACCURACY = (
     Column("accuracy_0.5", "sigma 0.5", 4, "higher"),
     Column("accuracy_0.7", "sigma 0.7", 4, "higher"),
 )
+COMPARISON = (
+    QUALITY[0],
+    QUALITY[2],
+    Column("fid_clf_best", "FID-clf, best sampler", 1, "lower"),
+    GENERATION[0],
+    Column("kid_clf_best", "KID-clf, best sampler", 3, "lower"),
+    GENERATION[len(SAMPLERS)],
+    *ACCURACY,
+    *SPARSITY,
+    Column("hoyer", "Hoyer", 3),
+    Column("active_units", "active units", 0),
+    Column("linear_probe", "linear probe", 4, "higher"),
+    Column("parameters", "parameters", 0),
+    Column("seconds_epoch", "an epoch", 2, "lower", "s"),
+    Column("encode_ms", "encoding an image", 4, "lower", "ms"),
+)
+RATE = (
+    Column("rate", "rate", 2, unit="nats"),
+    Column("mse", "MSE", 5),
+    Column("distortion", "distortion", 1, unit="nats"),
+    Column("rate_and_distortion", "rate + distortion", 1, unit="nats"),
+)
+LIKELIHOOD = (
+    Column("elbo", "ELBO", 2, "higher", "nats"),
+    Column("importance_bound", "bound of 500 samples", 2, "higher", "nats"),
+    Column("rate", "KL", 2, unit="nats"),
+)
 CHURN = Column("agreement", "agreement in the last epoch", 3, "higher")
 OVERLAP = tuple(Column(f"jaccard_{n}", f"batch of {n}", 3, "higher") for n in (1, 8, 64, 128, 512))
 
@@ -124,6 +151,27 @@ EXPERIMENTS = (
         },
     ),
     Experiment(
+        "compare",
+        "Comparison: every system",
+        "One budget and one body for all. Best sampler: of the prior, the patterns and the mixture "
+        "of Table 1, the one with the smallest distance.",
+        {"": COMPARISON},
+    ),
+    Experiment(
+        "rate",
+        "Rate and distortion",
+        "Codes are drawn from the posterior. Systems without one have no rate.",
+        {"": RATE},
+    ),
+    Experiment(
+        "likelihood",
+        "Likelihood of the test images",
+        "Nats an image; a density of pixels that are black or white. On grey images the same sums "
+        "are cross-entropies, not likelihoods. The binarisation is our own draw from the grey "
+        "values, made once.",
+        {"": LIKELIHOOD},
+    ),
+    Experiment(
         "timing",
         "Training time",
         "Seconds of an epoch of the Top-K model over seconds of an epoch of the beta-VAE.",
@@ -141,6 +189,22 @@ DEFINITIONS = {
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
     "active_latents": "Active latents: mean number of latents that are not zero in a test image.",
     "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
+    "hoyer": "Hoyer: mean Hoyer sparsity of the test codes over their standard deviations; 0 where "
+    "all latents are equally large, 1 where one alone is not zero.",
+    "active_units": "Active units: latents whose code varies by more than 0.01 (its variance) over "
+    "the test images.",
+    "linear_probe": "Linear probe: accuracy on the test codes of a logistic regression fitted to "
+    "10,000 training codes.",
+    "parameters": "Parameters: all that is trained; of PCA, components and mean.",
+    "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
+    "which compiles.",
+    "encode_ms": "Encoding: time an image takes to its code, among 1,024 at once.",
+    "rate": "Rate: KL of the posterior to N(0, 1) where a latent is active, and what it costs to "
+    "say which are, with each latent's own frequency as the prior; mean over test images.",
+    "mse": "MSE: mean squared error a pixel.",
+    "distortion": "Distortion: negative log-likelihood under a Gaussian with the MSE as variance.",
+    "elbo": "ELBO: evidence lower bound of log p(x), natural logarithm.",
+    "importance_bound": "Bound: importance-weighted bound of log p(x) (Burda et al. 2016).",
     "agreement": "Agreement: Jaccard index of a training batch's mask and the running one's.",
     "accuracy": "Accuracy: share of images that our own MNIST CNN{probe} classifies correctly.",
     "jaccard": "Overlap: Jaccard index of two masks, shared over joint dimensions; 1 if the same.",

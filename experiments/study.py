@@ -30,11 +30,14 @@ class Trained(NamedTuple):
         inference: the model.
         history: losses an epoch, and the running importance of a Top-K model.
         seconds: wall-clock time of training, compilation included.
+        seconds_epoch: of an epoch, the median without the first, which compiles; None if there is
+            no second.
     """
 
     inference: Inference
     history: dict[str, Any]
     seconds: float
+    seconds_epoch: float | None
 
 
 class Measurement(NamedTuple):
@@ -151,11 +154,14 @@ class Study:
         started = time.perf_counter()
         images = self.dataset.train_images
         running = trainer.epochs(trainer.init(images), images)
-        epochs = list(progress.show(running, trainer, title))
-        seconds = time.perf_counter() - started
+        epochs, ends = [], []
+        for epoch in progress.show(running, trainer, title):
+            epochs.append(epoch)
+            ends.append(time.perf_counter())
+        steady = float(np.median(np.diff(ends))) if len(ends) > 1 else None
         latent_key = study_key(config.seed, "latent") if self.test_latent == "sample" else None
         inference = Inference(epochs[-1].state, info, latent_key)
-        return Trained(inference, _history(epochs, inference), seconds)
+        return Trained(inference, _history(epochs, inference), ends[-1] - started, steady)
 
 
 def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def measure_model(
     return metrics, pictures
 
 
-def _settings(study: Study) -> dict[str, Any]:
+def settings(study: Study) -> dict[str, Any]:
+    """What the metrics of `measure_model` depend on, besides the model."""
     return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}
 
 
@@ -109,8 +110,8 @@ def _measure_trained(
         metrics["seconds_training"] = round(trained.seconds, 2)
         return Measurement(metrics, pictures, trained.history)
 
-    settings = config.to_dict() | _settings(study)
-    study.measure("table1", variant, title, settings, config.seed, measure)
+    fields = config.to_dict() | settings(study)
+    study.measure("table1", variant, title, fields, config.seed, measure)
 
 
 def _measure_floor(study: Study) -> None:
@@ -129,7 +130,7 @@ def _measure_floor(study: Study) -> None:
 
 
 def _measure_pca(study: Study, components: int) -> None:
-    settings = _settings(study) | {"components": components}
+    fields = settings(study) | {"components": components}
 
     @functools.cache
     def measure() -> Measurement:
@@ -137,7 +138,7 @@ def _measure_pca(study: Study, components: int) -> None:
 
     for reduction in study.budget.variants:
         title = pca_title(components)
-        study.measure("table1", VARIANTS[reduction], title, settings, None, measure)
+        study.measure("table1", VARIANTS[reduction], title, fields, None, measure)
 
 
 def main(options: StudyOptions, inception_weights: Path | None = None) -> None:

@@ -1,0 +1,134 @@
+"""Every system beside every other: K=8 of 64, averaged losses, one budget, one table.
+
+    python -m experiments.compare --preset quick
+    python -m experiments.compare --preset paper --seeds 0 1 --only Top-K
+
+With the beta-VAE's rate-distortion curve, the likelihood of a dense VAE, and what each latent does
+to an image. An interrupted run picks up where it stopped.
+"""
+
+import itertools
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import cli, likelihood, rate
+from experiments.baselines import PCA
+from experiments.layout import SAMPLERS
+from experiments.likelihood import TEXTBOOK
+from experiments.lineup import pca_title, trained_models
+from experiments.options import StudyOptions
+from experiments.progress import console
+from experiments.report import write_report
+from experiments.study import Measurement, Study
+from experiments.table1 import LATENT_DIM, K, measure_model, settings
+from experiments.table2 import measure_robustness
+from experiments.traversals import atlas, traversals
+from vae_topk_jax.config import Config
+from vae_topk_jax.metrics import linear_probe_accuracy, sparsity_metrics
+from vae_topk_jax.metrics.linear_probe import TRAIN_CODES
+from vae_topk_jax.metrics.sparsity import dims_in_use
+
+VARIANT = f"K={K} of {LATENT_DIM}"
+SHOWN_SIGMA = 0.5
+_ENCODED = 1024  # images whose encoding is timed, five times
+
+_SIZES = {"latent_dim": LATENT_DIM, "k": K}
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "dense VAE, Bernoulli": _SIZES | TEXTBOOK,
+    **trained_models(LATENT_DIM, K),
+}
+
+
+def run(study: Study, only: str = "") -> None:
+    """Measures every system whose title contains `only`, the curve and the likelihood."""
+    for seed, (title, fields) in itertools.product(study.budget.seeds, SYSTEMS.items()):
+        if only in title:
+            config = study.config(seed=seed, **fields)
+            _measure_trained(study, title, config)
+            rate.measure_rate(study, title, config)
+    if only in pca_title(K):
+        _measure_pca(study)
+    rate.run(study, only)
+    if only in likelihood.TITLE:
+        likelihood.run(study)
+
+
+def measure_system(
+    study: Study, model: Any, seed: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The metrics of one row of the comparison, but for its costs in training, and its pictures."""
+    metrics, pictures = measure_model(study, model, seed)
+    accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
+    train, test = (
+        np.asarray(model.encode(images))
+        for images in (study.train_images[:TRAIN_CODES], study.test_images)
+    )
+    labels = study.dataset.train_labels[: len(train)]
+    metrics |= accuracies | sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
+    metrics["linear_probe"] = linear_probe_accuracy(train, labels, test, study.dataset.test_labels)
+    metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:_ENCODED])
+    for distance in ("fid_clf", "kid_clf"):
+        metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
+    best = min(SAMPLERS, key=lambda name: metrics[f"fid_clf_{name}"])
+    shown = {"originals", "reconstructions", f"samples_{best}"}
+    kept = {name: images for name, images in pictures.items() if name in shown}
+    kept |= {name: images for name, images in noisy.items() if name.endswith(f"_{SHOWN_SIGMA}")}
+    return metrics, kept | {
+        "traversals": traversals(model.decode, train),
+        "atlas": atlas(model.decode, train),
+    }
+
+
+def _encode_milliseconds(model: Any, images: np.ndarray) -> float:
+    """The median time an image takes on its way to its code, among 1,024 of them."""
+    np.asarray(model.encode(images))  # compiles
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        np.asarray(model.encode(images))
+        seconds.append(time.perf_counter() - started)
+    return 1000 * float(np.median(seconds)) / len(images)
+
+
+def _measure_trained(study: Study, title: str, config: Config) -> None:
+    def measure() -> Measurement:
+        trained = study.train(config, f"{title}, seed {config.seed}")
+        metrics, pictures = measure_system(study, trained.inference, config.seed)
+        leaves = jax.tree.leaves(trained.inference.variables["params"])
+        metrics["parameters"] = sum(leaf.size for leaf in leaves)
+        metrics["seconds_training"] = round(trained.seconds, 2)
+        if trained.seconds_epoch is not None:
+            metrics["seconds_epoch"] = round(trained.seconds_epoch, 3)
+        return Measurement(metrics, pictures)
+
+    fields = config.to_dict() | settings(study)
+    study.measure("compare", VARIANT, title, fields, config.seed, measure)
+
+
+def _measure_pca(study: Study) -> None:
+    def measure() -> Measurement:
+        metrics, pictures = measure_system(study, PCA(study.train_images, K), seed=0)
+        metrics["parameters"] = (K + 1) * study.train_images[0].size
+        return Measurement(metrics, pictures)
+
+    fields = settings(study) | {"components": K}
+    study.measure("compare", VARIANT, pca_title(K), fields, None, measure)
+
+
+def main(options: StudyOptions, only: str = "") -> None:
+    """The comparison and its report.
+
+    Args:
+        options: preset, data and output.
+        only: measure only what has this in its title.
+    """
+    run(options.study(), only)
+    markdown, page = write_report(options.folder)
+    console.print(f"report: {markdown}, {page}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
