@@ -64,7 +64,7 @@ def measure_model(
     """The metrics of one row of Table 1 and the pictures that go with it."""
     test = study.test_images
     codes = np.asarray(model.encode(test))
-    reconstructed = np.asarray(model.decode(codes))
+    reconstructed = _clipped(model.decode(codes))
     metrics = reconstruction_metrics(reconstructed, test)
     metrics["active_dims"] = len(model.active_dims)
     metrics["active_latents"] = float(np.mean(np.sum(codes != 0, axis=1)))
@@ -81,7 +81,7 @@ def measure_model(
         "mixture": model.decode(model.sparsify(drawn)),
     }
     for sampler, images in samples.items():
-        images = np.asarray(images)
+        images = _clipped(images)
         distances = feature_distances(study.probe.features(images), study.test_features)
         metrics |= {f"{name}_{sampler}": value for name, value in distances.items()}
         pictures[f"samples_{sampler}"] = images[: 2 * PICTURES]
@@ -92,6 +92,11 @@ def measure_model(
                 to_uint8(images), study.dataset.test_images, inception_weights
             )
     return metrics, pictures
+
+
+def _clipped(images: Any) -> np.ndarray:
+    """Images in [0, 1], of which a linear decoder knows nothing."""
+    return np.clip(np.asarray(images), 0.0, 1.0)
 
 
 def settings(study: Study) -> dict[str, Any]:

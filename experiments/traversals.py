@@ -35,7 +35,7 @@ def traversals(decode: Callable[[np.ndarray], Any], codes_NxD: np.ndarray) -> np
     low_U, high_U = codes_NxD.min(0)[dims_U], codes_NxD.max(0)[dims_U]
     z_UxSxD = np.tile(codes_NxD.mean(0), (len(dims_U), STEPS, 1))
     z_UxSxD[np.arange(len(dims_U)), :, dims_U] = np.linspace(low_U, high_U, STEPS, axis=1)
-    images = _decoded(decode, z_UxSxD.reshape(-1, codes_NxD.shape[1]))
+    images = np.clip(np.asarray(decode(z_UxSxD.reshape(-1, codes_NxD.shape[1]))), 0.0, 1.0)
     images_UxSxHxWxC = images.reshape(len(dims_U), STEPS, *images.shape[1:])
     moved_U = np.square(images_UxSxHxWxC[:, -1] - images_UxSxHxWxC[:, 0]).sum(axis=(1, 2, 3))
     farthest = np.argsort(-moved_U, kind="stable")[:SHOWN]
@@ -64,11 +64,7 @@ def atlas(decode: Callable[[np.ndarray], Any], codes_NxD: np.ndarray) -> np.ndar
     codes_NxD = np.asarray(codes_NxD, np.float32)
     mean_1xD = codes_NxD.mean(0, keepdims=True)
     stepped_DxD = mean_1xD + np.diag(codes_NxD.std(0))
-    images = _decoded(decode, np.concatenate([mean_1xD, stepped_DxD]))
+    images = np.asarray(decode(np.concatenate([mean_1xD, stepped_DxD])))
     change_DxHxWxC = images[1:] - images[:1]
     largest = np.abs(change_DxHxWxC).max()
     return 0.5 + 0.5 * change_DxHxWxC / (largest if largest > 0 else 1.0)
-
-
-def _decoded(decode: Callable[[np.ndarray], Any], z_RxD: np.ndarray) -> np.ndarray:
-    return np.clip(np.asarray(decode(z_RxD)), 0.0, 1.0)
