@@ -20,10 +20,12 @@ from vae_topk_jax.selection import (
     boundary,
     check_k,
     element_top_k,
+    lowest_kept,
     sample_top_k_mask,
 )
 
 SelectionRule = Literal["dimension", "element", "sample"]
+Calibration = Literal["boundary", "lowest"]
 
 # How sharply the gate of a `Selection` opens around the threshold.
 GATE_SLOPE = 4.0
@@ -116,6 +118,10 @@ class BatchTopK(nn.Module):
         hysteresis: by dimension, a dimension outside the running choice must beat one inside it by
             this share of its importance.
         straight_through: pass gradients to the entries that were set to zero as if they were not.
+        calibration: by element, what the running threshold averages: "boundary", halfway between
+            the smallest score kept and the largest left out, or "lowest", the former alone.
+        calibrate_after: how many batches the averaging of the threshold leaves out; while there
+            are no others it is that of the last one.
 
     Examples:
         >>> z = jax.random.normal(jax.random.key(0), (16, 6)) * jnp.arange(6.0)[None]
@@ -142,6 +148,8 @@ class BatchTopK(nn.Module):
     score: str | Score = "abs_mu"
     hysteresis: float = 0.0
     straight_through: bool = False
+    calibration: Calibration = "boundary"
+    calibrate_after: int = 0
 
     def __call__(
         self,
@@ -284,8 +292,10 @@ class BatchTopK(nn.Module):
         is_finite = jnp.all(
             jnp.isfinite(jnp.concatenate([jnp.ravel(v) for v in observed.values()]))
         )
+        counts = dict.fromkeys(observed, count.value)
+        counts["threshold"] = jnp.maximum(count.value - self.calibrate_after, 0)
         for name, value in observed.items():
-            updated = update_ema(stats[name].value, value, count.value, self.decay)
+            updated = update_ema(stats[name].value, value, counts[name], self.decay)
             stats[name].value = jnp.where(is_finite, updated, stats[name].value)
         count.value = count.value + is_finite.astype(jnp.int32)
 
@@ -306,6 +316,8 @@ class BatchTopK(nn.Module):
         if self.selection == "element":
             k = self.k if count is None else count
             mask_BxD, level = element_top_k(scores_BxD, k, valid_B, self._axis)
+            if self.calibration == "lowest":
+                level = lowest_kept(scores_BxD, mask_BxD, self._axis)
             return _selection(mask_BxD, scores_BxD, level, scores_BxD.shape), level
         choice, level_B = self._choose_per_sample(scores_BxD, count)
         return choice, importances.batch_mean(level_B[:, None], valid_B, self._axis)[0]

@@ -26,12 +26,13 @@ class Config:
         True
     """
 
-    model: Literal["vae", "beta_vae", "top_k_vae"] = "top_k_vae"
-    """Which system: "vae" (beta is 1 whatever is said below), "beta_vae" or "top_k_vae"."""
+    model: Literal["vae", "beta_vae", "top_k_vae", "batch_topk_sae"] = "top_k_vae"
+    """Which system, a name in `vae_topk_jax.models.MODELS`; in "vae" beta is 1 whatever is said
+    below."""
     latent_dim: int = 64
     """D, the number of latent dimensions."""
     k: int = 8
-    """How many dimensions pass the mask (top_k_vae)."""
+    """How many dimensions pass the mask (batch_topk_sae, top_k_vae)."""
     selection: SelectionRule = "element"
     """What the K are (top_k_vae): B * K entries of the batch by element, K entries of each image
     per sample, or the batch's K dimensions by dimension, which is the paper's."""
@@ -42,7 +43,7 @@ class Config:
     """What ranks entries, by element and per sample (top_k_vae): a name in
     `vae_topk_jax.scores.SCORES`."""
     ema_decay: float = 0.99
-    """Decay of the running averages, a step (top_k_vae)."""
+    """Decay of the running averages, a step (batch_topk_sae, top_k_vae)."""
     k_anneal: float = 0.0
     """Share of the run over which the number of latents that pass falls from D to K."""
     freeze_after: float = 1.0
@@ -65,6 +66,15 @@ class Config:
     kl_inactive: float = 1.0
     """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
     mask, 0 leaves them free, more pulls them to the prior."""
+    threshold_start: int = 1000
+    """Steps before the threshold of inference is averaged (batch_topk_sae)."""
+    aux_weight: float = 0.03125
+    """Weight of the dead latents' reconstruction of the residual (batch_topk_sae)."""
+    aux_k: int = 0
+    """How many dead latents an input is given for that; 0: half as many as it has values
+    (batch_topk_sae)."""
+    dead_after: int = 10_000
+    """For how many examples a latent must have been silent to count as dead (batch_topk_sae)."""
     beta: float = 0.001
     """Weight of the KL term (beta_vae, top_k_vae)."""
     beta_warmup: float = 0.5
@@ -107,11 +117,11 @@ class Config:
             object.__setattr__(self, "widths", tuple(self.widths))
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name), field.type)
-        for name in ("latent_dim", "k", "batch_size", "epochs"):
+        for name in ("latent_dim", "k", "batch_size", "epochs", "dead_after"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require(
             "k",
-            self.k <= self.latent_dim or self.model != "top_k_vae",
+            self.k <= self.latent_dim or self.model not in ("top_k_vae", "batch_topk_sae"),
             f"at most latent_dim, {self.latent_dim}",
         )
         self._require("importance", self.importance in IMPORTANCES, f"one of {sorted(IMPORTANCES)}")
@@ -119,11 +129,11 @@ class Config:
         self._require("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
         self._require("widths", self.widths and min(self.widths) >= 1, "one or more positive sizes")
         self._require("learning_rate", 0 < self.learning_rate < float("inf"), "positive and finite")
-        for name in ("beta", "train_noise", "hysteresis", "revival", "kl_inactive"):
+        for name in ("beta", "aux_weight", "train_noise", "hysteresis", "revival", "kl_inactive"):
             self._require(name, 0 <= getattr(self, name) < float("inf"), "finite, at least 0")
         for name in ("beta_warmup", "k_anneal"):
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
-        for name in ("warmup_steps", "seed", "sensitivity_every"):
+        for name in ("warmup_steps", "threshold_start", "aux_k", "seed", "sensitivity_every"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         self._require(
             "nested",

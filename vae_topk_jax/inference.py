@@ -79,7 +79,7 @@ class Inference:
         model that selects dimensions, else the running average of training."""
         if self._statistics is None:
             return jnp.ones(self.config.latent_dim)
-        if self.config.selection == "dimension":
+        if getattr(self.model, "selection", None) == "dimension":
             return batch_top_k_mask(self._statistics.importance, self.config.k)
         return self._statistics.frequency
 

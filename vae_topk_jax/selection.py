@@ -169,14 +169,45 @@ def boundary(
     """
     scores = jax.lax.stop_gradient(scores.astype(jnp.float32))
     eligible = scores > -jnp.inf if eligible is None else eligible
-    kept = mask.astype(bool)
-    lowest_kept = jnp.min(jnp.where(kept, scores, jnp.inf))
-    highest_left = jnp.max(jnp.where(eligible & ~kept, scores, -jnp.inf))
+    lowest = lowest_kept(scores, mask, axis_name)
+    highest_left = jnp.max(jnp.where(eligible & ~mask.astype(bool), scores, -jnp.inf))
     if axis_name is not None:
-        lowest_kept = jax.lax.pmin(lowest_kept, axis_name)
         highest_left = jax.lax.pmax(highest_left, axis_name)
-    highest_left = jnp.where(highest_left > -jnp.inf, highest_left, lowest_kept)
-    return 0.5 * (lowest_kept + highest_left)
+    highest_left = jnp.where(highest_left > -jnp.inf, highest_left, lowest)
+    return 0.5 * (lowest + highest_left)
+
+
+def lowest_kept(scores: Array, mask: Array, axis_name: str | None = None) -> Array:
+    """The smallest score that a mask keeps; infinite where it keeps none.
+
+    Arguments as in `boundary`; a constant to differentiation as well.
+
+    Examples:
+        >>> lowest_kept(jnp.array([4.0, 1.0, 2.0]), jnp.array([1.0, 0.0, 1.0])).item()
+        2.0
+    """
+    scores = jax.lax.stop_gradient(scores.astype(jnp.float32))
+    lowest = jnp.min(jnp.where(mask.astype(bool), scores, jnp.inf))
+    return lowest if axis_name is None else jax.lax.pmin(lowest, axis_name)
+
+
+def annealed_k(k: int, size: int, progress: ArrayLike, anneal: float) -> Array:
+    """How many latents pass while their number falls geometrically from all of them to k.
+
+        k (size / k)^max(0, 1 - progress / anneal)
+
+    Args:
+        k: how many in the end.
+        size: D.
+        progress: how much of the run is done, from 0 to 1.
+        anneal: share of the run over which the number falls, above 0.
+
+    Examples:
+        >>> [annealed_k(4, 64, progress, 0.5).item() for progress in (0.0, 0.25, 0.75)]
+        [64.0, 16.0, 4.0]
+    """
+    left = jnp.maximum(0.0, 1.0 - progress / anneal)
+    return k * jnp.power(float(size) / k, left)
 
 
 def apply_mask(z_BxD: Array, mask: Array) -> Array:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import flax
@@ -243,6 +243,32 @@ class Trainer:
     def eval_step(self) -> Callable[..., dict[str, Array]]:
         """(state, x, valid=None) -> terms, compiled."""
         return jax.jit(functools.partial(eval_step, self.model))
+
+    def stream(
+        self, state: TrainState, batches: Iterable[np.ndarray | Array]
+    ) -> Iterator[tuple[TrainState, dict[str, Array]]]:
+        """Trains from `state` on batches as they come, one step a turn.
+
+        Schedules go by `total_steps`, so `num_examples` says how long the stream is to be.
+
+        Args:
+            state: given up to the first turn.
+            batches: float32 arrays, any number of examples each, in the range of the model.
+
+        Yields:
+            The state after the step, and its loss terms.
+
+        Raises:
+            ValueError: a batch of another type or shape.
+        """
+        for x_BxHxWxC in batches:
+            if x_BxHxWxC.dtype != np.float32 or x_BxHxWxC.shape[1:] != tuple(self.image_shape):
+                raise ValueError(
+                    f"a batch must be float32 of shape (B, {', '.join(map(str, self.image_shape))})"
+                    f", got {x_BxHxWxC.dtype} of shape {x_BxHxWxC.shape}"
+                )
+            state, terms = self.train_step(state, x_BxHxWxC)
+            yield state, terms
 
     def epochs(
         self, state: TrainState, images_NxHxWxC: np.ndarray | Array

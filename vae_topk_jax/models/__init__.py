@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from vae_topk_jax.config import Config
+from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
 from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
@@ -14,6 +15,7 @@ MODELS: dict[str, type[System]] = {
     "vae": VAE,
     "beta_vae": BetaVAE,
     "top_k_vae": TopKVAE,
+    "batch_topk_sae": BatchTopKSAE,
 }
 
 
@@ -36,4 +38,4 @@ def build_model(config: Config, image_shape: Sequence[int]) -> System:
     return model(**{name: value for name, value in given.items() if name in attributes})
 
 
-__all__ = ["MODELS", "VAE", "BetaVAE", "System", "TopKVAE", "build_model"]
+__all__ = ["MODELS", "VAE", "BatchTopKSAE", "BetaVAE", "System", "TopKVAE", "build_model"]

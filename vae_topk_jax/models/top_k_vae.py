@@ -11,6 +11,7 @@ from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
 from vae_topk_jax.losses import KLMode, masked_kl, spike_and_slab_kl
 from vae_topk_jax.models.vae import BetaVAE, Code
 from vae_topk_jax.scores import Score
+from vae_topk_jax.selection import annealed_k
 from vae_topk_jax.sensitivity import DecoderSensitivity
 
 
@@ -142,13 +143,11 @@ class TopKVAE(BetaVAE):
 
     def _count(self, progress: ArrayLike) -> Array | None:
         """How many latents pass in training; None for k throughout."""
-        size = float(self.latent_dim)
         if self.nested:
             exponent = jax.random.uniform(self.make_rng("latent"))
-            return jnp.floor(jnp.power(size + 1.0, exponent))
+            return jnp.floor(jnp.power(self.latent_dim + 1.0, exponent))
         if self.k_anneal:
-            left = jnp.maximum(0.0, 1.0 - progress / self.k_anneal)
-            return self.k * jnp.power(size / self.k, left)
+            return annealed_k(self.k, self.latent_dim, progress, self.k_anneal)
         return None
 
     def _relative_sensitivity(self) -> Array:
