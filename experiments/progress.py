@@ -1,6 +1,7 @@
 """What a training run tells while it runs: a progress bar, and scalars on disk."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,29 +22,29 @@ console = Console(highlight=False)
 
 
 def show(
-    epochs: Iterable[EpochResult], trainer: Trainer, title: str, done: int = 0
+    turns: Iterable[EpochResult], trainer: Trainer, title: str, step: int = 0
 ) -> Iterator[EpochResult]:
-    """Passes the epochs on under a bar with the loss, the throughput and the time left."""
-    images = trainer.steps_per_epoch * trainer.config.batch_size
+    """Passes the turns on under a bar with the loss, the throughput and the time left."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("epochs {task.fields[report]}"),
+        TextColumn("steps {task.fields[report]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(
-            title, total=trainer.config.epochs, completed=done, report="compiling"
+            title, total=trainer.total_steps, completed=step, report="compiling"
         )
         started = progress.get_time()
-        for epoch in epochs:
-            now = progress.get_time()
-            report = f"loss {epoch.terms['loss']:.5g}, {images / (now - started):,.0f} images/s"
-            progress.update(task, advance=1, report=report)
-            yield epoch
+        for turn in turns:
+            before, step = step, int(turn.state.step)
+            rate = (step - before) * trainer.config.batch_size / (progress.get_time() - started)
+            report = f"loss {turn.terms['loss']:.5g}, {rate:,.0f} images/s"
+            progress.update(task, completed=step, report=report)
+            yield turn
             started = progress.get_time()
 
 
@@ -67,8 +68,9 @@ class Scalars:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Adds one line, on disk when this returns."""
+        finite = {name: x if math.isfinite(x) else None for name, x in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | values) + "\n")
+            file.write(json.dumps({"step": step} | finite) + "\n")
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from experiments.environment import environment
+from vae_topk_jax.files import write_atomic
 
 RESULTS_NAME = "results.json"
 
@@ -137,16 +138,7 @@ def write_results(
     text = f'{{"environment": {_dumps(facts, "environment")},\n"rows": [\n{lines}\n]}}\n'
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    temporary = out_dir / f".{RESULTS_NAME}.{os.getpid()}"
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, out_dir / RESULTS_NAME)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomic(out_dir / RESULTS_NAME, text.encode())
     return out_dir / RESULTS_NAME
 
 

@@ -5,24 +5,27 @@ python -m experiments.train --out runs/my-model --resume
 """
 
 import dataclasses
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from experiments import cli, progress
+from experiments.interruption import Interruption, sole_writer
 from experiments.results import ResultsFile, Row
 from vae_topk_jax.checkpoint import (
+    CheckpointWriter,
     RunInfo,
     latest_checkpoint,
     read_info,
-    restore_checkpoint,
-    save_checkpoint,
+    restore_newest_whole,
 )
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, load_dataset, to_unit_float
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import reconstruction_metrics
+from vae_topk_jax.training import NonFiniteError, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,14 @@ class Options:
     resume: bool = False
     """Go on from the newest checkpoint in the folder, with the configuration saved there."""
     save_every: int = 1
-    """Epochs between checkpoints; the last epoch is always kept."""
+    """Turns between checkpoints; the last is always kept."""
+    segment: int | None = None
+    """Steps a turn, an epoch if not given: how often scalars are written and a signal is heeded."""
+    keep: int = 3
+    """How many of the newest checkpoints are kept, besides the one with the smallest
+    reconstruction error."""
+    patience: int = 100
+    """How many steps in a row may be left out because they are not finite."""
 
 
 def main(args: list[str] | None = None) -> None:
@@ -53,39 +63,66 @@ def main(args: list[str] | None = None) -> None:
 def train(options: Options) -> None:
     """Trains, or goes on with, the run that the options describe.
 
+    SIGTERM and SIGINT end the run after the current turn with a checkpoint and exit code 143 or
+    130; a second one ends it at once.
+
     Raises:
         ValueError: options that fit neither the folder nor the data.
+        SystemExit: 143 or 130 after a signal, 3 after too many steps that were not finite.
     """
-    config, out, save_every = options.config, options.out, options.save_every
     started = time.perf_counter()
-    if save_every < 1:
-        raise ValueError(f"save_every must be at least 1, got {save_every}")
-    checkpoints = out / "checkpoints"
+    for name in ("save_every", "keep", "patience", "segment"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    out, checkpoints = options.out, options.out / "checkpoints"
     if checkpoints.exists() and not options.resume:
         raise ValueError(f"{out} holds a run already: go on with --resume, or choose another --out")
     dataset = load_dataset(options.data)
-    info = RunInfo(config, dataset.image_shape, dataset.describe(), dataset.digest)
+    info = RunInfo(options.config, dataset.image_shape, dataset.describe(), dataset.digest)
     trainer = info.trainer
-    if options.resume:
-        state, saved = restore_checkpoint(checkpoints)
-        _refuse_other_run(saved, info)
-    else:
-        state = trainer.init(dataset.train_images)
-
-    done = int(state.step) // trainer.steps_per_epoch
-    scalars = progress.Scalars(out, resume_step=int(state.step))
-    epochs = trainer.epochs(state, dataset.train_images)
-    for number, epoch in enumerate(progress.show(epochs, trainer, str(out), done), start=done + 1):
-        state = epoch.state
-        scalars.write(int(state.step), {"epoch": number} | epoch.terms)
-        if number % save_every == 0 or number == config.epochs:
-            save_checkpoint(checkpoints, state, info)
-
-    row = _measure(Inference(state, info), dataset, started)
-    ResultsFile(out).add(row)
+    with sole_writer(out):
+        if options.resume:
+            state, saved = restore_newest_whole(checkpoints)
+            _refuse_other_run(saved, info)
+        else:
+            state = trainer.init(dataset.train_images)
+        state = _run(options, dataset, info, state)
+        row = _measure(Inference(state, info), dataset, started)
+        ResultsFile(out).add(row)
     values = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
     progress.console.print(f"test images: {values}")
     progress.console.print(f"checkpoint: {latest_checkpoint(checkpoints)}")
+
+
+def _run(options: Options, dataset: Dataset, info: RunInfo, state: TrainState) -> TrainState:
+    """Trains from `state` to the end, with scalars and checkpoints on the way."""
+    trainer, start = info.trainer, int(state.step)
+    scalars = progress.Scalars(options.out, resume_step=start)
+    turns = trainer.epochs(state, dataset.train_images, options.segment, options.patience)
+    shown = progress.show(turns, trainer, str(options.out), start)
+    writer = CheckpointWriter(options.out / "checkpoints", info, options.keep)
+    with Interruption() as interruption, writer:
+        try:
+            for number, turn in enumerate(shown, start=1):
+                state, step = turn.state, int(turn.state.step)
+                scalars.write(step, {"epoch": step / trainer.steps_per_epoch} | turn.terms)
+                is_last = step == trainer.total_steps or interruption.signal is not None
+                if number % options.save_every == 0 or is_last:
+                    writer.save(state, turn.terms["reconstruction"])
+                if interruption.signal is not None:
+                    break
+        except NonFiniteError as error:
+            writer.save(error.state)
+            writer.wait()
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(3) from None
+    if interruption.signal is not None:
+        print(
+            f"{interruption.signal.name}: saved step {step}; go on with --resume", file=sys.stderr
+        )
+        raise SystemExit(interruption.exit_code)
+    return state
 
 
 def _measure(inference: Inference, dataset: Dataset, started: float) -> Row:

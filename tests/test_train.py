@@ -1,16 +1,19 @@
 """The training command, as a user types it."""
 
 import json
+import shutil
+import signal
 
 import numpy as np
 import pytest
 
 from experiments import train
-from experiments.progress import read_scalars
+from experiments.interruption import sole_writer
+from experiments.progress import Scalars, read_scalars
 from experiments.results import read_results
 from tests.test_training import bits
 from vae_topk_jax import load
-from vae_topk_jax.checkpoint import restore_checkpoint
+from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
 from vae_topk_jax.data.idx import read_idx, write_idx
 
 FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
@@ -47,27 +50,76 @@ def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
     assert "active_dims 2" in capsys.readouterr().out
 
 
-def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
-    run(data, tmp_path / "whole", *FLAGS)
+@pytest.mark.parametrize("segment", [[], ["--segment", "3"]], ids=["epochs", "segments"])
+def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch, segment):
+    run(data, tmp_path / "whole", *FLAGS, *segment)
 
-    save, saved = train.save_checkpoint, []
+    save, saved = CheckpointWriter.save, []
 
-    def save_twice_then_die(*args):
+    def save_twice_then_die(writer, state, error):
         if len(saved) == 2:
             raise KeyboardInterrupt
-        saved.append(save(*args))
+        saved.append(save(writer, state, error))
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "save_checkpoint", save_twice_then_die)
+        patch.setattr(CheckpointWriter, "save", save_twice_then_die)
         with pytest.raises(KeyboardInterrupt):
-            run(data, tmp_path / "killed", *FLAGS)
-    run(data, tmp_path / "killed", "--resume")
+            run(data, tmp_path / "killed", *FLAGS, *segment)
+    run(data, tmp_path / "killed", "--resume", *segment)
+    assert_same_runs(tmp_path / "whole", tmp_path / "killed")
 
-    whole, killed = (tmp_path / name for name in ("whole", "killed"))
-    assert bits(restore_checkpoint(whole / "checkpoints")[0]) == bits(
-        restore_checkpoint(killed / "checkpoints")[0]
-    )
-    assert read_scalars(whole / "scalars.jsonl") == read_scalars(killed / "scalars.jsonl")
+
+def assert_same_runs(one, other) -> None:
+    states = (restore_checkpoint(out / "checkpoints").state for out in (one, other))
+    assert len({tuple(bits(state)) for state in states}) == 1
+    assert read_scalars(one / "scalars.jsonl") == read_scalars(other / "scalars.jsonl")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_leaves_and_the_run_goes_on(
+    data, tmp_path, monkeypatch, capsys, number, code
+):
+    flags = [*FLAGS, "--segment", "3"]
+    run(data, tmp_path / "whole", *flags)
+
+    write = Scalars.write
+
+    def write_and_be_asked_to_stop(scalars, step, values):
+        write(scalars, step, values)
+        if step == 11:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scalars, "write", write_and_be_asked_to_stop)
+        with pytest.raises(SystemExit) as stopped:
+            run(data, tmp_path / "stopped", *flags)
+    assert stopped.value.code == code
+    assert f"{number.name}: saved step 11; go on with --resume" in capsys.readouterr().err
+    run(data, tmp_path / "stopped", "--resume", "--segment", "3")
+    assert_same_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_goes_on(data, tmp_path, capsys):
+    run(data, tmp_path / "whole", *FLAGS)
+    shutil.copytree(tmp_path / "whole", tmp_path / "damaged")
+    newest = tmp_path / "damaged" / "checkpoints" / "00000024"
+    spoilt = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    spoilt.write_bytes(spoilt.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=f"{spoilt.name} is damaged"):
+        load(newest)
+    capsys.readouterr()
+    shutil.rmtree(tmp_path / "damaged" / "results.json", ignore_errors=True)
+    run(data, tmp_path / "damaged", "--resume")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "NOT USED" in said
+    assert spoilt.name in said.replace(" ", "")
+
+
+def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):
+    with sole_writer(tmp_path / "run"), pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", *FLAGS)
+    assert stopped.value.code == 2
+    assert "is being written by another run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -78,6 +130,7 @@ def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch):
         (["--depth", "3"], "depth"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--save-every", "0"], "save_every must be at least 1, got 0"),
+        (["--segment", "0"], "segment must be at least 1, got 0"),
         (["--batch-size", "4000"], "batch_size must be at most the 512 training images, got 4000"),
         (["--resume"], "no checkpoint in"),
     ],

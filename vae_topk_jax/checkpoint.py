@@ -1,26 +1,42 @@
 """Checkpoints of a training run. The only file that knows Orbax.
 
-A run's folder holds one checkpoint a saved step, `00000468/`, `00000936/` and so on. Each carries
-the whole train state and, as JSON beside the arrays, what is needed to read it: the configuration,
-the image shape and where the data came from.
+A run's folder holds one checkpoint a saved step, `00000468/`, `00000936/` and so on:
+
+    state/      the whole train state, written by Orbax
+    about.json  what is needed to read it: format, configuration, image shape, source of the data
+    MANIFEST    the SHA-256 sums of all files
+
+A checkpoint gets its name when all of it is on the disk, so that a reader sees it whole or not at
+all, and it is compared with its manifest before it is used.
 """
 
 import dataclasses
 import functools
+import json
+import logging
+import math
+import secrets
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from vae_topk_jax import manifest
 from vae_topk_jax.config import Config
+from vae_topk_jax.files import sync_folder
 from vae_topk_jax.training import Trainer, TrainState
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+_STATE, _ABOUT = "state", "about.json"
+_log = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, unreadable or of another run."""
+    """A checkpoint that is missing, damaged or of another run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,33 +61,126 @@ class RunInfo:
         return Trainer(self.config, self.image_shape, self.data["train"])
 
 
-def save_checkpoint(folder: Path | str, state: TrainState, info: RunInfo) -> Path:
+class Restored(NamedTuple):
+    """What a checkpoint holds."""
+
+    state: TrainState
+    info: RunInfo
+
+
+def save_checkpoint(
+    folder: Path | str, state: TrainState, info: RunInfo, error: float = math.inf
+) -> Path:
     """Writes the state as `folder/<step>`, whole or not at all.
 
     Args:
         folder: the run's folder; made if it is missing.
         state: the state to keep.
         info: what travels with it.
+        error: by which the best checkpoint of a run is told, the smaller the better.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        CheckpointError: the step is there already.
+        CheckpointError: the step is there already, or it cannot be written: the disk is full, the
+            folder is read-only or gone. Earlier checkpoints are left as they were.
     """
-    path = Path(folder).resolve() / f"{int(state.step):08d}"
+    return _write(Path(folder), _as_tree(state), info, error)
+
+
+def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> Path:
+    path = folder.resolve() / f"{int(tree['step']):08d}"
     if path.exists():
         raise CheckpointError(f"{path} exists already")
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {
         "format": FORMAT_VERSION,
         "config": info.config.to_dict(),
         "image_shape": list(info.image_shape),
         "data": info.data,
         "data_digest": info.data_digest,
+        "error": error if math.isfinite(error) else None,
     }
-    ocp.save(path, _as_tree(state), custom_metadata=about)
+    partial = path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
+    try:
+        partial.mkdir(parents=True)
+        ocp.save(partial / _STATE, tree)
+        (partial / _ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        manifest.write_manifest(partial)
+        partial.rename(path)
+        sync_folder(path.parent)
+    except Exception as cause:
+        reason = str(cause).strip().splitlines()
+        raise CheckpointError(
+            f"cannot write checkpoint {path}: {reason[-1] if reason else type(cause).__name__}"
+        ) from cause
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return path
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of a run beside its training and keeps the last few and the best.
+
+    A context manager; leaving it waits for the last write. An error of a write is raised by the
+    next call.
+
+    Attributes:
+        folder: the run's folder.
+        info: what travels with the weights.
+        keep: how many of the newest are kept; the one of the smallest error is kept besides.
+    """
+
+    def __init__(self, folder: Path | str, info: RunInfo, keep: int = 3):
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.folder, self.info, self.keep = Path(folder), info, keep
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._thread.shutdown()
+        if failure[0] is None:
+            self.wait()
+
+    def save(self, state: TrainState, error: float = math.inf) -> None:
+        """Takes a copy of the state and returns; the copy is written meanwhile."""
+        self.wait()
+        copied = jax.tree.map(np.array, _as_tree(state))
+        self._writing = self._thread.submit(self._write, copied, error)
+
+    def wait(self) -> None:
+        """Returns when nothing is being written.
+
+        Raises:
+            CheckpointError: the last write failed.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, tree: dict[str, Any], error: float) -> None:
+        _write(self.folder, tree, self.info, error)
+        for path in _superfluous(self.folder, self.keep):
+            shutil.rmtree(path)
+
+
+def _superfluous(folder: Path, keep: int) -> list[Path]:
+    """All but the newest `keep` and the best."""
+    paths = checkpoints(folder)
+    errors = [_read_about(path)["error"] for path in paths]
+    best = min(
+        range(len(paths)), key=lambda i: math.inf if errors[i] is None else errors[i], default=None
+    )
+    return [path for i, path in enumerate(paths[:-keep]) if i != best]
+
+
+def checkpoints(folder: Path | str) -> list[Path]:
+    """The checkpoints in a run's folder, oldest first."""
+    return sorted(p for p in Path(folder).resolve().glob("[0-9]" * 8) if _is_checkpoint(p))
 
 
 def latest_checkpoint(path: Path | str) -> Path:
@@ -83,10 +192,10 @@ def latest_checkpoint(path: Path | str) -> Path:
     path = Path(path).resolve()
     if _is_checkpoint(path):
         return path
-    steps = sorted(p for p in path.glob("[0-9]" * 8) if _is_checkpoint(p))
-    if not steps:
+    found = checkpoints(path)
+    if not found:
         raise CheckpointError(f"no checkpoint in {path}")
-    return steps[-1]
+    return found[-1]
 
 
 def read_info(path: Path | str) -> RunInfo:
@@ -95,11 +204,7 @@ def read_info(path: Path | str) -> RunInfo:
     Raises:
         CheckpointError: there is none, or it is of another format.
     """
-    path = latest_checkpoint(path)
-    about: Any = ocp.metadata(path).custom_metadata
-    if not isinstance(about, dict) or about.get("format") != FORMAT_VERSION:
-        found = about.get("format") if isinstance(about, dict) else None
-        raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT_VERSION}")
+    about = _read_about(latest_checkpoint(path))
     return RunInfo(
         config=Config.from_dict(about["config"]),
         image_shape=tuple(about["image_shape"]),
@@ -108,14 +213,23 @@ def read_info(path: Path | str) -> RunInfo:
     )
 
 
-def restore_checkpoint(path: Path | str) -> tuple[TrainState, RunInfo]:
+def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
     """The state and the information saved in a checkpoint or in a run's newest one.
 
+    Args:
+        path: a checkpoint or a run's folder.
+        verify: compare every file with the manifest first.
+
     Raises:
-        CheckpointError: there is none, it is of another format, or its arrays are not those of its
-            configuration.
+        CheckpointError: there is none, a file of it is damaged, missing or foreign (named), it is
+            of another format, or its arrays are not those of its configuration.
     """
     path = latest_checkpoint(path)
+    if verify:
+        try:
+            manifest.verify(path)
+        except (manifest.DamagedError, OSError) as cause:
+            raise CheckpointError(str(cause)) from None
     info = read_info(path)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     expected = jax.tree.map(
@@ -123,13 +237,47 @@ def restore_checkpoint(path: Path | str) -> tuple[TrainState, RunInfo]:
         jax.eval_shape(lambda: _as_tree(info.trainer.init())),
     )
     _check_arrays(path, expected)
-    tree = ocp.load(path, expected)
-    return TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info
+    tree = ocp.load(path / _STATE, expected)
+    return Restored(TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info)
+
+
+def restore_newest_whole(folder: Path | str) -> Restored:
+    """The newest checkpoint of a run that is whole, for a run that goes on from it.
+
+    Newer ones that are not are set aside as `<step>.damaged`, and that is logged.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    latest_checkpoint(folder)
+    for path in reversed(checkpoints(folder)):
+        try:
+            return restore_checkpoint(path)
+        except CheckpointError as damage:
+            _log.warning("NOT USED: %s. Falling back to an earlier checkpoint.", damage)
+            aside = path.with_suffix(".damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+    raise CheckpointError(f"no whole checkpoint in {folder}: every one is damaged")
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        about = None
+    if not isinstance(about, dict):
+        raise CheckpointError(f"{path / _ABOUT} is missing or damaged")
+    if about.get("format") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format {about.get('format')}, this version reads {FORMAT_VERSION}"
+        )
+    return about
 
 
 def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
     """Compares shapes and types before Orbax does, which casts types without a word."""
-    saved: Any = ocp.metadata(path).metadata
+    saved: Any = ocp.metadata(path / _STATE).metadata
     wanted, found = (
         {jax.tree_util.keystr(key, simple=True, separator="/"): leaf for key, leaf in leaves}
         for leaves in map(jax.tree_util.tree_leaves_with_path, (expected, saved))
@@ -144,7 +292,7 @@ def _describe(leaves: dict[str, Any], name: str) -> str:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return (path / "_CHECKPOINT_METADATA").is_file()
+    return (path / manifest.NAME).is_file() or (path / _ABOUT).is_file()
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:

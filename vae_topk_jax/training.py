@@ -46,13 +46,25 @@ class TrainState:
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
+class NonFiniteError(ArithmeticError):
+    """Too many steps in a row whose loss or gradients were not finite.
+
+    Attributes:
+        state: the state after the last good step; the steps that were left out are counted in it.
+    """
+
+    def __init__(self, message: str, state: TrainState):
+        super().__init__(message)
+        self.state = state
+
+
 class EpochResult(NamedTuple):
-    """One epoch of training.
+    """One epoch of training, or one segment of it.
 
     Attributes:
         state: the state after it.
-        terms: mean of each loss term over the epoch's steps, and "skipped", the number of steps
-            left out because something in them was not finite.
+        terms: mean of each loss term over the steps taken (NaN if none was), and "skipped", the
+            number of steps left out because something in them was not finite.
         importance_SxD: running importance after each step, None for a dense model.
     """
 
@@ -82,28 +94,31 @@ def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array
     return jnp.clip(noisy, 0.0, 1.0) if clip else noisy
 
 
-def train_step(
+class Gradient(NamedTuple):
+    """What one batch says, before any of it is applied.
+
+    Attributes:
+        loss: () float32.
+        terms: the loss terms by name.
+        batch_stats: the mutable collection after the batch.
+        grads: the gradients of the loss, a tree like the parameters.
+    """
+
+    loss: Array
+    terms: dict[str, Array]
+    batch_stats: Any
+    grads: Any
+
+
+def gradient_step(
     model: System,
-    optimizer: optax.GradientTransformation,
     config: Config,
     total_steps: int,
     state: TrainState,
     x_BxHxWxC: Array,
     valid_B: Array | None = None,
-) -> tuple[TrainState, dict[str, Array]]:
-    """One step of gradient descent; a step that is not finite changes nothing but `step`.
-
-    Args:
-        model, optimizer, config, total_steps: static; bind them with `functools.partial` before
-            `jax.jit`.
-        state: the state before the step.
-        x_BxHxWxC: float images in [0, 1].
-        valid_B: marks the real examples of a padded batch.
-
-    Returns:
-        The state after the step and the loss terms, with "skipped", 1 if the loss or a gradient
-        was not finite.
-    """
+) -> Gradient:
+    """Loss and gradients of one batch; arguments as in `train_step`."""
     step_key = jax.random.fold_in(_split_run_key(state.rng).step, state.step)
     noise_key, latent_key = jax.random.split(step_key)
     noisy_BxHxWxC = (
@@ -127,6 +142,33 @@ def train_step(
         return loss, (terms, stats.get("batch_stats", {}))
 
     (loss, (terms, batch_stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    return Gradient(loss, terms, batch_stats, grads)
+
+
+def train_step(
+    model: System,
+    optimizer: optax.GradientTransformation,
+    config: Config,
+    total_steps: int,
+    state: TrainState,
+    x_BxHxWxC: Array,
+    valid_B: Array | None = None,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One step of gradient descent; a step that is not finite changes nothing but `step`.
+
+    Args:
+        model, optimizer, config, total_steps: static; bind them with `functools.partial` before
+            `jax.jit`.
+        state: the state before the step.
+        x_BxHxWxC: float images in [0, 1].
+        valid_B: marks the real examples of a padded batch.
+
+    Returns:
+        The state after the step and the loss terms, with "skipped", 1 if the loss or a gradient
+        was not finite.
+    """
+    gradient = gradient_step(model, config, total_steps, state, x_BxHxWxC, valid_B)
+    loss, terms, batch_stats, grads = gradient
     with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer step counts
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -271,16 +313,23 @@ class Trainer:
             yield state, terms
 
     def epochs(
-        self, state: TrainState, images_NxHxWxC: np.ndarray | Array
+        self,
+        state: TrainState,
+        images_NxHxWxC: np.ndarray | Array,
+        segment: int | None = None,
+        patience: int = 100,
     ) -> Iterator[EpochResult]:
         """Trains from `state` to the end of the last epoch, one epoch a turn.
 
         Args:
-            state: at the start of an epoch; given up to the first turn.
+            state: given up to the first turn. It may stand anywhere in an epoch.
             images_NxHxWxC: training images, uint8 or, taken as they are, float32.
+            segment: so many steps a turn instead; the last of an epoch may be shorter.
+            patience: how many steps in a row may be left out.
 
         Raises:
             ValueError: images of another type, shape or number than the trainer's.
+            NonFiniteError: `patience` steps in a row were left out; says what was not finite.
         """
         expected = (self.num_examples, *self.image_shape)
         if images_NxHxWxC.dtype not in (np.uint8, np.float32) or images_NxHxWxC.shape != expected:
@@ -289,13 +338,46 @@ class Trainer:
                 f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
             )
         images = jax.device_put(images_NxHxWxC)
-        for _ in range(int(state.step) // self.steps_per_epoch, self.config.epochs):
-            state, (terms_S, importance_SxD) = self._epoch(state, images)
-            terms = {name: float(np.mean(value)) for name, value in terms_S.items()}
-            terms["skipped"] *= self.steps_per_epoch
+        size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
+        in_a_row = 0
+        while (step := int(state.step)) < self.total_steps:
+            offset = step % self.steps_per_epoch
+            length = min(size - offset % size, self.steps_per_epoch - offset)
+            state, (terms_S, importance_SxD) = self._segment(state, images, length)
+            skipped_S = np.asarray(terms_S.pop("skipped")) > 0
+            terms = {name: _mean_of(np.asarray(x)[~skipped_S]) for name, x in terms_S.items()}
+            for number, skipped in enumerate(skipped_S, start=step):
+                in_a_row = in_a_row + 1 if skipped else 0
+                if in_a_row == patience:
+                    raise self._describe_failure(state, images, number, patience)
             yield EpochResult(
-                state, terms, None if importance_SxD is None else np.asarray(importance_SxD)
+                state,
+                terms | {"skipped": float(np.sum(skipped_S))},
+                None if importance_SxD is None else np.asarray(importance_SxD),
             )
+
+    def _describe_failure(
+        self, state: TrainState, images: Array, step: int, patience: int
+    ) -> NonFiniteError:
+        """Takes the failed step again, its parameters being those of the state, and looks."""
+        failed = dataclasses.replace(state, step=jnp.asarray(step, jnp.int32))
+        offset = step % self.steps_per_epoch
+        index_B = order_slice(self._order(failed), offset, self.config.batch_size)
+        x_BxHxWxC = take_batch(images, index_B)
+        look = functools.partial(gradient_step, self.model, self.config, self.total_steps)
+        gradient = jax.jit(look)(failed, x_BxHxWxC)
+        seen = {"input": x_BxHxWxC, "params": state.params, **gradient._asdict()}
+        bad = [
+            jax.tree_util.keystr(path, simple=True, separator="/")
+            for path, leaf in jax.tree_util.tree_leaves_with_path(seen)
+            if not np.all(np.isfinite(leaf))
+        ]
+        first = ", ".join(map(str, np.asarray(index_B)[:8]))
+        return NonFiniteError(
+            f"stopped at step {step}: {patience} steps in a row were not finite; in this one "
+            f"{', '.join(bad[:4]) or 'nothing any more'} (of images {first}, ...)",
+            failed,
+        )
 
     def _step(
         self, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
@@ -317,10 +399,15 @@ class Trainer:
         return state, (terms, statistics.importance if statistics else None)
 
     @functools.cached_property
-    def _epoch(self) -> Callable:
-        @functools.partial(jax.jit, donate_argnums=0)
-        def epoch(state, images):
+    def _segment(self) -> Callable:
+        @functools.partial(jax.jit, donate_argnums=0, static_argnums=2)
+        def segment(state, images, length):
             step = functools.partial(self._batch_step, images, self._order(state))
-            return jax.lax.scan(step, state, jnp.arange(self.steps_per_epoch))
+            first = state.step % self.steps_per_epoch
+            return jax.lax.scan(step, state, first + jnp.arange(length))
 
-        return epoch
+        return segment
+
+
+def _mean_of(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

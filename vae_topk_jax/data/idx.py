@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import math
 import os
-import secrets
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from ..files import write_atomic
 from .dataset import DataError, Dataset
 
 UINT8 = 0x08
@@ -154,16 +154,6 @@ def parse_idx(raw: bytes, name: str | os.PathLike[str]) -> np.ndarray:
     header_size = 4 + 4 * len(shape)
     _check_size(name, shape, header_size, len(raw))
     return np.frombuffer(raw, np.uint8, offset=header_size).reshape(shape)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes beside the file and renames, so that no reader sees a part of it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _find_files(folder: Path) -> dict[str, Path]:

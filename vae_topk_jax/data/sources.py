@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from ..files import write_atomic
 from . import fetch
 from .dataset import DataError, Dataset
-from .idx import MNIST, dataset_from_idx, load_idx_folder, parse_idx, read_idx_folder, write_atomic
+from .idx import MNIST, dataset_from_idx, load_idx_folder, parse_idx, read_idx_folder
 from .tfds import load_tfds
 
 Log = Callable[[str], object]

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
+from ..files import write_atomic
 from .probe import EPOCHS, TrainedProbe, train_probe
 
 FORMAT = 1  # raise it whenever `Probe` or its training changes
@@ -116,16 +116,7 @@ def _save(path: Path, config: dict[str, Any], probe: TrainedProbe) -> None:
     about = json.dumps(config | {"test_accuracy": probe.test_accuracy}, sort_keys=True)
     metadata = {"about": about, "sha256": _sha256(tensors, about)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(safetensors.numpy.save(tensors, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_atomic(path, safetensors.numpy.save(tensors, metadata))
 
 
 def _load(path: Path, config: dict[str, Any]) -> TrainedProbe:
