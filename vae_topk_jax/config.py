@@ -26,13 +26,14 @@ class Config:
         True
     """
 
-    model: Literal["vae", "beta_vae", "top_k_vae", "batch_topk_sae"] = "top_k_vae"
+    model: Literal["vae", "beta_vae", "top_k_vae", "vsc", "batch_topk_sae"] = "top_k_vae"
     """Which system, a name in `vae_topk_jax.models.MODELS`; in "vae" beta is 1 whatever is said
     below."""
     latent_dim: int = 64
     """D, the number of latent dimensions."""
     k: int = 8
-    """How many dimensions pass the mask (batch_topk_sae, top_k_vae)."""
+    """How many dimensions pass the mask (batch_topk_sae, top_k_vae); how many of the latent_dim the
+    prior expects to be active (vsc)."""
     selection: SelectionRule = "element"
     """What the K are (top_k_vae): B * K entries of the batch by element, K entries of each image
     per sample, or the batch's K dimensions by dimension, which is the paper's."""
@@ -66,8 +67,17 @@ class Config:
     kl_inactive: float = 1.0
     """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
     mask, 0 leaves them free, more pulls them to the prior."""
+    vsc_prior: Literal["pseudo_inputs", "fixed"] = "pseudo_inputs"
+    """What the prior is (vsc): the encodings of trainable inputs, one chosen for each image, or
+    fixed, with N(0, 1) slabs."""
+    pseudo_inputs: int = 10
+    """How many trainable inputs the prior has (vsc)."""
+    slab_warmup: float = 0.2
+    """Share of the run after which slabs have means and variances of their own (vsc); for its first
+    half they are N(0, 1), so that spikes are learnt first."""
     threshold_start: int = 1000
-    """Steps before the threshold of inference is averaged (batch_topk_sae)."""
+    """How many steps the average of the threshold leaves out, in a run that has as many more
+    (batch_topk_sae)."""
     aux_weight: float = 0.03125
     """Weight of the dead latents' reconstruction of the residual (batch_topk_sae)."""
     aux_k: int = 0
@@ -76,7 +86,7 @@ class Config:
     dead_after: int = 10_000
     """For how many examples a latent must have been silent to count as dead (batch_topk_sae)."""
     beta: float = 0.001
-    """Weight of the KL term (beta_vae, top_k_vae)."""
+    """Weight of the KL term (beta_vae, top_k_vae, vsc)."""
     beta_warmup: float = 0.5
     """Share of the run over which beta rises linearly from 0. Without it, a KL summed over latents
     switches some of the K dimensions off before they carry anything, for good; 0 for the paper."""
@@ -117,11 +127,11 @@ class Config:
             object.__setattr__(self, "widths", tuple(self.widths))
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name), field.type)
-        for name in ("latent_dim", "k", "batch_size", "epochs", "dead_after"):
+        for name in ("latent_dim", "k", "batch_size", "epochs", "dead_after", "pseudo_inputs"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require(
             "k",
-            self.k <= self.latent_dim or self.model not in ("top_k_vae", "batch_topk_sae"),
+            self.k <= self.latent_dim or self.model in ("vae", "beta_vae"),
             f"at most latent_dim, {self.latent_dim}",
         )
         self._require("importance", self.importance in IMPORTANCES, f"one of {sorted(IMPORTANCES)}")
@@ -131,7 +141,7 @@ class Config:
         self._require("learning_rate", 0 < self.learning_rate < float("inf"), "positive and finite")
         for name in ("beta", "aux_weight", "train_noise", "hysteresis", "revival", "kl_inactive"):
             self._require(name, 0 <= getattr(self, name) < float("inf"), "finite, at least 0")
-        for name in ("beta_warmup", "k_anneal"):
+        for name in ("beta_warmup", "k_anneal", "slab_warmup"):
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
         for name in ("warmup_steps", "threshold_start", "aux_k", "seed", "sensitivity_every"):
             self._require(name, getattr(self, name) >= 0, "at least 0")

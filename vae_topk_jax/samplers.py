@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from vae_topk_jax.selection import apply_mask
 
@@ -32,6 +33,21 @@ def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
     z_NxD = jax.random.normal(key, (n, frequency_D.shape[0]))
     smallest_D = jax.scipy.stats.norm.ppf(1.0 - 0.5 * jnp.clip(frequency_D, 0.0, 1.0))
     return apply_mask(z_NxD, jnp.abs(z_NxD) >= smallest_D[None, :])
+
+
+def sample_spike_and_slab(
+    key: Array, rate_NxD: Array, mu_NxD: ArrayLike = 0.0, std_NxD: ArrayLike = 1.0
+) -> Array:
+    """Codes whose entries are N(mu, std^2) with probability `rate` and exact zeros otherwise.
+
+    Examples:
+        >>> sample_spike_and_slab(jax.random.key(0), jnp.array([[0.0, 1.0]]), 3.0, 0.0).tolist()
+        [[0.0, 3.0]]
+    """
+    gate_key, eps_key = jax.random.split(key)
+    active_NxD = jax.random.bernoulli(gate_key, rate_NxD)
+    slab_NxD = mu_NxD + std_NxD * jax.random.normal(eps_key, rate_NxD.shape)
+    return apply_mask(slab_NxD, active_NxD)
 
 
 class Patterns(NamedTuple):

@@ -10,12 +10,14 @@ from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
 from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
+from vae_topk_jax.models.vsc import VSC
 
 MODELS: dict[str, type[System]] = {
     "vae": VAE,
     "beta_vae": BetaVAE,
     "top_k_vae": TopKVAE,
     "batch_topk_sae": BatchTopKSAE,
+    "vsc": VSC,
 }
 
 
@@ -38,4 +40,4 @@ def build_model(config: Config, image_shape: Sequence[int]) -> System:
     return model(**{name: value for name, value in given.items() if name in attributes})
 
 
-__all__ = ["MODELS", "VAE", "BatchTopKSAE", "BetaVAE", "System", "TopKVAE", "build_model"]
+__all__ = ["MODELS", "VAE", "VSC", "BatchTopKSAE", "BetaVAE", "System", "TopKVAE", "build_model"]
