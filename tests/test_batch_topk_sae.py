@@ -58,7 +58,9 @@ def numpy_step(params, x, threshold, silent, step) -> Reference:
     residual = x - x_hat
 
     smallest = z[z > 0].min()
-    threshold = _ema(threshold, smallest, step - START) if step > START else smallest
+    seen = max(step - START, 0.1 * step)
+    decay = min(DECAY, seen / (seen + 1))
+    threshold = decay * threshold + (1 - decay) * smallest
 
     silent = np.where((z > 0).any(axis=0), 0, np.minimum(silent + len(x), DEAD_AFTER))
     dead = np.flatnonzero(silent >= DEAD_AFTER)
@@ -71,11 +73,6 @@ def numpy_step(params, x, threshold, silent, step) -> Reference:
         error = np.square(residual - f_aux @ W_dec).sum(axis=1).mean()
         auxiliary = error / np.square(residual - residual.mean(axis=0)).sum(axis=1).mean()
     return Reference(z, x_hat, np.square(residual).sum(axis=1).mean(), auxiliary, threshold, silent)
-
-
-def _ema(average: float, value: float, count: int) -> float:
-    decay = min(DECAY, count / (count + 1))
-    return decay * average + (1 - decay) * value
 
 
 @functools.partial(jax.jit, static_argnames="model")

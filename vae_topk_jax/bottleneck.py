@@ -120,8 +120,8 @@ class BatchTopK(nn.Module):
         straight_through: pass gradients to the entries that were set to zero as if they were not.
         calibration: by element, what the running threshold averages: "boundary", halfway between
             the smallest score kept and the largest left out, or "lowest", the former alone.
-        calibrate_after: how many batches the averaging of the threshold leaves out; while there
-            are no others it is that of the last one.
+        calibrate_after: how many batches the average of the threshold leaves out; until there are
+            enough others it is that of about the last tenth of all.
 
     Examples:
         >>> z = jax.random.normal(jax.random.key(0), (16, 6)) * jnp.arange(6.0)[None]
@@ -292,8 +292,9 @@ class BatchTopK(nn.Module):
         is_finite = jnp.all(
             jnp.isfinite(jnp.concatenate([jnp.ravel(v) for v in observed.values()]))
         )
-        counts = dict.fromkeys(observed, count.value)
-        counts["threshold"] = jnp.maximum(count.value - self.calibrate_after, 0)
+        seen = count.value.astype(jnp.float32)
+        counts = dict.fromkeys(observed, seen)
+        counts["threshold"] = jnp.maximum(seen - self.calibrate_after, 0.1 * seen)
         for name, value in observed.items():
             updated = update_ema(stats[name].value, value, counts[name], self.decay)
             stats[name].value = jnp.where(is_finite, updated, stats[name].value)

@@ -38,9 +38,9 @@ class BatchTopKSAE(System):
         latent_dim: D.
         k: how many latents an input has on average.
         ema_decay: decay of the threshold's average; the default is that of dictionary_learning.
-        threshold_start: how many steps that average leaves out; until then the threshold is that
-            of the last batch. The average then starts as a plain mean (see `update_ema`), so that
-            no single batch decides it.
+        threshold_start: how many steps that average leaves out; in a run without many more it is
+            that of about the last tenth. It starts as a plain mean (see `update_ema`), where
+            dictionary_learning lets the first batch decide it for a long while.
         k_anneal: share of the run over which the number of latents falls from D to k; the
             threshold is that of k all the while.
         aux_weight: weight of the second term, 1/32 in the papers.
