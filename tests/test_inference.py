@@ -76,6 +76,13 @@ def test_many_images_are_served_in_chunks(model, x):
     assert model.reconstruct(many).shape == many.shape
 
 
+def test_batches_of_any_size_share_a_few_programs(blobs, x):
+    model = trained(blobs, epochs=1)
+    for size in range(1, 33):
+        model.encode(x[:size])
+    assert model._encode._cache_size() == 6
+
+
 def test_generation_is_a_function_of_its_key(model):
     images = model.generate(jax.random.key(0), 5)
     assert images.shape == (5, 12, 12, 1)

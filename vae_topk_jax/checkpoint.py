@@ -10,13 +10,17 @@ A checkpoint gets its name when all of it is on the disk, so that a reader sees 
 all, and it is compared with its manifest before it is used.
 """
 
+import contextlib
 import dataclasses
+import errno
 import functools
 import json
 import logging
 import math
+import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,19 +108,38 @@ def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> P
     partial = path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
     try:
         partial.mkdir(parents=True)
-        ocp.save(partial / _STATE, tree)
+        with _quiet():
+            ocp.save(partial / _STATE, tree)
         (partial / _ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         manifest.write_manifest(partial)
         partial.rename(path)
         sync_folder(path.parent)
     except Exception as cause:
-        reason = str(cause).strip().splitlines()
-        raise CheckpointError(
-            f"cannot write checkpoint {path}: {reason[-1] if reason else type(cause).__name__}"
-        ) from cause
+        raise CheckpointError(f"cannot write checkpoint {path}: {_reason(cause)}") from cause
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return path
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tracebacks that Orbax logs before it raises them."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _reason(cause: Exception) -> str:
+    """What the system said, out of what others made of it."""
+    full = os.strerror(errno.ENOSPC)
+    if full in str(cause):
+        return full
+    lines = str(cause).strip().splitlines()
+    return lines[-1] if lines else type(cause).__name__
 
 
 class CheckpointWriter:

@@ -26,7 +26,8 @@ class Inference:
     """A trained model: jitted `encode`, `reconstruct`, `decode` and `generate`.
 
     Latents are chosen by the running statistics and are posterior means, so that what an image
-    gives does not depend on its batch mates.
+    gives does not depend on its batch mates. Batches may have any size: they are served in chunks
+    of up to 1,024, padded to a power of two, so that no new size is compiled for itself.
 
     Attributes:
         model: the linen module.
@@ -184,7 +185,11 @@ class Inference:
         outputs = []
         for start in range(0, len(x), _CHUNK):
             key = None if self.latent_key is None else jax.random.fold_in(self.latent_key, start)
-            outputs.append(function(self.variables, x[start : start + _CHUNK], key))
+            chunk = x[start : start + _CHUNK]
+            padded = jnp.pad(
+                chunk, [(0, _bucket(len(chunk)) - len(chunk)), *[(0, 0)] * (x.ndim - 1)]
+            )
+            outputs.append(function(self.variables, padded, key)[: len(chunk)])
         return jnp.concatenate(outputs)
 
     def _check_latents(self, z: Array | np.ndarray) -> Array:
@@ -212,15 +217,22 @@ class Inference:
         return x
 
 
-def load(path: Path | str) -> Inference:
+def _bucket(size: int) -> int:
+    """The next power of two, so that batches of any size share a few compiled programs."""
+    return 1 << (size - 1).bit_length()
+
+
+def load(path: Path | str, *, verify: bool = True) -> Inference:
     """The trained model in a checkpoint, or in a run's newest one.
 
     Args:
         path: a folder written by `vae_topk_jax.checkpoint.save_checkpoint`, or one checkpoint in
             it.
+        verify: compare every file of the checkpoint with its SHA-256 first.
 
     Raises:
-        ValueError: no readable checkpoint there, or one without a single training step.
+        ValueError: no readable checkpoint there, a damaged one, or one without a single training
+            step.
     """
-    state, info = restore_checkpoint(path)
+    state, info = restore_checkpoint(path, verify=verify)
     return Inference(state, info)
