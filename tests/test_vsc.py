@@ -157,8 +157,8 @@ def test_slabs_warm_up_after_the_spikes(x, warmup, progress, share):
     mu, logvar, gate = posterior_of("pseudo_inputs", x)
     variables = variables_of("pseudo_inputs")
     warming = compiled(model, "posterior")(variables, x, progress)
-    np.testing.assert_allclose(warming.mu_BxD, share * mu, rtol=1e-5)
-    np.testing.assert_allclose(warming.logvar_BxD, share * logvar, rtol=1e-5)
+    np.testing.assert_allclose(warming.mu_BxD, share * mu, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(warming.logvar_BxD, share * logvar, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(warming.gate_BxD, gate)
     (_, terms), _ = compiled_loss(model)(variables, x, progress=progress)
     kl_B = compiled(model, "divergence")(variables, warming, x, progress)
@@ -168,16 +168,15 @@ def test_slabs_warm_up_after_the_spikes(x, warmup, progress, share):
 @pytest.mark.parametrize("prior", PRIORS)
 def test_codes_are_the_means_of_the_entries_that_are_likely(x, prior):
     model, variables = vsc(prior), variables_of(prior)
+    encode = compiled(model, "encode")
     mu, _, gate = (np.asarray(value) for value in posterior_of(prior, x))
-    codes = np.asarray(model.apply(variables, x, method="encode"))
+    codes = np.asarray(encode(variables, x))
     np.testing.assert_array_equal(codes, np.where(gate >= 0.5, mu, 0))
     assert 0 < np.mean(codes != 0) < 1
-    np.testing.assert_array_equal(codes, model.apply(variables, x, method="latents"))
-    np.testing.assert_allclose(
-        codes[2:3], model.apply(variables, x[2:3], method="encode"), atol=1e-6
-    )
+    np.testing.assert_array_equal(codes, compiled(model, "latents")(variables, x))
+    np.testing.assert_allclose(codes[2:3], encode(variables, x[2:3]), atol=1e-6)
     (_, terms), _ = loss(model, variables, x, train=False)
-    images = model.apply(variables, codes, method="decode")
+    images = compiled(model, "decode")(variables, codes)
     squares_B = np.square(images - x).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(terms["reconstruction"], squares_B.mean(), rtol=1e-5)
 
