@@ -8,11 +8,13 @@ from .linear_probe import linear_probe_accuracy
 from .probe import Probe, TrainedProbe, train_probe
 from .probe_cache import load_or_train_probe
 from .sparsity import sparsity_metrics
+from .variance import explained_variance
 
 __all__ = [
     "Bounds",
     "Probe",
     "TrainedProbe",
+    "explained_variance",
     "feature_distances",
     "frechet_distance",
     "inception_fid",
