@@ -253,17 +253,6 @@ def test_a_gate_that_is_always_open_can_be_closed():
     np.testing.assert_array_equal(jax.grad(lambda v: -active(v))(v), 0)
 
 
-def test_pseudo_inputs_start_as_training_images():
-    params = variables_of("pseudo_inputs")["params"]
-    images = jax.random.uniform(jax.random.key(8), (20, *SHAPE))
-    started = VSC.start(params, images, jax.random.key(0))
-    assert started.keys() == params.keys()
-    for pseudo in np.asarray(started["pseudo_UxHxWxC"]):
-        assert (np.asarray(images) == pseudo).all(axis=(1, 2, 3)).any()
-    fixed = variables_of("fixed")["params"]
-    assert VSC.start(fixed, images, jax.random.key(0)) is fixed
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [("vsc_prior", "vamp"), ("pseudo_inputs", 0), ("slab_warmup", 1.5), ("k", 65)],

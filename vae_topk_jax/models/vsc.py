@@ -19,8 +19,6 @@ STEEPNESS = (50.0, 200.0)
 # How near to 0 and 1 the prior's probability of an active entry may come.
 MARGIN = 1e-3
 
-_PSEUDO = "pseudo_UxHxWxC"
-
 
 class SpikeAndSlab(NamedTuple):
     """Entries that are N(mu, exp(logvar)) with probability gate, and zero otherwise.
@@ -115,7 +113,7 @@ class VSC(Generator):
         self.gate_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         if self.vsc_prior == "pseudo_inputs":
             shape = (self.pseudo_inputs, *self.image_shape)
-            self.pseudo_UxHxWxC = self.param(_PSEUDO, nn.initializers.uniform(1.0), shape)
+            self.pseudo_UxHxWxC = self.param("pseudo_UxHxWxC", nn.initializers.uniform(1.0), shape)
             self.selector = nn.Dense(self.pseudo_inputs, dtype=self.dtype)
 
     def posterior(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0) -> SpikeAndSlab:
@@ -199,14 +197,6 @@ class VSC(Generator):
         chosen_N = jax.random.randint(choice_key, (n,), 0, self.pseudo_inputs)
         pseudo = self.posterior(self.pseudo_UxHxWxC)
         return SpikeAndSlab(*(value_UxD[chosen_N] for value_UxD in pseudo)).sample(code_key)
-
-    @staticmethod
-    def start(params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
-        """Pseudo-inputs that are random training images."""
-        if _PSEUDO not in params:
-            return params
-        chosen_U = jax.random.choice(key, len(x_NxHxWxC), (len(params[_PSEUDO]),))
-        return params | {_PSEUDO: x_NxHxWxC[chosen_U]}
 
     @property
     def _alpha(self) -> float:
