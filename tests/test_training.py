@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 
 import chex
 import jax
@@ -11,7 +12,7 @@ import pytest
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, batch_indices, take_batch
-from vae_topk_jax.training import Trainer, corrupt, make_optimizer
+from vae_topk_jax.training import NonFiniteError, Trainer, corrupt, make_optimizer
 
 SMALL = Config(
     selection="dimension",
@@ -189,3 +190,35 @@ def test_images_other_than_the_trainers_are_named(blobs, spoil):
         ValueError, match=r"images must be uint8 or float32 of shape \(512, 12, 12, 1\), got"
     ):
         next(trainer.epochs(trainer.init(), spoil(blobs.train_images)))
+
+
+@pytest.mark.parametrize("segment", [1, 3, 5, 8, 99])
+def test_segments_of_any_length_give_the_bits_of_whole_epochs(blobs, segment):
+    trainer = trainer_of(blobs, SMALL.replace(epochs=2))
+    *_, whole = trainer.epochs(trainer.init(), blobs.train_images)
+    *_, last = trainer.epochs(trainer.init(), blobs.train_images, segment)
+    assert bits(last.state) == bits(whole.state)
+
+
+def test_too_many_steps_that_are_not_finite_end_the_run_with_the_last_good_state(blobs):
+    trainer = trainer_of(blobs, SMALL)
+    good = (blobs.train_images / 255.0).astype(np.float32)
+    middle = next(trainer.epochs(trainer.init(), good))
+    spoilt = np.full_like(good, np.nan)
+    before = bits((middle.state.params, middle.state.opt_state, middle.state.batch_stats))
+    turns = trainer.epochs(middle.state, spoilt, segment=4, patience=6)
+    assert next(turns).terms["skipped"] == 4
+    with pytest.raises(NonFiniteError, match="stopped at step 13: 6 steps in a row") as error:
+        next(turns)
+    state = error.value.state
+    assert bits((state.params, state.opt_state, state.batch_stats)) == before
+    assert int(state.step) == 13
+    assert re.search("in this one input, .*of images [0-9]+, ", str(error.value))
+
+
+def test_a_segment_that_was_left_out_whole_has_no_mean(blobs):
+    trainer = trainer_of(blobs, SMALL)
+    spoilt = np.full(blobs.train_images.shape, np.inf, np.float32)
+    turn = next(trainer.epochs(trainer.init(), spoilt, segment=2))
+    assert np.isnan(turn.terms["loss"])
+    assert turn.terms["skipped"] == 2

@@ -13,7 +13,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     state, info = restore_checkpoint(GOLDEN)
     folder = tmp_path / "run"
     folder.write_text("")
-    with pytest.raises(CheckpointError, match="cannot write checkpoint .*Not a directory") as error:
+    with pytest.raises(
+        CheckpointError, match=r"cannot write checkpoint .*Not a directory"
+    ) as error:
         save_checkpoint(folder, state, info)
     assert "\n" not in str(error.value)
     assert folder.is_file()
