@@ -368,8 +368,9 @@ class Trainer:
         gradient = jax.jit(look)(failed, x_BxHxWxC)
         seen = {"input": x_BxHxWxC, "params": state.params, **gradient._asdict()}
         bad = [
-            jax.tree_util.keystr(path, simple=True, separator="/")
-            for path, leaf in jax.tree_util.tree_leaves_with_path(seen)
+            "/".join([name, jax.tree_util.keystr(path, simple=True, separator="/")]).rstrip("/")
+            for name, tree in seen.items()
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
             if not np.all(np.isfinite(leaf))
         ]
         first = ", ".join(map(str, np.asarray(index_B)[:8]))
