@@ -82,6 +82,7 @@ def load_inputs(
     if name == PIXELS:
         images = dataset.train_images, dataset.test_images
         return Inputs(*images, dataset.describe(), dataset.digest)
+    features: Callable[[np.ndarray], np.ndarray]
     if name == PROBE:
         features, title = probe_of(dataset).features, "penultimate layer of the digit classifier"
     elif Path(name).is_dir():

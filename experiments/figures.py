@@ -15,6 +15,7 @@ from experiments.curve import draw_curve
 from experiments.fronts import WIDTH, draw_churn, draw_fronts
 from experiments.layout import SAMPLERS
 from experiments.results import Row, decode_images
+from experiments.seams import draw_stitching
 from experiments.tables import by_model
 
 STYLE: dict[Any, Any] = {
@@ -35,6 +36,11 @@ IMAGES_PER_LINE = 10
 CURVE = (
     "Distortion of codes drawn from the posterior over what they cost, mean over seeds: the "
     "beta-VAE for every beta, and the other systems by number. Lower left is better."
+)
+STITCHING = (
+    "above, the error as novel latents of the large dictionary are inserted in the small one and "
+    "the others take the place of what they resemble, until it is the large one; in the middle, "
+    "other thresholds; below, the latents one by one, those left of the line being novel."
 )
 LATENTS = (
     "above, a line a latent over its range in the codes, from the mean code (at most 16, those "
@@ -146,6 +152,10 @@ def draw_pictures(rows: Sequence[Row]) -> list[Picture]:
     with matplotlib.rc_context(STYLE):
         if rows[0].experiment == "ablation":
             return _ablation_pictures(stem, rows, histories)
+        if rows[0].experiment == "stitch":
+            for model, history in histories.items():
+                keep(model, f"{model}: {STITCHING}", draw_stitching(history))
+            return pictures
         if rows[0].experiment == "rate":
             keep("curve", CURVE, draw_curve(by_model(rows)))
         for name, caption, strips in _strip_figures(rows):

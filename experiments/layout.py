@@ -51,6 +51,22 @@ LIKELIHOOD = (
     Column("importance_bound", "bound of 500 samples", 2, "higher", "nats"),
     Column("rate", "KL", 2, unit="nats"),
 )
+SAE = (
+    Column("explained_variance", "explained variance", 4, "higher"),
+    Column("error", "error", 5, "lower"),
+    *SPARSITY,
+)
+STITCHED = (
+    Column("novel", "novel latents", 0),
+    Column("swaps", "groups swapped", 0),
+    Column("error_small", "error of the small one", 5),
+    Column("error_novel", "with the novel ones", 5),
+    Column("error_large", "error of the large one", 5),
+    Column("helping", "novel that help", 3),
+    Column("harming", "others that harm", 3),
+    Column("best_threshold", "best threshold", 1),
+    Column("best_error", "error there", 5),
+)
 CHURN = Column("agreement", "agreement in the last epoch", 3, "higher")
 OVERLAP = tuple(Column(f"jaccard_{n}", f"batch of {n}", 3, "higher") for n in (1, 8, 64, 128, 512))
 
@@ -173,6 +189,14 @@ EXPERIMENTS = (
         {"": LIKELIHOOD},
     ),
     Experiment(
+        "stitch",
+        "Dictionaries: stitching and the meta-SAE",
+        "BatchTopK SAEs of two sizes on the same inputs, the small one turned into the large one "
+        "latent by latent; and one of the directions of the large one, which says how far they are "
+        "sums of a few others. Only latents that are active in a test input are stitched.",
+        {"": SAE, "stitched": STITCHED},
+    ),
+    Experiment(
         "timing",
         "Training time",
         "Seconds of an epoch of the Top-K model over seconds of an epoch of the beta-VAE.",
@@ -204,6 +228,12 @@ DEFINITIONS = {
     "say which are, with each latent's own frequency as the prior; mean over test images.",
     "mse": "MSE: mean squared error a pixel.",
     "distortion": "Distortion: negative log-likelihood under a Gaussian with the MSE as variance.",
+    "explained_variance": "Explained variance: 1 - squared error over variance of the inputs.",
+    "error": "Error: mean squared error of one value of an input.",
+    "helping": "Novel latents that help: share that lower the error when inserted alone in the "
+    "small dictionary; others that harm: share of reconstruction latents that raise it.",
+    "best_threshold": "Best threshold: that of the sweep at which the novel latents together leave "
+    "the smallest error.",
     "elbo": "ELBO: evidence lower bound of log p(x), natural logarithm.",
     "importance_bound": "Bound: importance-weighted bound of log p(x) (Burda et al. 2016).",
     "agreement": "Agreement: Jaccard index of a training batch's mask and the running one's.",

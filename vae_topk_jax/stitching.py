@@ -37,6 +37,11 @@ class Side(NamedTuple):
         """The outputs."""
         return self.codes_NxD @ self.directions_DxF + self.bias_F
 
+    def part(self, latents: Sequence[int]) -> Floats:
+        """part_NxF, what these latents add to the outputs."""
+        latents = list(latents)
+        return self.codes_NxD[:, latents] @ self.directions_DxF[latents]
+
 
 class Step(NamedTuple):
     """One step on the way from the small one to the large one.
@@ -135,15 +140,15 @@ def path_errors(x_NxF: Floats, small: Side, large: Side, path: Iterable[Step]) -
     path = list(path)
     residual_NxF = x_NxF - small.reconstructions_NxF
     shift_F = (large.bias_F - small.bias_F) / max(len(path), 1)
-    errors = [np.mean(np.square(residual_NxF))]
+    errors = [np.vdot(residual_NxF, residual_NxF)]
     for step in path:
-        coming, going = (
-            side.codes_NxD[:, latents] @ side.directions_DxF[latents]
-            for side, latents in ((large, list(step.added)), (small, list(step.removed)))
-        )
-        residual_NxF = residual_NxF + going - coming - shift_F
-        errors.append(np.mean(np.square(residual_NxF)))
-    return np.asarray(errors)
+        residual_NxF -= shift_F
+        if step.added:
+            residual_NxF -= large.part(step.added)
+        if step.removed:
+            residual_NxF += small.part(step.removed)
+        errors.append(np.vdot(residual_NxF, residual_NxF))
+    return np.asarray(errors) / residual_NxF.size
 
 
 def insertion_effects(x_NxF: Floats, small: Side, large: Side) -> Floats:

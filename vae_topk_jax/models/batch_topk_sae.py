@@ -37,7 +37,8 @@ class BatchTopKSAE(System):
         image_shape: (H, W, C); (1, 1, F) for vectors.
         latent_dim: D.
         k: how many latents an input has on average.
-        ema_decay: decay of the threshold's average; the default is that of dictionary_learning.
+        ema_decay: decay of the threshold's average. 0.999, as in dictionary_learning, is for runs
+            that are long beside 1,000 steps: it remembers weights that are no more.
         threshold_start: how many steps that average leaves out; in a run without many more it is
             that of about the last tenth. It starts as a plain mean (see `update_ema`), where
             dictionary_learning lets the first batch decide it for a long while.
@@ -71,7 +72,7 @@ class BatchTopKSAE(System):
     image_shape: Sequence[int]
     latent_dim: int
     k: int = 8
-    ema_decay: float = 0.999
+    ema_decay: float = 0.99
     threshold_start: int = 1000
     k_anneal: float = 0.0
     aux_weight: float = 0.03125

@@ -54,7 +54,6 @@ def meta_config(latent_dim: int, batch_size: int = 128, **fields: Any) -> Config
         "schedule": "constant",
         "aux_weight": 1 / 16,
         "dead_after": BATCHES_TO_DEATH * batch_size,
-        "ema_decay": 0.999,
         "pixel_reduction": "sum",
     }
     return Config(**settings | {"latent_dim": latent_dim, "batch_size": batch_size} | fields)

@@ -1,0 +1,194 @@
+"""Is a small dictionary complete, and are the entries of a large one atoms?
+
+    python -m experiments.stitch --preset quick
+    python -m experiments.stitch --preset quick --inputs probe --k 8
+
+A small and a large BatchTopK SAE are trained on the same inputs and stitched together latent by
+latent; a meta-SAE is trained on the directions of the large one.
+"""
+
+import dataclasses
+import functools
+import time
+from typing import Any
+
+import numpy as np
+
+from experiments import cli, progress
+from experiments.activations import PIXELS, Inputs, load_inputs
+from experiments.options import StudyOptions
+from experiments.report import write_report
+from experiments.study import Measurement, Study
+from vae_topk_jax.config import Config
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics import explained_variance
+from vae_topk_jax.models.meta_sae import decoder_directions, meta_config
+from vae_topk_jax.stitching import (
+    Side,
+    cosines,
+    insertion_effects,
+    path_errors,
+    stitching_path,
+    sweep,
+)
+
+SAE = {"learning_rate": 1e-3}
+THRESHOLD = 0.7  # the paper's
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, THRESHOLD, 0.8, 0.9)
+_STITCHED_ON = 2000  # test inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How many latents each dictionary has."""
+
+    small: int = 256
+    """Latents of the small SAE."""
+    large: int = 1024
+    """Latents of the large SAE."""
+    k: int = 16
+    """Active latents of an input, in both."""
+    meta: int = 64
+    """Meta-latents of the large one's directions, of which four make a direction."""
+    meta_steps: int = 10_000
+    """Training steps of the meta-SAE, at a constant rate."""
+
+
+def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
+    """Measures the two SAEs, what stitching them tells, and the meta-SAE of the large one."""
+    variant = inputs.about.get("inputs", PIXELS)
+    settings = dataclasses.asdict(sizes) | {"inputs": variant}
+    for seed in study.budget.seeds:
+        trained = functools.cache(functools.partial(_train_sae, study, inputs, sizes.k, seed))
+        measure = functools.partial(study.measure, "stitch", variant, seed=seed)
+        for latents in (sizes.small, sizes.large):
+            config = _config(study, latents, sizes.k, seed)
+            measure(
+                f"SAE, {latents} latents",
+                config=config.to_dict() | settings,
+                measure=functools.partial(_measure_sae, inputs, trained, latents),
+            )
+        measure(
+            f"{sizes.small} stitched to {sizes.large}",
+            config=config.to_dict() | settings | {"threshold": THRESHOLD},
+            measure=functools.partial(_measure_stitching, inputs, trained, sizes),
+        )
+        measure(
+            f"meta-SAE, {sizes.meta} meta-latents",
+            config=config.to_dict() | settings,
+            measure=functools.partial(_measure_meta, trained, sizes, seed),
+        )
+
+
+def train_on(inputs: Inputs, config: Config, title: str) -> Inference:
+    """A model of any inputs, trained under a progress bar."""
+    info = inputs.info(config)
+    turns = info.trainer.epochs(info.trainer.init(inputs.train), inputs.train)
+    *_, last = progress.show(turns, info.trainer, title)
+    return Inference(last.state, info)
+
+
+def sae_metrics(model: Inference, x: np.ndarray) -> dict[str, float]:
+    """What a sparse autoencoder keeps of its inputs, and with how many latents."""
+    codes = np.asarray(model.encode(x))
+    x_hat = np.asarray(model.decode(codes))
+    return {
+        "explained_variance": explained_variance(x, x_hat),
+        "error": float(np.mean(np.square(x - x_hat))),
+        "active_latents": float(np.mean(np.count_nonzero(codes, axis=1))),
+        "active_dims": len(model.active_dims),
+    }
+
+
+def _config(study: Study, latents: int, k: int, seed: int) -> Config:
+    return study.config(SAE, model="batch_topk_sae", latent_dim=latents, k=k, seed=seed)
+
+
+def _train_sae(study: Study, inputs: Inputs, k: int, seed: int, latents: int) -> Inference:
+    title = f"SAE, {latents} latents, seed {seed}"
+    return train_on(inputs, _config(study, latents, k, seed), title)
+
+
+def _measure_sae(inputs: Inputs, trained: Any, latents: int) -> Measurement:
+    started = time.perf_counter()
+    model = trained(latents)
+    seconds = time.perf_counter() - started
+    metrics = sae_metrics(model, inputs.float_test)
+    return Measurement(metrics | {"seconds_training": round(seconds, 2)})
+
+
+def _measure_stitching(inputs: Inputs, trained: Any, sizes: Sizes) -> Measurement:
+    x = inputs.float_test[:_STITCHED_ON]
+    x_NxF = x.reshape(len(x), -1)
+    small, large = (_side(trained(latents), x) for latents in (sizes.small, sizes.large))
+    cosine_SxL = cosines(small.directions_DxF, large.directions_DxF)
+    path = stitching_path(cosine_SxL, THRESHOLD)
+    errors = path_errors(x_NxF, small, large, path)
+    verdicts = sweep(x_NxF, small, large, THRESHOLDS)
+    verdict = verdicts[THRESHOLDS.index(THRESHOLD)]
+    best = min(verdicts, key=lambda verdict: verdict.error)
+    history = {
+        "threshold": THRESHOLD,
+        "path_error": _rounded(errors),
+        "path_kind": [step.kind for step in path],
+        "cosine": _rounded(cosine_SxL.max(axis=0)),
+        "effect": _rounded(insertion_effects(x_NxF, small, large)),
+        "sweep": [verdict._asdict() for verdict in verdicts],
+    }
+    metrics = {
+        "novel": verdict.novel,
+        "swaps": verdict.swaps,
+        "error_small": float(errors[0]),
+        "error_novel": verdict.error,
+        "error_large": float(errors[-1]),
+        "helping": verdict.helping,
+        "harming": verdict.harming,
+        "best_threshold": best.threshold,
+        "best_error": best.error,
+    }
+    return Measurement(metrics, None, history)
+
+
+def _measure_meta(trained: Any, sizes: Sizes, seed: int) -> Measurement:
+    large = trained(sizes.large)
+    directions = decoder_directions(large.state.params, large.active_dims)
+    config = meta_config(sizes.meta, batch_size=min(128, len(directions)), seed=seed)
+    steps_per_epoch = len(directions) // config.batch_size
+    config = config.replace(epochs=max(1, sizes.meta_steps // steps_per_epoch))
+    about = {"source": "decoder directions", "train": len(directions), "test": len(directions)}
+    model = train_on(Inputs(directions, directions, about, ""), config, f"meta-SAE, seed {seed}")
+    return Measurement(sae_metrics(model, directions) | {"directions": len(directions)})
+
+
+def _side(model: Inference, x: np.ndarray) -> Side:
+    """The latents that are active anywhere in x: the others add nothing wherever they stand."""
+    codes, params = np.asarray(model.encode(x)), model.state.params
+    used = np.flatnonzero(codes.any(axis=0))
+    return Side(codes[:, used], np.asarray(params["W_dec"])[used], np.asarray(params["b_dec"]))
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
+
+
+def main(
+    options: StudyOptions,
+    inputs: str = PIXELS,
+    sizes: Sizes = Sizes(),
+) -> None:
+    """Stitching and the meta-SAE, and their report.
+
+    Args:
+        options: preset, data and output.
+        inputs: what to train on: "pixels", "probe" (the digit classifier's penultimate layer), or
+            a folder of checkpoints of a VAE (its encoder's last hidden layer).
+        sizes: of the dictionaries.
+    """
+    study = options.study()
+    run(study, load_inputs(inputs, study.dataset, lambda _: study.probe), sizes)
+    markdown, page = write_report(options.folder)
+    progress.console.print(f"report: {markdown}, {page}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
