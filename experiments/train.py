@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments import cli, progress
+from experiments.activations import PIXELS, Inputs, load_inputs
 from experiments.interruption import Interruption, sole_writer
 from experiments.results import ResultsFile, Row
 from vae_topk_jax.checkpoint import (
@@ -22,9 +23,9 @@ from vae_topk_jax.checkpoint import (
     restore_newest_whole,
 )
 from vae_topk_jax.config import Config
-from vae_topk_jax.data import Dataset, load_dataset, to_unit_float
+from vae_topk_jax.data import load_dataset
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import reconstruction_metrics
+from vae_topk_jax.metrics import explained_variance, reconstruction_metrics
 from vae_topk_jax.training import NonFiniteError, TrainState
 
 
@@ -37,6 +38,10 @@ class Options:
     """Folder of the checkpoints, of scalars.jsonl and of results.json."""
     data: str = "auto"
     """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
+    inputs: str = PIXELS
+    """What the model sees of them: "pixels"; "probe", the digit classifier's penultimate layer; or
+    the last hidden layer of a VAE's encoder, as the folder of its checkpoints. The last two are for
+    batch_topk_sae."""
     resume: bool = False
     """Go on from the newest checkpoint in the folder, with the configuration saved there."""
     save_every: int = 1
@@ -78,28 +83,28 @@ def train(options: Options) -> None:
     out, checkpoints = options.out, options.out / "checkpoints"
     if checkpoints.exists() and not options.resume:
         raise ValueError(f"{out} holds a run already: go on with --resume, or choose another --out")
-    dataset = load_dataset(options.data)
-    info = RunInfo(options.config, dataset.image_shape, dataset.describe(), dataset.digest)
+    inputs = load_inputs(options.inputs, load_dataset(options.data))
+    info = inputs.info(options.config)
     trainer = info.trainer
     with sole_writer(out):
         if options.resume:
             state, saved = restore_newest_whole(checkpoints)
             _refuse_other_run(saved, info)
         else:
-            state = trainer.init(dataset.train_images)
-        state = _run(options, dataset, info, state)
-        row = _measure(Inference(state, info), dataset, started)
+            state = trainer.init(inputs.train)
+        state = _run(options, inputs, info, state)
+        row = _measure(Inference(state, info), inputs, started)
         ResultsFile(out).add(row)
     values = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
     progress.console.print(f"test images: {values}")
     progress.console.print(f"checkpoint: {latest_checkpoint(checkpoints)}")
 
 
-def _run(options: Options, dataset: Dataset, info: RunInfo, state: TrainState) -> TrainState:
+def _run(options: Options, inputs: Inputs, info: RunInfo, state: TrainState) -> TrainState:
     """Trains from `state` to the end, with scalars and checkpoints on the way."""
     trainer, start = info.trainer, int(state.step)
     scalars = progress.Scalars(options.out, resume_step=start)
-    turns = trainer.epochs(state, dataset.train_images, options.segment, options.patience)
+    turns = trainer.epochs(state, inputs.train, options.segment, options.patience)
     shown = progress.show(turns, trainer, str(options.out), start)
     writer = CheckpointWriter(options.out / "checkpoints", info, options.keep)
     with Interruption() as interruption, writer:
@@ -125,10 +130,15 @@ def _run(options: Options, dataset: Dataset, info: RunInfo, state: TrainState) -
     return state
 
 
-def _measure(inference: Inference, dataset: Dataset, started: float) -> Row:
-    test = to_unit_float(dataset.test_images)
+def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:
+    test = inputs.float_test
     codes = inference.encode(test)
-    metrics = reconstruction_metrics(inference.decode(codes), test)
+    decoded = np.asarray(inference.decode(codes))
+    metrics = (
+        reconstruction_metrics(decoded.clip(0.0, 1.0), test)
+        if inputs.are_images
+        else {"explained_variance": explained_variance(test, decoded)}
+    )
     metrics["active_dims"] = len(inference.active_dims)
     metrics["active_latents"] = float(np.mean(np.sum(np.asarray(codes) != 0, axis=1)))
     return Row(
@@ -137,7 +147,7 @@ def _measure(inference: Inference, dataset: Dataset, started: float) -> Row:
         model=inference.config.model,
         config=inference.config.to_dict(),
         seed=inference.config.seed,
-        data=dataset.describe(),
+        data=inputs.about,
         metrics=metrics,
         seconds=round(time.perf_counter() - started, 2),
     )

@@ -17,6 +17,7 @@ from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_c
 from vae_topk_jax.data.idx import read_idx, write_idx
 
 FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
+SAE = ["--model", "batch_topk_sae", *FLAGS]
 
 
 @pytest.fixture
@@ -186,3 +187,29 @@ def test_resuming_with_another_configuration_is_named(data, tmp_path, capsys, fl
         run(data, tmp_path / "run", "--resume", *flags)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_path, capsys):
+    run(data, tmp_path / "vae", *FLAGS)
+    layer = ("--inputs", str(tmp_path / "vae" / "checkpoints"))
+    run(data, tmp_path / "sae", *SAE, *layer)
+    sae = load(tmp_path / "sae" / "checkpoints")
+    vae = load(tmp_path / "vae" / "checkpoints")
+    width = vae.config.widths[-1]
+    assert sae.info.image_shape == (1, 1, width)
+    (row,) = read_results(tmp_path / "sae").rows
+    assert row.data["inputs"] == f"last hidden layer of top_k_vae, step {int(vae.state.step)}"
+    assert 0 < row.metrics["explained_variance"] <= 1
+    run(data, tmp_path / "sae", "--resume", *layer)
+    with pytest.raises(SystemExit):
+        run(data, tmp_path / "sae", "--resume")
+    assert "--resume needs the same data" in capsys.readouterr().err
+
+
+def test_a_model_without_an_encoder_gives_no_layer(data, tmp_path, capsys):
+    run(data, tmp_path / "sae", *SAE[:-1], "1")
+    with pytest.raises(SystemExit):
+        run(data, tmp_path / "of", *SAE, "--inputs", str(tmp_path / "sae" / "checkpoints"))
+    assert "batch_topk_sae in" in capsys.readouterr().err
+    (row,) = read_results(tmp_path / "sae").rows
+    assert row.metrics["psnr"] > 5
