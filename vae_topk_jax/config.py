@@ -26,7 +26,9 @@ class Config:
         True
     """
 
-    model: Literal["vae", "beta_vae", "top_k_vae", "vsc", "batch_topk_sae"] = "top_k_vae"
+    model: Literal["vae", "beta_vae", "top_k_vae", "vsc", "sparse_generator", "batch_topk_sae"] = (
+        "top_k_vae"
+    )
     """Which system, a name in `vae_topk_jax.models.MODELS`; in "vae" beta is 1 whatever is said
     below."""
     latent_dim: int = 64
@@ -75,6 +77,12 @@ class Config:
     slab_warmup: float = 0.2
     """Share of the run after which slabs have means and variances of their own (vsc); for its first
     half they are N(0, 1), so that spikes are learnt first."""
+    inference_steps: int = 30
+    """How many gradient steps infer the latents of an image (sparse_generator)."""
+    inference_step_size: float = 0.1
+    """How far they go (sparse_generator): latents move by this much of the error's gradient."""
+    spike_width: float = 0.05
+    """Standard deviation of the prior's spikes at the end of training (sparse_generator)."""
     threshold_start: int = 1000
     """How many steps the average of the threshold leaves out, in a run that has as many more
     (batch_topk_sae)."""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.sparse_generator import SparseGenerator
 from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
@@ -18,6 +19,7 @@ MODELS: dict[str, type[System]] = {
     "top_k_vae": TopKVAE,
     "batch_topk_sae": BatchTopKSAE,
     "vsc": VSC,
+    "sparse_generator": SparseGenerator,
 }
 
 

@@ -65,10 +65,10 @@ class Generator(System):
         """reconstruction + beta * KL as "loss", and the two terms, the KL without its beta."""
         reconstruction = self._reconstruction_loss(z_BxD, target_BxHxWxC, valid_B)
         kl = batch_average(kl_B, valid_B)
-        loss = reconstruction + self.beta * _warmed_up(progress, self.beta_warmup) * kl
+        loss = reconstruction + self._warmed_up_beta(progress) * kl
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
-
-def _warmed_up(progress: ArrayLike, warmup: float) -> ArrayLike:
-    """The share of beta in force: linear from 0 to 1 over the first `warmup` of the run."""
-    return jnp.minimum(1.0, progress / warmup) if warmup else 1.0
+    def _warmed_up_beta(self, progress: ArrayLike) -> ArrayLike:
+        """The beta in force: linear from 0 over the first `beta_warmup` of the run."""
+        share = jnp.minimum(1.0, progress / self.beta_warmup) if self.beta_warmup else 1.0
+        return self.beta * share
