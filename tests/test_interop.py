@@ -72,7 +72,11 @@ def saelens(weights: dict[str, np.ndarray], folder: Path, **settings) -> Path:
         "apply_b_dec_to_input": True,
         "normalize_activations": "none",
         "reshape_activations": "none",
-        "metadata": {"sae_lens_version": "6.0.0", "k": K},
+        "metadata": {
+            "sae_lens_version": "6.54.12",
+            "training_architecture": "batchtopk",
+            "training_architecture_details": {"k": float(K), "aux_loss_coefficient": 1.0},
+        },
     }
     (folder / "cfg.json").write_text(json.dumps(cfg | settings))
     return folder
@@ -107,7 +111,7 @@ def test_saelens_is_read_and_written_back_to_the_bit(weights, x, tmp_path):
     cfg = json.loads((tmp_path / "ours" / "cfg.json").read_text())
     expected = json.loads((tmp_path / "theirs" / "cfg.json").read_text())
     assert cfg | {"metadata": None} == expected | {"metadata": None}
-    assert cfg["metadata"]["k"] == K
+    assert cfg["metadata"]["training_architecture_details"] == {"k": K}
 
 
 def test_an_encoder_that_does_not_subtract_b_dec_is_read_as_what_it_computes(weights, x, tmp_path):
@@ -175,7 +179,10 @@ def test_wrong_tensors_are_named_in_one_line(weights, tmp_path, changes, message
     [
         ({"architecture": "gated"}, "architecture in .* must be 'jumprelu', got 'gated'"),
         ({"normalize_activations": "layer_norm"}, "must be 'none', got 'layer_norm'"),
-        ({"metadata": {}}, "k is not in the metadata of .*: give it as k"),
+        (
+            {"metadata": {"training_architecture_details": None}},
+            "k is not in the metadata of .*: give it as k",
+        ),
     ],
 )
 def test_settings_of_other_saes_are_refused(weights, tmp_path, settings, message):

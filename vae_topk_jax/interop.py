@@ -97,8 +97,8 @@ def load_saelens(folder: Path | str, k: int | None = None) -> SAE:
 
     Args:
         folder: holds cfg.json and sae_weights.safetensors.
-        k: mean number of active latents, where the metadata in cfg.json do not say it; SAELens does
-            not keep it.
+        k: mean number of active latents, where the metadata in cfg.json do not say how the SAE was
+            trained.
 
     Returns:
         As `load_dictionary_learning`. Where the encoder of the file does not subtract b_dec, the
@@ -119,10 +119,11 @@ def load_saelens(folder: Path | str, k: int | None = None) -> SAE:
         )
     if not settings.get("apply_b_dec_to_input", True):
         tensors["b_enc"] = tensors["b_enc"] + tensors["b_dec"] @ tensors["W_enc"]
-    k = (settings.get("metadata") or {}).get("k") if k is None else k
+    training = (settings.get("metadata") or {}).get("training_architecture_details") or {}
+    k = training.get("k") if k is None else k
     if k is None:
         raise ValueError(f"k is not in the metadata of {folder / _SETTINGS}: give it as k")
-    return _build(tensors, k, float(threshold_D[0]))
+    return _build(tensors, int(k) if k == int(k) else k, float(threshold_D[0]))
 
 
 def save_saelens(folder: Path | str, sae: SAE) -> None:
@@ -143,7 +144,10 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
         "dtype": "float32",
         "device": "cpu",
         "apply_b_dec_to_input": True,
-        "metadata": {"k": sae.model.k},
+        "metadata": {
+            "training_architecture": "batchtopk",
+            "training_architecture_details": {"k": sae.model.k},
+        },
     }
     _write(folder / _WEIGHTS, {**params, "threshold": np.full(latents, threshold, np.float32)})
     write_atomic(folder / _SETTINGS, json.dumps(settings, indent=2).encode())
