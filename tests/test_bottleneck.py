@@ -231,6 +231,19 @@ def test_a_frozen_layer_is_masked_as_at_inference_and_goes_on_calibrating(layer,
     chex.assert_trees_all_close(thawed, train(layer, variables, other), rtol=1e-6)
 
 
+def test_the_threshold_may_average_the_smallest_scores_kept_after_the_first_batches(z):
+    layer = BatchTopK(k=K, selection="element", decay=0.6, calibration="lowest", calibrate_after=3)
+    variables, expected = init(layer, z), 0.0
+    for step in range(7):
+        kept, variables = train(layer, variables, (1.0 + step) * z)
+        lowest = np.abs(kept)[np.asarray(kept) != 0].min()
+        seen = max(step - 3, step / 10)
+        decay = min(0.6, seen / (seen + 1))
+        expected = decay * expected + (1 - decay) * lowest
+        threshold = variables["batch_stats"]["threshold"]
+        np.testing.assert_allclose(threshold, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("hysteresis", "challenger", "winner"),
     [(0.0, 1.05, 1), (0.1, 1.05, 0), (0.1, 1.15, 1)],
@@ -359,6 +372,7 @@ def test_drops_into_a_model_like_batch_norm(z):
         ({"k": K, "importance": lambda z, mu, logvar: z}, r"importance must return shape \(6,\)"),
         ({"k": K, "decay": 1.5}, "decay must lie in"),
         ({"k": K, "selection": "row"}, "selection must be one of .*'sample'.*, got 'row'"),
+        ({"k": K, "calibration": "mean"}, "calibration must be one of .*'lowest'.*, got 'mean'"),
         ({"k": K, "score": "size"}, "score must be a callable or one of .*, got 'size'"),
     ],
 )

@@ -14,13 +14,14 @@ from vae_topk_jax.selection import batch_top_k_mask, element_top_k, sample_top_k
 if TYPE_CHECKING:
     from vae_topk_jax.config import Config
     from vae_topk_jax.inference import load
-    from vae_topk_jax.models import VAE, BetaVAE, TopKVAE
+    from vae_topk_jax.models import VAE, BatchTopKSAE, BetaVAE, TopKVAE
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Config": "vae_topk_jax.config",
     "VAE": "vae_topk_jax.models",
+    "BatchTopKSAE": "vae_topk_jax.models",
     "BetaVAE": "vae_topk_jax.models",
     "TopKVAE": "vae_topk_jax.models",
     "load": "vae_topk_jax.inference",
@@ -29,6 +30,7 @@ _LAZY = {
 __all__ = [
     "VAE",
     "BatchTopK",
+    "BatchTopKSAE",
     "BetaVAE",
     "Config",
     "TopKVAE",

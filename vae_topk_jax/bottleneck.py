@@ -232,10 +232,9 @@ class BatchTopK(nn.Module):
         mu_BxD = z_BxD if mu_BxD is None else mu_BxD
         logvar_BxD = jnp.zeros_like(z_BxD) if logvar_BxD is None else logvar_BxD
         _check_shapes(z_BxD, mu_BxD, logvar_BxD, valid_B)
-        if self.selection not in get_args(SelectionRule):
-            raise ValueError(
-                f"selection must be one of {get_args(SelectionRule)}, got {self.selection!r}"
-            )
+        for name, choices in (("selection", SelectionRule), ("calibration", Calibration)):
+            if (value := getattr(self, name)) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
         check_k(self.k, z_BxD.shape[1])
         stats = self._statistics(z_BxD.shape[1])
         scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
