@@ -115,9 +115,10 @@ EXPERIMENTS = (
     Experiment(
         "table1",
         "Table 1: reconstruction and generation",
-        "Images are generated from codes drawn from the prior, N(0, 1) where a latent is active, "
-        "as often as in training; from the patterns of training images, with Gaussian values; or "
-        "from a Gaussian mixture fitted to the codes of training images.",
+        "Images are generated from codes drawn from the prior, N(0, I) with the small entries of a "
+        "latent silenced, so that it is active as often as in training; from the patterns of "
+        "training images, with Gaussian values; or from a Gaussian mixture fitted to the latents of "
+        "training images before the mask and sampled through it.",
         {"": (*QUALITY, *GENERATION, *SPARSITY)},
         PAPER_TABLE1,
         (
