@@ -36,13 +36,15 @@ SHOWN_SIGMA = 0.5
 _ENCODED = 1024  # images whose encoding is timed, five times
 
 _SIZES = {"latent_dim": LATENT_DIM, "k": K}
-# At this beta about K latents are active; at the others' 0.001 there are 20 and more.
+# Betas at which about K latents are active; at the others' 0.001 there are 20 and more.
 _VSC = _SIZES | {"model": "vsc", "beta": 0.01}
+_GENERATOR = _SIZES | {"model": "sparse_generator", "beta": 0.015}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "dense VAE, Bernoulli": _SIZES | TEXTBOOK,
     **trained_models(LATENT_DIM, K),
     "VSC, pseudo-inputs": _VSC | {"vsc_prior": "pseudo_inputs"},
     "VSC, fixed prior": _VSC | {"vsc_prior": "fixed"},
+    "sparse generator": _GENERATOR,
     "BatchTopK SAE on pixels": _SIZES | {"model": "batch_topk_sae", "pixel_reduction": "sum"},
 }
 

@@ -117,8 +117,8 @@ EXPERIMENTS = (
         "Table 1: reconstruction and generation",
         "Images are generated from codes drawn from the prior, N(0, I) with the small entries of a "
         "latent silenced, so that it is active as often as in training; from the patterns of "
-        "training images, with Gaussian values; or from a Gaussian mixture fitted to the latents of "
-        "training images before the mask and sampled through it.",
+        "training images, with Gaussian values; or from a Gaussian mixture fitted to the latents "
+        "of training images before the mask and sampled through it.",
         {"": (*QUALITY, *GENERATION, *SPARSITY)},
         PAPER_TABLE1,
         (
@@ -170,9 +170,10 @@ EXPERIMENTS = (
     Experiment(
         "compare",
         "Comparison: every system",
-        "One budget for all, and one body but for the SAE and PCA, which are linear. VSC has ten "
-        "times the others' beta: with it about K of its latents are active. Best sampler: of the "
-        "prior, the patterns and the mixture of Table 1, the one with the smallest distance.",
+        "One budget for all, and one body but for the SAE and PCA, which are linear. VSC and the "
+        "sparse generator have betas of their own, at which about K latents are active. Best "
+        "sampler: of the prior, the patterns and the mixture of Table 1, the one with the smallest "
+        "distance.",
         {"": COMPARISON},
     ),
     Experiment(
