@@ -35,7 +35,7 @@ class Config:
     """D, the number of latent dimensions."""
     k: int = 8
     """How many dimensions pass the mask (batch_topk_sae, top_k_vae); how many of the latent_dim the
-    prior expects to be active (vsc)."""
+    prior expects to be active (sparse_generator, vsc)."""
     selection: SelectionRule = "element"
     """What the K are (top_k_vae): B * K entries of the batch by element, K entries of each image
     per sample, or the batch's K dimensions by dimension, which is the paper's."""
@@ -80,7 +80,7 @@ class Config:
     inference_steps: int = 30
     """How many gradient steps infer the latents of an image (sparse_generator)."""
     inference_step_size: float = 0.1
-    """How far they go (sparse_generator): latents move by this much of the error's gradient."""
+    """How far a step goes along the gradient of the error summed over pixels (sparse_generator)."""
     spike_width: float = 0.05
     """Standard deviation of the prior's spikes at the end of training (sparse_generator)."""
     threshold_start: int = 1000
@@ -94,7 +94,7 @@ class Config:
     dead_after: int = 10_000
     """For how many examples a latent must have been silent to count as dead (batch_topk_sae)."""
     beta: float = 0.001
-    """Weight of the KL term (beta_vae, top_k_vae, vsc)."""
+    """Weight of the KL term (beta_vae, top_k_vae, vsc) or of the prior (sparse_generator)."""
     beta_warmup: float = 0.5
     """Share of the run over which beta rises linearly from 0. Without it, a KL summed over latents
     switches some of the K dimensions off before they carry anything, for good; 0 for the paper."""
@@ -135,7 +135,8 @@ class Config:
             object.__setattr__(self, "widths", tuple(self.widths))
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name), field.type)
-        for name in ("latent_dim", "k", "batch_size", "epochs", "dead_after", "pseudo_inputs"):
+        counts = ("latent_dim", "k", "batch_size", "epochs", "dead_after", "pseudo_inputs")
+        for name in (*counts, "inference_steps"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require(
             "k",
@@ -146,7 +147,9 @@ class Config:
         self._require("score", self.score in SCORES, f"one of {sorted(SCORES)}")
         self._require("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
         self._require("widths", self.widths and min(self.widths) >= 1, "one or more positive sizes")
-        self._require("learning_rate", 0 < self.learning_rate < float("inf"), "positive and finite")
+        for name in ("learning_rate", "inference_step_size"):
+            self._require(name, 0 < getattr(self, name) < float("inf"), "positive and finite")
+        self._require("spike_width", 0 < self.spike_width < 1, "in (0, 1)")
         for name in ("beta", "aux_weight", "train_noise", "hysteresis", "revival", "kl_inactive"):
             self._require(name, 0 <= getattr(self, name) < float("inf"), "finite, at least 0")
         for name in ("beta_warmup", "k_anneal", "slab_warmup"):

@@ -45,8 +45,8 @@ def sample_spike_and_slab(
         [[0.0, 3.0]]
     """
     gate_key, eps_key = jax.random.split(key)
-    active_NxD = jax.random.bernoulli(gate_key, rate_NxD)
-    slab_NxD = mu_NxD + std_NxD * jax.random.normal(eps_key, rate_NxD.shape)
+    active_NxD = jnp.asarray(jax.random.bernoulli(gate_key, rate_NxD))
+    slab_NxD = jnp.asarray(mu_NxD + std_NxD * jax.random.normal(eps_key, rate_NxD.shape))
     return apply_mask(slab_NxD, active_NxD)
 
 

@@ -24,14 +24,14 @@ class SparseGenerator(Generator):
         p(x|z) ~ exp(-error(decoder(z), x) / T),    p(z_d) = alpha N(0, 1) + (1 - alpha) N(0, s^2)
 
     with alpha = k / D. T is beta where both reductions are sums; beta P where that over P pixels is
-    a mean, and 1 / D of it where that over D latents is one: error and prior weigh as in a beta-VAE.
-    s falls geometrically from 1 to `spike_width` over the first half of a run.
+    a mean, and 1 / D of it where that over D latents is one, so that error and prior weigh as they
+    do in a beta-VAE. s falls geometrically from 1 to `spike_width` over the first half of a run.
 
     The latents of an image are where a short run of Langevin steps on log p(x|z) + log p(z) leads
     from a draw of the prior. Training lowers the error of the images that they give and holds them
-    constant. At inference the run is one of ascent, from zero and without noise, and an entry of the
-    code is zero unless the slab is the likelier to have made it. A step is explicit in the error
-    and implicit in the prior, which makes it stable however narrow the spike:
+    constant. At inference the run is one of ascent, from zero and without noise, and an entry of
+    the code is zero unless the slab is the likelier to have made it. A step is explicit in the
+    error and implicit in the prior, which makes it stable however narrow the spike:
 
         z <- (z - h grad error + sqrt(2 h T) eps) / (1 + h T (r + (1 - r) / s^2))
 
@@ -41,7 +41,7 @@ class SparseGenerator(Generator):
     Attributes:
         k: alpha D, the number of latents that the prior expects to be active.
         inference_steps: how many.
-        inference_step_size: h.
+        inference_step_size: h, in terms of the error summed over pixels.
         spike_width: s after the first half of a run.
 
     Examples:
@@ -139,9 +139,12 @@ class SparseGenerator(Generator):
         decoder, variables = self.decoder.unbind()
         held = jax.lax.stop_gradient(variables)
         error_of = RECONSTRUCTIONS[self.likelihood]
-        return lambda z_BxD: jnp.sum(
-            error_of(jnp.asarray(decoder.apply(held, z_BxD)), x_BxHxWxC, "sum")
-        )
+
+        def error(z_BxD: Array) -> Array:
+            logits_BxHxWxC = jnp.asarray(decoder.apply(held, z_BxD))
+            return jnp.sum(error_of(logits_BxHxWxC, x_BxHxWxC, "sum"))
+
+        return error
 
     def _width(self, progress: ArrayLike) -> Array:
         return jnp.power(self.spike_width, jnp.minimum(1.0, progress / SHRINKING))
