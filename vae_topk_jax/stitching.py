@@ -179,7 +179,7 @@ def sweep(x_NxF: Floats, small: Side, large: Side, thresholds: Iterable[float]) 
                 novel=len(novel),
                 swaps=sum(step.kind == "swap" for step in path),
                 error=float(errors[len(novel)]),
-                worst=float(errors.max()),
+                worst=float(np.max(errors)),
                 helping=_share(effect_L[novel] < 0),
                 harming=_share(np.delete(effect_L, novel) > 0),
             )
@@ -198,7 +198,7 @@ def _groups(cosine_SxL: Floats, near_SxL: NDArray[np.bool_]) -> list[tuple[list[
         (np.flatnonzero(label_D[:small] == label), np.flatnonzero(label_D[small:] == label))
         for label in np.unique(label_D[row])
     ]
-    groups.sort(key=lambda group: -cosine_SxL[np.ix_(*group)].max())
+    groups.sort(key=lambda group: -np.max(cosine_SxL[np.ix_(*group)]))
     return [(removed.tolist(), added.tolist()) for removed, added in groups]
 
 
