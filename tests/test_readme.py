@@ -1,5 +1,5 @@
-"""Every Python block of the README runs, in order, beside a model trained as it says; links lead
-somewhere."""
+"""Every Python block of the README runs, in order, beside a model trained as it says; its tables are
+those of the committed results; links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments import train
+from experiments import pages, train
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -25,10 +25,21 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     assert names["samples"].shape == (16, 28, 28, 1)
 
 
-PAGES = [README, README.parent / "docs" / "method.md"]
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_tables_are_those_of_the_results(page):
+    text = page.read_text(encoding="utf-8")
+    assert "<!-- results" in text
+    assert pages.rewrite(text) == text
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(ValueError, match="'table9'"):
+        pages.rewrite("<!-- results table9 -->\n<!-- end -->")
+
+
 LINKS = [
     (page, target)
-    for page in PAGES
+    for page in pages.PAGES
     for target in re.findall(r"\]\(([^)#:]+)", page.read_text(encoding="utf-8"))
 ]
 
