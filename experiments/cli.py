@@ -1,7 +1,10 @@
 """What the commands share: bad input gives one line on stderr and exit code 2."""
 
 import contextlib
+import functools
+import io
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -10,21 +13,52 @@ from rich.logging import RichHandler
 
 from experiments.progress import console
 
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
 
 def run(main: Callable[..., None], args: list[str] | None = None) -> None:
     """Calls `main` with its arguments parsed from the command line, or from `args`."""
+
+    @functools.wraps(main)
+    def bind(*given, **named) -> Callable[[], None]:
+        return functools.partial(main, *given, **named)
+
     with one_line_errors():
-        parse(main, args=args)
+        parse(bind, args)()
 
 
 def parse(target, args: list[str] | None = None, **options):
-    """`tyro.cli` as the commands use it: a nested configuration's fields are flags of their own."""
-    return tyro.cli(target, args=args, config=(tyro.conf.OmitArgPrefixes,), **options)
+    """`tyro.cli` as the commands use it: a nested configuration's fields are flags of their own.
+
+    Args:
+        target: a dataclass, or a function that does nothing but return what it is given.
+        args: the command line if it is not the program's own.
+        options: of `tyro.cli`.
+
+    Raises:
+        ValueError: a command line that does not parse, in one line.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(target, args=args, config=(tyro.conf.OmitArgPrefixes,), **options)
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+    raise ValueError(_message(said.getvalue()))
+
+
+def _message(box: str) -> str:
+    """What is said in a box of tyro's between its title and the next rule."""
+    rows = [row.strip("│ ") for row in _COLOUR.sub("", box).splitlines()[1:]]
+    is_text = [bool(row.strip("─-")) for row in rows]
+    start = is_text.index(True)
+    return " ".join(rows[start : is_text.index(False, start)]).removeprefix("Error parsing ")
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A ValueError or an OSError becomes one line and exit code 2, like a flag that does not parse.
+    """A ValueError or an OSError becomes one line and exit code 2, a bad command line among them.
 
     Also shows the log of the package, such as the roads by which it looked for data.
     """
@@ -32,8 +66,8 @@ def one_line_errors() -> Iterator[None]:
         try:
             yield
         except (ValueError, OSError) as error:
-            first_line = str(error).strip().splitlines()[0]
-            print(f"error: {first_line}", file=sys.stderr)
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            print(f"error: {lines[0]}", file=sys.stderr)
             raise SystemExit(2) from None
 
 

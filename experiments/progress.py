@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vae_topk_jax.files import write_atomic
 from vae_topk_jax.training import EpochResult, Trainer
 
 console = Console(highlight=False)
@@ -58,7 +59,7 @@ class Scalars:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "scalars.jsonl"
         kept = [line for line in read_scalars(self.path) if line["step"] <= resume_step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
@@ -78,7 +79,9 @@ class Scalars:
 
 
 def read_scalars(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `scalars.jsonl`; none if there is no such file."""
+    """The whole lines of a `scalars.jsonl`, without one that a crash cut short; none if there is no
+    such file."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from experiments import cli
 from experiments.claims import Finding, claims
 from experiments.document import Bullets, Section, write_document
 from experiments.figures import draw_pictures
@@ -179,12 +178,8 @@ def main(results: Path, out: Path | None = None) -> None:
         results: the results file, or the directory that holds it.
         out: where to write; beside the results if not given.
     """
-    try:
-        paths = write_report(results, out)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
-    print("\n".join(map(str, paths)))
+    print("\n".join(map(str, write_report(results, out))))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    cli.run(main)

@@ -19,7 +19,6 @@ from vae_topk_jax.checkpoint import (
     CheckpointWriter,
     RunInfo,
     latest_checkpoint,
-    read_info,
     restore_newest_whole,
 )
 from vae_topk_jax.config import Config
@@ -60,7 +59,7 @@ def main(args: list[str] | None = None) -> None:
     with cli.one_line_errors():
         options = cli.parse(Options, args)
         if options.resume:
-            saved = read_info(options.out / "checkpoints").config
+            saved = restore_newest_whole(options.out / "checkpoints").info.config
             options = cli.parse(Options, args, default=Options(config=saved))
         train(options)
 

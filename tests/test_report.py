@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from experiments import cli
 from experiments.claims import FAILS, OPEN, REPLICATES, claims
 from experiments.layout import ACCURACY, PAPER_TABLE2, QUALITY
 from experiments.report import main, write_report
@@ -252,6 +253,7 @@ def test_superseded_rows_are_left_out_and_counted(tmp_path):
     assert "| Top-K, K=4 | 7.5000 |" in text
 
 
-def test_the_command_names_a_missing_file_in_one_line(tmp_path):
-    with pytest.raises(SystemExit, match="error: no results file at"):
-        main(tmp_path)
+def test_the_command_names_a_missing_file_in_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(main, ["--results", str(tmp_path)])
+    assert "error: no results file at" in capsys.readouterr().err
