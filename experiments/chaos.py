@@ -225,7 +225,7 @@ def endurance(trials: int) -> str:
         sizes.append(_resident_mebibytes())
     settled, end = sizes[len(sizes) // 2], sizes[-1]
     _require(end < settled + 16, f"memory grew from {settled:.0f} to {end:.0f} MiB")
-    programs = getattr(trainer._segment, "_cache_size")()  # noqa: B009
+    programs = getattr(trainer.segment, "_cache_size")()  # noqa: B009
     _require(programs == 1, f"{programs} programs were compiled")
     return f"{settled:.0f} MiB half-way, {end:.0f} MiB at the end, one program"
 

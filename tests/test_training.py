@@ -108,7 +108,7 @@ def test_each_function_is_traced_once(blobs):
     assert evaluate._cache_size() == 1
     for epoch in trainer.epochs(trainer.init(), blobs.train_images):
         state = epoch.state
-    assert trainer._segment._cache_size() == 1
+    assert trainer.segment._cache_size() == 1
 
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])

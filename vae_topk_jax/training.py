@@ -343,7 +343,7 @@ class Trainer:
         while (step := int(state.step)) < self.total_steps:
             offset = step % self.steps_per_epoch
             length = min(size - offset % size, self.steps_per_epoch - offset)
-            state, (terms_S, importance_SxD) = self._segment(state, images, length)
+            state, (terms_S, importance_SxD) = self.segment(state, images, length)
             skipped_S = np.asarray(terms_S.pop("skipped")) > 0
             terms = {name: _mean_of(np.asarray(x)[~skipped_S]) for name, x in terms_S.items()}
             for number, skipped in enumerate(skipped_S, start=step):
@@ -400,7 +400,10 @@ class Trainer:
         return state, (terms, statistics.importance if statistics else None)
 
     @functools.cached_property
-    def _segment(self) -> Callable:
+    def segment(self) -> Callable[..., tuple[TrainState, tuple[dict[str, Array], Array | None]]]:
+        """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
+        one program; the old state is given up."""
+
         @functools.partial(jax.jit, donate_argnums=0, static_argnums=2)
         def segment(state, images, length):
             step = functools.partial(self._batch_step, images, self._order(state))
