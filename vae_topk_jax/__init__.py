@@ -7,11 +7,11 @@ the public interface.
 from typing import TYPE_CHECKING
 
 from vae_topk_jax import importance, scores
-from vae_topk_jax.bottleneck import BatchTopK
 from vae_topk_jax.ema import update_ema
 from vae_topk_jax.selection import batch_top_k_mask, element_top_k, sample_top_k_mask
 
 if TYPE_CHECKING:
+    from vae_topk_jax.bottleneck import BatchTopK
     from vae_topk_jax.config import Config
     from vae_topk_jax.inference import load
     from vae_topk_jax.models import VAE, BatchTopKSAE, BetaVAE, TopKVAE
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "BatchTopK": "vae_topk_jax.bottleneck",
     "Config": "vae_topk_jax.config",
     "VAE": "vae_topk_jax.models",
     "BatchTopKSAE": "vae_topk_jax.models",

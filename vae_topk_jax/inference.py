@@ -14,12 +14,10 @@ from jax import Array
 from vae_topk_jax.bottleneck import DEAD, find_statistics
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
+from vae_topk_jax.inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.models import System
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.training import TrainState
-
-_CHUNK = 1024
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Inference:
@@ -182,44 +180,17 @@ class Inference:
         return apply
 
     def _in_chunks(self, function: Callable[..., Array], x: Array) -> Array:
-        outputs = []
-        for start in range(0, len(x), _CHUNK):
+        def serve(chunk: Array, start: int) -> Array:
             key = None if self.latent_key is None else jax.random.fold_in(self.latent_key, start)
-            chunk = x[start : start + _CHUNK]
-            padded = jnp.pad(
-                chunk, [(0, _bucket(len(chunk)) - len(chunk)), *[(0, 0)] * (x.ndim - 1)]
-            )
-            outputs.append(function(self.variables, padded, key)[: len(chunk)])
-        return jnp.concatenate(outputs)
+            return function(self.variables, chunk, key)
+
+        return in_chunks(serve, x)
 
     def _check_latents(self, z: Array | np.ndarray) -> Array:
-        z = jnp.asarray(z, jnp.float32)
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim or len(z) == 0:
-            raise ValueError(f"z must have shape (N, {self.config.latent_dim}), got {z.shape}")
-        return z
+        return check_latents(z, self.config.latent_dim)
 
     def _check_images(self, x: Array | np.ndarray) -> Array:
-        expected = tuple(self.info.image_shape)
-        shape, dtype = np.shape(x), getattr(x, "dtype", np.asarray(x).dtype)
-        if len(shape) != 4 or shape[1:] != expected or shape[0] == 0:
-            raise ValueError(
-                f"images must have shape (N, {', '.join(map(str, expected))}), got {shape}"
-            )
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
-        x = jnp.asarray(x, jnp.float32)
-        low, high = self.model.input_range or (-_LARGEST, _LARGEST)
-        if not jnp.all((x >= low) & (x <= high)):
-            values = np.asarray(x)  # NumPy's extremes are NaN if any value is
-            raise ValueError(
-                f"images must lie in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}"
-            )
-        return x
-
-
-def _bucket(size: int) -> int:
-    """The next power of two, so that batches of any size share a few compiled programs."""
-    return 1 << (size - 1).bit_length()
+        return check_images(x, self.info.image_shape, self.model.input_range)
 
 
 def load(path: Path | str, *, verify: bool = True) -> Inference:

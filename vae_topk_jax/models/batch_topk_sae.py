@@ -101,7 +101,7 @@ class BatchTopKSAE(System):
 
     def latents(self, x_BxHxWxC: Array) -> Array:
         """f_BxD, before the selection."""
-        x_BxF = x_BxHxWxC.reshape(len(x_BxHxWxC), -1)
+        x_BxF = x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1)
         centred_BxF = x_BxF - self.b_dec[None, :]
         return nn.relu(self._product(centred_BxF, self.W_enc) + self.b_enc[None, :])
 

@@ -71,7 +71,7 @@ class SparseGenerator(Generator):
             progress: how much of the run is done.
             key: of the start and the noise; None: none, from zero.
         """
-        shape = (len(x_BxHxWxC), self.latent_dim)
+        shape = (x_BxHxWxC.shape[0], self.latent_dim)
         if self.is_initializing():
             return jnp.zeros(shape)
         error_of, h = self._error(x_BxHxWxC), self.inference_step_size
