@@ -17,8 +17,8 @@ import functools
 import json
 import logging
 import math
+import operator
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +31,7 @@ from orbax.checkpoint import v1 as ocp
 
 from vae_topk_jax import manifest
 from vae_topk_jax.config import Config
-from vae_topk_jax.files import sync_folder
+from vae_topk_jax.files import new_folder
 from vae_topk_jax.training import Trainer, TrainState
 
 FORMAT_VERSION = 3
@@ -63,6 +63,36 @@ class RunInfo:
     def trainer(self) -> Trainer:
         """The trainer of the run."""
         return Trainer(self.config, self.image_shape, self.data["train"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON types."""
+        return {
+            "config": self.config.to_dict(),
+            "image_shape": list(self.image_shape),
+            "data": self.data,
+            "data_digest": self.data_digest,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "RunInfo":
+        """The inverse of `to_dict`; other fields are left alone.
+
+        Raises:
+            ValueError: a field that is missing, or a bad value.
+        """
+        try:
+            height, width, channels = map(operator.index, fields["image_shape"])
+            operator.index(fields["data"]["train"])
+            return cls(
+                config=Config.from_dict(fields["config"]),
+                image_shape=(height, width, channels),
+                data=fields["data"],
+                data_digest=fields["data_digest"],
+            )
+        except KeyError as missing:
+            raise ValueError(f"{missing} is missing") from None
+        except TypeError as error:
+            raise ValueError(f"a bad value: {error}") from None
 
 
 class Restored(NamedTuple):
@@ -99,25 +129,17 @@ def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> P
         raise CheckpointError(f"{path} exists already")
     about = {
         "format": FORMAT_VERSION,
-        "config": info.config.to_dict(),
-        "image_shape": list(info.image_shape),
-        "data": info.data,
-        "data_digest": info.data_digest,
+        **info.to_dict(),
         "error": error if math.isfinite(error) else None,
     }
-    partial = path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
     try:
-        partial.mkdir(parents=True)
-        with _quiet():
-            ocp.save(partial / _STATE, tree)
-        (partial / _ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        manifest.write_manifest(partial)
-        partial.rename(path)
-        sync_folder(path.parent)
+        with new_folder(path) as partial:
+            with _quiet():
+                ocp.save(partial / _STATE, tree)
+            (partial / _ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            manifest.write_manifest(partial)
     except Exception as cause:
         raise CheckpointError(f"cannot write checkpoint {path}: {_reason(cause)}") from cause
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return path
 
 
@@ -227,13 +249,7 @@ def read_info(path: Path | str) -> RunInfo:
     Raises:
         CheckpointError: there is none, or it is of another format.
     """
-    about = _read_about(latest_checkpoint(path))
-    return RunInfo(
-        config=Config.from_dict(about["config"]),
-        image_shape=tuple(about["image_shape"]),
-        data=about["data"],
-        data_digest=about["data_digest"],
-    )
+    return RunInfo.from_dict(_read_about(latest_checkpoint(path)))
 
 
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:

@@ -1,7 +1,10 @@
 """Files that are whole or not there."""
 
+import contextlib
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -29,6 +32,33 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         partial.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill beside `path`, which gets that name if the block ends without an error.
+
+    Raises:
+        FileExistsError: `path` is there already.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with new_folder(Path(folder) / "a") as partial:
+        ...         write_atomic(partial / "b", b"whole")
+        ...     (Path(folder) / "a" / "b").read_bytes()
+        b'whole'
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists already")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:
