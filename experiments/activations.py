@@ -22,6 +22,7 @@ from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
 from vae_topk_jax.models import MODELS
 
 PIXELS, PROBE = "pixels", "probe"
+PENULTIMATE = "penultimate layer of the digit classifier"
 _CHUNK = 1000
 
 
@@ -84,7 +85,7 @@ def load_inputs(
         return Inputs(*images, dataset.describe(), dataset.digest)
     features: Callable[[np.ndarray], np.ndarray]
     if name == PROBE:
-        features, title = probe_of(dataset).features, "penultimate layer of the digit classifier"
+        features, title = probe_of(dataset).features, PENULTIMATE
     elif Path(name).is_dir():
         features, title = _hidden_layer(Path(name), dataset)
     else:

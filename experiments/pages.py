@@ -12,15 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments import ablation, cli, compare
+from experiments.activations import PENULTIMATE, PIXELS
 from experiments.intervals import Summary, summarise
 from experiments.layout import (
     ACCURACY,
     CHURN,
     COMPARISON,
     GENERATION,
+    LIKELIHOOD,
     PAPER_TABLE1,
     PAPER_TABLE2,
     QUALITY,
+    RATE,
+    SAE,
+    STITCHED,
 )
 from experiments.lineup import ANNEALED, pca_title, trained_models
 from experiments.results import Row, read_results
@@ -28,11 +33,15 @@ from experiments.tables import Column
 
 _ROOT = Path(__file__).parents[1]
 _RESULTS = _ROOT / "experiments" / "results"
-PAGES = (_ROOT / "README.md", _ROOT / "docs" / "method.md")
+PAGES = (_ROOT / "README.md", _ROOT / "docs" / "method.md", _ROOT / "docs" / "systems.md")
 _PLACE = re.compile(r"(<!-- results ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MIN_SEEDS = 3  # for an interval
 
-_COLUMNS = {column.metric: column for column in (*QUALITY, *GENERATION, *COMPARISON, CHURN)}
+_COLUMNS = {
+    column.metric: column
+    for group in (QUALITY, GENERATION, COMPARISON, RATE, LIKELIHOOD, SAE, STITCHED, [CHURN])
+    for column in group
+}
 _COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
 _RECONSTRUCTED = ("psnr", "ssim")
 _GENERATED = ("fid_clf_prior", "fid_clf_patterns", "fid_clf_mixture")
@@ -179,16 +188,35 @@ TABLES = {
     "compare": PageTable(
         "compare",
         "compare",
-        _in(
-            compare.VARIANT,
-            *_RECONSTRUCTED,
-            "fid_clf_best",
-            "fid_clf_prior",
-            *_NOISY,
-            *_USED,
-            "linear_probe",
-        ),
+        _in(compare.VARIANT, *_RECONSTRUCTED, "fid_clf_best", "fid_clf_prior", *_NOISY, *_USED),
         "K = 8 of 64",
+    ),
+    "codes": PageTable(
+        "compare",
+        "compare",
+        _in(compare.VARIANT, "hoyer", "active_units", "linear_probe", "parameters", "encode_ms"),
+        "K = 8 of 64",
+    ),
+    "likelihood": PageTable(
+        "likelihood",
+        "likelihood",
+        [
+            (variant, _COLUMNS[metric])
+            for variant in ("statically binarised", "grey")
+            for metric in ("elbo", "importance_bound")
+        ],
+        "binarised (left), grey (right)",
+    ),
+    "dictionaries": PageTable(
+        "stitch",
+        "stitch",
+        [
+            (variant, _COLUMNS[metric])
+            for variant in (PIXELS, PENULTIMATE)
+            for metric in ("explained_variance", "active_latents", "active_dims")
+        ],
+        "pixels, k = 16 (left), penultimate layer, k = 8 (right)",
+        ("SAE, 256 latents", "SAE, 1024 latents", "meta-SAE, 64 meta-latents"),
     ),
 }
 
