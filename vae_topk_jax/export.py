@@ -1,0 +1,196 @@
+"""The programs of a trained model as StableHLO files, which jax alone loads and runs.
+
+A folder of model files holds
+
+    encoder.stablehlo   images (N, H, W, C) -> codes (N, D); N is symbolic, the weights are inside
+    decoder.stablehlo   codes -> images
+    model.safetensors   the weights by themselves, see `vae_topk_jax.weights`
+    config.json         configuration, image shape and range, source of the data
+    MANIFEST            the SHA-256 sums of all of these
+
+and whatever else its owner adds in the files of `BESIDES`. Nothing in it is unpickled.
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax import export as jax_export
+
+from vae_topk_jax import manifest
+from vae_topk_jax.files import new_folder
+from vae_topk_jax.inputs import check_images, check_latents, in_chunks
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
+FORMAT_VERSION = 1
+PLATFORMS = ("cpu", "cuda", "tpu")
+PROGRAMS = {"encoder": "encode", "decoder": "decode"}
+ABOUT = "config.json"
+BESIDES = ("README.md", ".git", ".gitattributes", ".cache")
+_CALL = re.compile(r"custom_call\b(?! @shape_assertion\()")  # which checks the size of the batch
+
+Part = Literal["encoder", "decoder", "both"]
+
+
+def export_model(inference: "Inference", folder: Path | str, part: Part = "both") -> Path:
+    """Writes the model files of a trained model, all of them or none.
+
+    Args:
+        inference: the model; codes are posterior means.
+        folder: made here.
+        part: which programs; the weights are written with each.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: an unknown part.
+        FileExistsError: the folder is there already.
+    """
+    from vae_topk_jax.weights import save_weights
+
+    if part not in (*PROGRAMS, "both"):
+        raise ValueError(f"part must be one of {[*PROGRAMS, 'both']}, got {part!r}")
+    about = {
+        "format": FORMAT_VERSION,
+        "step": int(inference.state.step),
+        "input_range": inference.model.input_range,
+        **inference.info.to_dict(),
+    }
+    inputs = {"encoder": inference.info.image_shape, "decoder": (inference.config.latent_dim,)}
+    with new_folder(Path(folder)) as partial:
+        for name in PROGRAMS if part == "both" else (part,):
+            program = _lower(inference, PROGRAMS[name], inputs[name])
+            _path(partial, name).write_bytes(program.serialize())
+        save_weights(partial, inference.variables)
+        (partial / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        manifest.write_manifest(partial)
+    return Path(folder)
+
+
+def _lower(inference: "Inference", method: str, shape: tuple[int, ...]) -> jax_export.Exported:
+    apply = functools.partial(inference.model.apply, inference.variables, method=method)
+    batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
+    return jax_export.export(jax.jit(apply), platforms=PLATFORMS)(
+        jax.ShapeDtypeStruct(batch, jnp.float32)
+    )
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.stablehlo"
+
+
+class Exported:
+    """The functions of an exported model; batches are served as by `Inference`.
+
+    Attributes:
+        about: the object in config.json.
+        programs: `jax.export.Exported` by "encoder" and "decoder", whichever were exported.
+    """
+
+    def __init__(self, about: dict[str, Any], programs: dict[str, jax_export.Exported]):
+        self.about = about
+        self.programs = programs
+        self._compiled = {name: jax.jit(program.call) for name, program in programs.items()}
+
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return self.about["config"]["latent_dim"]
+
+    def encode(self, x: Array | np.ndarray) -> Array:
+        """Codes (N, D) of images (N, H, W, C).
+
+        Raises:
+            ValueError: images that the model does not take, or no encoder in the folder.
+        """
+        x = check_images(x, self.about["image_shape"], self.about["input_range"])
+        return self._run("encoder", x)
+
+    def decode(self, z: Array | np.ndarray) -> Array:
+        """Images (N, H, W, C) from codes (N, D).
+
+        Raises:
+            ValueError: another shape, or no decoder in the folder.
+        """
+        return self._run("decoder", check_latents(z, self.latent_dim))
+
+    def reconstruct(self, x: Array | np.ndarray) -> Array:
+        """decode(encode(x)); errors as there."""
+        return self.decode(self.encode(x))
+
+    def _run(self, name: str, x: Array) -> Array:
+        if name not in self.programs:
+            raise ValueError(f"the folder of the exported model has no {name}")
+        return in_chunks(lambda chunk, start: self._compiled[name](chunk), x)
+
+
+def load_exported(folder: Path | str) -> Exported:
+    """The programs in a folder of model files. Needs jax (and flatbuffers) only.
+
+    The files are compared with their manifest, and a program that calls code outside of itself is
+    refused.
+
+    Raises:
+        ValueError: files that are damaged, missing or of another format; no program; a program that
+            is not of the model in config.json.
+        FileNotFoundError: no such folder.
+    """
+    folder = Path(folder)
+    about = read_about(folder)
+    images, codes = tuple(about["image_shape"]), (about["config"]["latent_dim"],)
+    shapes = {"encoder": [images, codes], "decoder": [codes, images]}
+    paths = {name: path for name in PROGRAMS if (path := _path(folder, name)).exists()}
+    if not paths:
+        raise ValueError(f"{folder} holds no program: export an encoder or a decoder")
+    return Exported(about, {name: _read(path, shapes[name]) for name, path in paths.items()})
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The object in config.json of a folder of model files, all of which are verified first.
+
+    Raises:
+        ValueError: as `load_exported`.
+        FileNotFoundError: no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+    manifest.verify(folder, BESIDES)
+    path = folder / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        version = about["format"]
+        sizes = [about["step"], about["config"]["latent_dim"], *about["image_shape"]]
+        low, high = about["input_range"] or (0.0, 1.0)
+        is_sound = all(type(size) is int for size in sizes) and low < high
+    except (OSError, ValueError, KeyError, TypeError):
+        is_sound = False
+    if not is_sound:
+        raise ValueError(f"{path} is missing or not the configuration of a model")
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
+    return about
+
+
+def _read(path: Path, shapes: list[tuple[int, ...]]) -> jax_export.Exported:
+    """The program, if it takes and gives examples of these shapes."""
+    try:
+        program = jax_export.deserialize(bytearray(path.read_bytes()))
+        text = program.mlir_module()
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{path} is not an exported program: {reason}") from None
+    if _CALL.search(text):
+        raise ValueError(f"{path} is refused: it calls code outside of itself")
+    found = [aval.shape[1:] for aval in (*program.in_avals, *program.out_avals)]
+    if found != shapes:
+        raise ValueError(f"{path} must map {shapes[0]} to {shapes[1]}, as {ABOUT} has it")
+    return program

@@ -1,0 +1,82 @@
+"""Weights as safetensors: the variables of a model by their paths, `params/encoder/Dense_0/kernel`.
+
+The configuration stands beside them, in config.json (see `vae_topk_jax.export`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.export import ABOUT, read_about
+from vae_topk_jax.files import write_atomic
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.training import TrainState
+
+WEIGHTS = "model.safetensors"
+
+
+def save_weights(folder: Path | str, variables: Mapping[str, Any]) -> Path:
+    """Writes the variables of a model to `folder`, which must be there.
+
+    Returns:
+        The file's path.
+    """
+    path = Path(folder) / WEIGHTS
+    # safetensors writes the memory as it lies: a transposed view must be copied first
+    tensors = {
+        name: np.array(leaf, order="C") for name, leaf in flatten_dict(variables, sep="/").items()
+    }
+    write_atomic(path, safetensors.numpy.save(tensors, metadata={"format": "flax"}))
+    return path
+
+
+def load_weights(folder: Path | str) -> Inference:
+    """The trained model in a folder of model files, as `load` gives it from a checkpoint.
+
+    Raises:
+        ValueError: files that are damaged, missing or of another format; tensors that are not those
+            of the configuration, by name.
+        FileNotFoundError: no such folder.
+    """
+    folder = Path(folder)
+    about = read_about(folder)
+    try:
+        info = RunInfo.from_dict(about)
+        shapes = jax.eval_shape(
+            info.trainer.model.init, jax.random.key(0), jnp.zeros((1, *info.image_shape))
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder / ABOUT}: {error}") from None
+    tensors = _read(folder / WEIGHTS, flatten_dict(shapes, sep="/"))
+    variables = unflatten_dict(jax.tree.map(jnp.asarray, tensors), sep="/")
+    state = TrainState(
+        params=variables["params"],
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=(),
+        step=jnp.asarray(about["step"], jnp.int32),
+        rng=jax.random.key(info.config.seed),
+    )
+    return Inference(state, info)
+
+
+def _read(path: Path, expected: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, np.ndarray]:
+    try:
+        tensors = safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, FileNotFoundError) as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from None
+    for name in sorted(tensors.keys() | expected.keys()):
+        want, have = (_describe(leaves.get(name)) for leaves in (expected, tensors))
+        if want != have:
+            raise ValueError(f"{name} in {path} must be {want}, got {have}")
+    return tensors
+
+
+def _describe(leaf: Any) -> str:
+    return "left out" if leaf is None else f"{leaf.dtype}{tuple(leaf.shape)}"
