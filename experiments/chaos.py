@@ -28,7 +28,8 @@ from rich.table import Table
 
 from experiments import cli
 from experiments.environment import environment
-from experiments.progress import console, read_scalars
+from experiments.progress import console
+from experiments.sinks import read_scalars
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     RunInfo,

@@ -1,6 +1,6 @@
 """What the report shows, as data: columns, experiments, definitions, the paper's own figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.intervals import Summary
@@ -243,3 +243,11 @@ DEFINITIONS = {
     "jaccard": "Overlap: Jaccard index of two masks, shared over joint dimensions; 1 if the same.",
     "shift": "Change of a pixel: on images scaled to 0..1.",
 }
+
+
+def define(metrics: Iterable[str], samples: str = "", probe: str = "") -> Iterator[str]:
+    """The definitions of the metrics among these."""
+    names = list(metrics)
+    for prefix, text in DEFINITIONS.items():
+        if any(name.startswith(prefix) for name in names):
+            yield text.format(samples=samples, probe=probe)

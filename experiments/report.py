@@ -13,7 +13,7 @@ from experiments import cli
 from experiments.claims import Finding, claims
 from experiments.document import Bullets, Section, write_document
 from experiments.figures import draw_pictures
-from experiments.layout import DEFINITIONS, EXPERIMENTS, Experiment
+from experiments.layout import EXPERIMENTS, Experiment, define
 from experiments.results import Results, Row, current_rows, read_results, results_path
 from experiments.tables import (
     BASELINE,
@@ -110,13 +110,11 @@ def _definitions(environment: Mapping[str, Any], rows: Sequence[Row]) -> Iterato
     probe = environment.get("probe_accuracy") or next(
         (row.metrics["probe_accuracy"] for row in rows if "probe_accuracy" in row.metrics), None
     )
-    facts = {
-        "samples": f", {samples:,} images against {test:,} test images" if samples else "",
-        "probe": f" ({100 * probe:.2f} % of the clean test images)" if probe else "",
-    }
-    for prefix, text in DEFINITIONS.items():
-        if any(metric.startswith(prefix) for metric in metrics):
-            yield text.format(**facts)
+    yield from define(
+        metrics,
+        samples=f", {samples:,} images against {test:,} test images" if samples else "",
+        probe=f" ({100 * probe:.2f} % of the clean test images)" if probe else "",
+    )
     yield "Bold in a table of values: the best of the trained autoencoders."
     yield "Bold in a table of differences: the interval leaves out zero."
 

@@ -15,6 +15,7 @@ from experiments import cli, progress
 from experiments.activations import PIXELS, Inputs, load_inputs
 from experiments.interruption import Interruption, sole_writer
 from experiments.results import ResultsFile, Row
+from experiments.sinks import open_sinks
 from vae_topk_jax.checkpoint import (
     CheckpointWriter,
     RunInfo,
@@ -52,6 +53,8 @@ class Options:
     reconstruction error."""
     patience: int = 100
     """How many steps in a row may be left out because they are not finite."""
+    wandb: str | None = None
+    """Project of Weights & Biases that gets the scalars as well (extra `wandb`)."""
 
 
 def main(args: list[str] | None = None) -> None:
@@ -102,15 +105,15 @@ def train(options: Options) -> None:
 def _run(options: Options, inputs: Inputs, info: RunInfo, state: TrainState) -> TrainState:
     """Trains from `state` to the end, with scalars and checkpoints on the way."""
     trainer, start = info.trainer, int(state.step)
-    scalars = progress.Scalars(options.out, resume_step=start)
+    sinks = open_sinks(options.out, start, info.config.to_dict(), options.wandb)
     turns = trainer.epochs(state, inputs.train, options.segment, options.patience)
     shown = progress.show(turns, trainer, str(options.out), start)
     writer = CheckpointWriter(options.out / "checkpoints", info, options.keep)
-    with Interruption() as interruption, writer:
+    with Interruption() as interruption, writer, sinks:
         try:
             for number, turn in enumerate(shown, start=1):
                 state, step = turn.state, int(turn.state.step)
-                scalars.write(step, {"epoch": step / trainer.steps_per_epoch} | turn.terms)
+                sinks.write(step, {"epoch": step / trainer.steps_per_epoch} | turn.terms)
                 is_last = step == trainer.total_steps or interruption.signal is not None
                 if number % options.save_every == 0 or is_last:
                     writer.save(state, turn.terms["reconstruction"])

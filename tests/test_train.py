@@ -8,8 +8,8 @@ import pytest
 
 from experiments import train
 from experiments.interruption import sole_writer
-from experiments.progress import Scalars, read_scalars
 from experiments.results import read_results
+from experiments.sinks import JsonLines, read_scalars
 from tests.test_training import bits
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
@@ -82,7 +82,7 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(
     flags = [*FLAGS, "--segment", "3"]
     run(data, tmp_path / "whole", *flags)
 
-    write = Scalars.write
+    write = JsonLines.write
 
     def write_and_be_asked_to_stop(scalars, step, values):
         write(scalars, step, values)
@@ -90,7 +90,7 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(
             signal.raise_signal(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Scalars, "write", write_and_be_asked_to_stop)
+        patch.setattr(JsonLines, "write", write_and_be_asked_to_stop)
         with pytest.raises(SystemExit) as stopped:
             run(data, tmp_path / "stopped", *flags)
     assert stopped.value.code == code
@@ -119,10 +119,10 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_goes_on(
 
 
 def test_a_line_of_scalars_that_a_crash_cut_short_is_dropped(tmp_path):
-    Scalars(tmp_path).write(1, {"loss": 0.5})
+    JsonLines(tmp_path).write(1, {"loss": 0.5})
     with (tmp_path / "scalars.jsonl").open("a") as file:
         file.write('{"step": 2, "lo')
-    Scalars(tmp_path, resume_step=2).write(2, {"loss": 0.25})
+    JsonLines(tmp_path, resume_step=2).write(2, {"loss": 0.25})
     assert [line["loss"] for line in read_scalars(tmp_path / "scalars.jsonl")] == [0.5, 0.25]
 
 

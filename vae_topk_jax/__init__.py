@@ -13,8 +13,10 @@ from vae_topk_jax.selection import batch_top_k_mask, element_top_k, sample_top_k
 if TYPE_CHECKING:
     from vae_topk_jax.bottleneck import BatchTopK
     from vae_topk_jax.config import Config
+    from vae_topk_jax.export import export_model, load_exported
     from vae_topk_jax.inference import load
     from vae_topk_jax.models import VAE, BatchTopKSAE, BetaVAE, TopKVAE
+    from vae_topk_jax.weights import load_weights
 
 __version__ = "0.1.0"
 
@@ -25,7 +27,10 @@ _LAZY = {
     "BatchTopKSAE": "vae_topk_jax.models",
     "BetaVAE": "vae_topk_jax.models",
     "TopKVAE": "vae_topk_jax.models",
+    "export_model": "vae_topk_jax.export",
     "load": "vae_topk_jax.inference",
+    "load_exported": "vae_topk_jax.export",
+    "load_weights": "vae_topk_jax.weights",
 }
 
 __all__ = [
@@ -37,8 +42,11 @@ __all__ = [
     "TopKVAE",
     "batch_top_k_mask",
     "element_top_k",
+    "export_model",
     "importance",
     "load",
+    "load_exported",
+    "load_weights",
     "sample_top_k_mask",
     "scores",
     "update_ema",

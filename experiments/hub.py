@@ -1,0 +1,128 @@
+"""Exported model files to and from the Hugging Face hub, or whatever speaks its language.
+
+python -m experiments.hub push --folder runs/model/exported --repo USER/NAME
+python -m experiments.hub pull --repo USER/NAME --out models/name
+
+Needs the extra `hub`. The token is the one that `hf auth login` keeps, or HF_TOKEN.
+"""
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments import cli
+from experiments.card import CARD
+from experiments.progress import console
+from vae_topk_jax.export import ABOUT, PROGRAMS, read_about
+from vae_topk_jax.files import new_folder
+from vae_topk_jax.manifest import NAME as MANIFEST
+from vae_topk_jax.weights import WEIGHTS
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+FILES = (*(f"{name}.stablehlo" for name in PROGRAMS), WEIGHTS, ABOUT, MANIFEST, CARD)
+
+
+@dataclasses.dataclass(frozen=True)
+class Push:
+    """Uploads a folder that `experiments.export` wrote, as one commit."""
+
+    folder: Path
+    """The model files; compared with their manifest first."""
+    repo: str
+    """USER/NAME; made if it is not there."""
+    public: bool = False
+    """Whether a repository that is made now may be seen by everybody."""
+    endpoint: str | None = None
+    """Address of another hub."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pull:
+    """Downloads model files, all of them or none, and compares them with their manifest."""
+
+    repo: str
+    """USER/NAME."""
+    out: Path
+    """Folder to make."""
+    revision: str | None = None
+    """A commit, a tag or a branch. A commit says which bytes you get; a branch may move."""
+    largest: int = 2000
+    """How many megabytes the files may have together."""
+    endpoint: str | None = None
+    """Address of another hub."""
+
+
+def push(options: Push) -> str:
+    """Uploads the model files and nothing else; returns the address of the commit.
+
+    Raises:
+        ValueError: a folder that is not as its manifest says.
+        OSError: the hub cannot be reached, or refuses.
+    """
+    read_about(options.folder)
+    with _one_line_failures(options) as api:
+        api.create_repo(options.repo, private=not options.public, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=options.repo,
+            folder_path=options.folder,
+            allow_patterns=list(FILES),
+            commit_message="Model files",
+        )
+    return commit.commit_url
+
+
+def pull(options: Pull) -> Path:
+    """Downloads the files of `FILES`, and no other, at one commit; nothing in them is run.
+
+    Raises:
+        ValueError: more bytes than allowed, or files that are not as their manifest says.
+        OSError: the hub cannot be reached, or has no such files.
+    """
+    with new_folder(options.out) as partial:
+        with _one_line_failures(options) as api:
+            info = api.model_info(options.repo, revision=options.revision, files_metadata=True)
+            sizes = {f.rfilename: f.size or 0 for f in info.siblings or () if f.rfilename in FILES}
+            if sum(sizes.values()) > options.largest * 1_000_000:
+                raise ValueError(
+                    f"{options.repo} has {sum(sizes.values()):,} bytes, more than --largest "
+                    f"{options.largest} MB"
+                )
+            for name in sizes:
+                api.hf_hub_download(options.repo, name, revision=info.sha, local_dir=partial)
+        shutil.rmtree(partial / ".cache", ignore_errors=True)
+        read_about(partial)
+    return options.out
+
+
+@contextlib.contextmanager
+def _one_line_failures(options: Push | Pull) -> Iterator["HfApi"]:
+    """The hub's interface, whose errors of many kinds and lines become an OSError of one line."""
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise ValueError("the hub needs the extra `hub`: pip install huggingface_hub") from None
+    api = HfApi(options.endpoint)
+    try:
+        yield api
+    except ValueError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise OSError(f"{options.repo} at {api.endpoint}: {reason}") from error
+
+
+def main(args: list[str] | None = None) -> None:
+    """Parses the command line, and pushes or pulls."""
+    with cli.one_line_errors():
+        options = cli.parse(Push | Pull, args)
+        done = push(options) if isinstance(options, Push) else pull(options)
+        console.print(f"{done}")
+
+
+if __name__ == "__main__":
+    main()
