@@ -1,5 +1,6 @@
 """The model card of exported model files: what the run knows about the model, and no more."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,15 @@ def find_row(checkpoint: Path, inference: Inference) -> Row | None:
     return None
 
 
-def changed_settings(config: Config) -> dict[str, Any]:
-    """The fields of a configuration that are not the defaults, but for the seed."""
-    defaults = Config().to_dict()
-    settings = config.to_dict().items()
-    return {name: value for name, value in settings if value != defaults[name] and name != "seed"}
+def changed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that are not the defaults, but for the seed.
+
+    Examples:
+        >>> changed_settings(Config(k=4, seed=3).to_dict())
+        {'k': 4}
+    """
+    defaults = Config().to_dict() | {"seed": settings.get("seed")}
+    return {name: x for name, x in settings.items() if x != defaults.get(name, x)}
 
 
 def _is_of(row: Row, info: RunInfo) -> bool:
@@ -101,7 +106,7 @@ def _facts(folder: Path, inference: Inference, row: Row | None) -> dict[str, Any
         "step": f"{int(inference.state.step):,}",
         "total_steps": f"{info.trainer.total_steps:,}",
         "seed": config.seed,
-        "changes": ", ".join(f"{k}={v}" for k, v in changed_settings(config).items()),
+        "changes": ", ".join(f"{k}={v}" for k, v in changed_settings(config.to_dict()).items()),
         "metrics": {name: f"{value:.5g}" for name, value in metrics.items()},
         "definitions": list(define(metrics)),
         "test": f"{info.data['test']:,}",
