@@ -20,8 +20,8 @@ class Interruption:
     Examples:
         >>> with Interruption() as interruption:
         ...     signal.raise_signal(signal.SIGTERM)
-        >>> interruption.exit_code
-        143
+        >>> interruption.signal.name
+        'SIGTERM'
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,6 @@ class Interruption:
     def __exit__(self, *failure: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    @property
-    def exit_code(self) -> int:
-        """128 + the signal's number, as a shell has it: 130 for SIGINT, 143 for SIGTERM."""
-        return 128 + (self.signal or 0)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)

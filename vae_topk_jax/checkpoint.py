@@ -7,7 +7,9 @@ A run's folder holds one checkpoint a saved step, `00000468/`, `00000936/` and s
     MANIFEST    the SHA-256 sums of all files
 
 A checkpoint gets its name when all of it is on the disk, so that a reader sees it whole or not at
-all, and it is compared with its manifest before it is used.
+all, and it is compared with its manifest before it is used. It holds whole arrays, wherever their
+parts lay: a run goes on from it on any number of devices. Where several processes train together
+all of them save at the same time, into a folder that all of them see, and process 0 writes.
 """
 
 import contextlib
@@ -26,12 +28,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from vae_topk_jax import manifest
 from vae_topk_jax.config import Config
 from vae_topk_jax.files import new_folder
+from vae_topk_jax.processes import agreed, barrier, is_main
+from vae_topk_jax.sharding import to_host
 from vae_topk_jax.training import Trainer, TrainState
 
 FORMAT_VERSION = 3
@@ -120,7 +123,7 @@ def save_checkpoint(
         CheckpointError: the step is there already, or it cannot be written: the disk is full, the
             folder is read-only or gone. Earlier checkpoints are left as they were.
     """
-    return _write(Path(folder), _as_tree(state), info, error)
+    return _write(Path(folder), to_host(_as_tree(state)), info, error)
 
 
 def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> Path:
@@ -133,14 +136,27 @@ def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> P
         "error": error if math.isfinite(error) else None,
     }
     try:
-        with new_folder(path) as partial:
+        with _common_folder(path) as partial:
             with _quiet():
                 ocp.save(partial / _STATE, tree)
-            (partial / _ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-            manifest.write_manifest(partial)
+            if is_main():
+                text = json.dumps(about, indent=1) + "\n"
+                (partial / _ABOUT).write_text(text, encoding="utf-8")
+                manifest.write_manifest(partial)
+    except jax.errors.JaxRuntimeError:  # another process is gone
+        raise
     except Exception as cause:
         raise CheckpointError(f"cannot write checkpoint {path}: {_reason(cause)}") from cause
     return path
+
+
+@contextlib.contextmanager
+def _common_folder(path: Path) -> Iterator[Path]:
+    """`new_folder` of process 0, in every process."""
+    made = new_folder(path) if is_main() else contextlib.nullcontext(path)
+    with made as partial:
+        yield path.with_name(agreed(partial.name))
+    barrier(path.name)
 
 
 @contextlib.contextmanager
@@ -155,6 +171,17 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Orbax reads in this process without waiting for others."""
+    context = ocp.Context()
+    context.multiprocessing.primary_host = jax.process_index()
+    context.multiprocessing.active_processes = {jax.process_index()}
+    context.multiprocessing.barrier_sync_key_prefix = str(jax.process_index())
+    with context:
+        yield
+
+
 def _reason(cause: Exception) -> str:
     """What the system said, out of what others made of it."""
     full = os.strerror(errno.ENOSPC)
@@ -166,6 +193,9 @@ def _reason(cause: Exception) -> str:
 
 class CheckpointWriter:
     """Writes the checkpoints of a run beside its training and keeps the last few and the best.
+
+    Where several processes train together a write is waited for: it exchanges messages, which must
+    not cross those of a step.
 
     A context manager; leaving it waits for the last write. An error of a write is raised by the
     next call.
@@ -194,8 +224,9 @@ class CheckpointWriter:
     def save(self, state: TrainState, error: float = math.inf) -> None:
         """Takes a copy of the state and returns; the copy is written meanwhile."""
         self.wait()
-        copied = jax.tree.map(np.array, _as_tree(state))
-        self._writing = self._thread.submit(self._write, copied, error)
+        self._writing = self._thread.submit(self._write, to_host(_as_tree(state)), error)
+        if jax.process_count() > 1:
+            self.wait()
 
     def wait(self) -> None:
         """Returns when nothing is being written.
@@ -209,8 +240,9 @@ class CheckpointWriter:
 
     def _write(self, tree: dict[str, Any], error: float) -> None:
         _write(self.folder, tree, self.info, error)
-        for path in _superfluous(self.folder, self.keep):
-            shutil.rmtree(path)
+        if is_main():
+            for path in _superfluous(self.folder, self.keep):
+                shutil.rmtree(path)
 
 
 def _superfluous(folder: Path, keep: int) -> list[Path]:
@@ -255,6 +287,8 @@ def read_info(path: Path | str) -> RunInfo:
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
     """The state and the information saved in a checkpoint or in a run's newest one.
 
+    The state lies on one device of the process that calls; `Trainer.place` lays it out over more.
+
     Args:
         path: a checkpoint or a run's folder.
         verify: compare every file with the manifest first.
@@ -270,13 +304,14 @@ def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
         except (manifest.DamagedError, OSError) as cause:
             raise CheckpointError(str(cause)) from None
     info = read_info(path)
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     expected = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
         jax.eval_shape(lambda: _as_tree(info.trainer.init())),
     )
-    _check_arrays(path, expected)
-    tree = ocp.load(path / _STATE, expected)
+    with _alone():
+        _check_arrays(path, expected)
+        tree = ocp.load(path / _STATE, expected)
     return Restored(TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info)
 
 

@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.sharding import Mesh
 
 from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
 from vae_topk_jax.models import MODELS, System, build_model
+from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
 
 # How many training images a model may see before it starts.
 _SEEN = 4096
@@ -211,9 +213,11 @@ class Trainer:
         config: the configuration.
         image_shape: (H, W, C).
         num_examples: N, how many training images an epoch draws from.
+        mesh: the devices to train on, from `sharding.make_mesh`; None: one device. Where several
+            processes share it, all of them make the same calls.
 
     Raises:
-        ValueError: fewer images than one batch.
+        ValueError: fewer images than one batch, a mesh that does not divide it.
 
     Examples:
         >>> images = np.zeros((64, 28, 28, 1), np.uint8)
@@ -228,6 +232,7 @@ class Trainer:
     config: Config
     image_shape: Sequence[int]
     num_examples: int
+    mesh: Mesh | None = None
 
     def __post_init__(self) -> None:
         if self.num_examples < self.config.batch_size:
@@ -235,6 +240,8 @@ class Trainer:
                 f"batch_size must be at most the {self.num_examples} training images, "
                 f"got {self.config.batch_size}"
             )
+        if self.mesh is not None:
+            check_mesh(self.mesh, self.config.batch_size, self.config.latent_dim)
 
     @functools.cached_property
     def model(self) -> System:
@@ -268,18 +275,28 @@ class Trainer:
                 jnp.asarray(images_NxHxWxC), jnp.arange(min(_SEEN, len(images_NxHxWxC)))
             )
             params = self.model.start(params, seen, jax.random.fold_in(init_key, 1))
-        return TrainState(
+        state = TrainState(
             params=params,
             batch_stats=variables.get("batch_stats", {}),
             opt_state=self.optimizer.init(params),
             step=jnp.zeros((), jnp.int32),
             rng=rng,
         )
+        return self.place(state)
+
+    def place(self, state: TrainState) -> TrainState:
+        """A state that is whole in every process, laid out over the mesh."""
+        return state if self.mesh is None else put(state, self._state_sharding)
+
+    @staticmethod
+    def order_key(state: TrainState) -> Array:
+        """The key of `data.batch_indices` that gives the images of each step."""
+        return _split_run_key(state.rng).order
 
     @functools.cached_property
     def train_step(self) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
         """(state, x, valid=None) -> (state, terms), compiled; the old state is given up."""
-        return jax.jit(self._step, donate_argnums=0)
+        return jax.jit(self._step, donate_argnums=0, out_shardings=self._shardings)
 
     @functools.cached_property
     def eval_step(self) -> Callable[..., dict[str, Array]]:
@@ -337,7 +354,11 @@ class Trainer:
                 f"images must be uint8 or float32 of shape {expected}, "
                 f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
             )
-        images = jax.device_put(images_NxHxWxC)
+        images = (
+            jax.device_put(images_NxHxWxC)
+            if self.mesh is None
+            else put(images_NxHxWxC, replicated(self.mesh))
+        )
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
         in_a_row = 0
         while (step := int(state.step)) < self.total_steps:
@@ -360,7 +381,7 @@ class Trainer:
         self, state: TrainState, images: Array, step: int, patience: int
     ) -> NonFiniteError:
         """Takes the failed step again, its parameters being those of the state, and looks."""
-        failed = dataclasses.replace(state, step=jnp.asarray(step, jnp.int32))
+        failed = dataclasses.replace(state, step=jnp.full_like(state.step, step))
         offset = step % self.steps_per_epoch
         index_B = order_slice(self._order(failed), offset, self.config.batch_size)
         x_BxHxWxC = take_batch(images, index_B)
@@ -371,7 +392,7 @@ class Trainer:
             "/".join([name, jax.tree_util.keystr(path, simple=True, separator="/")]).rstrip("/")
             for name, tree in seen.items()
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-            if not np.all(np.isfinite(leaf))
+            if not jnp.all(jnp.isfinite(leaf))
         ]
         first = ", ".join(map(str, np.asarray(index_B)[:8]))
         return NonFiniteError(
@@ -383,13 +404,26 @@ class Trainer:
     def _step(
         self, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
     ) -> tuple[TrainState, dict[str, Array]]:
+        if self.mesh is not None:
+            x_BxHxWxC = jax.lax.with_sharding_constraint(x_BxHxWxC, batch_sharding(self.mesh))
         return train_step(
             self.model, self.optimizer, self.config, self.total_steps, state, x_BxHxWxC, valid_B
         )
 
+    @functools.cached_property
+    def _state_sharding(self) -> TrainState:
+        assert self.mesh is not None
+        shapes = jax.eval_shape(dataclasses.replace(self, mesh=None).init)
+        return state_sharding(self.mesh, shapes, self.config.latent_dim)
+
+    @property
+    def _shardings(self) -> tuple | None:
+        """Of a state and of what its step tells."""
+        return None if self.mesh is None else (self._state_sharding, replicated(self.mesh))
+
     def _order(self, state: TrainState) -> Array:
         epoch = state.step // self.steps_per_epoch
-        return epoch_order(_split_run_key(state.rng).order, epoch, self.num_examples)
+        return epoch_order(self.order_key(state), epoch, self.num_examples)
 
     def _batch_step(
         self, images: Array, order_N: Array, state: TrainState, step_in_epoch: Array | int
@@ -404,7 +438,9 @@ class Trainer:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
         one program; the old state is given up."""
 
-        @functools.partial(jax.jit, donate_argnums=0, static_argnums=2)
+        @functools.partial(
+            jax.jit, donate_argnums=0, static_argnums=2, out_shardings=self._shardings
+        )
         def segment(state, images, length):
             step = functools.partial(self._batch_step, images, self._order(state))
             first = state.step % self.steps_per_epoch

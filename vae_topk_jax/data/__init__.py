@@ -1,6 +1,6 @@
 """Datasets as plain NumPy arrays, from a folder, a cache, a download or an installed package."""
 
-from .batches import batch_indices, epoch_order, order_slice, take_batch
+from .batches import as_float, batch_indices, epoch_order, order_slice, take_batch
 from .binary import binarize, binarized
 from .dataset import DataError, Dataset, to_unit_float
 from .sources import load_dataset
@@ -8,6 +8,7 @@ from .sources import load_dataset
 __all__ = [
     "DataError",
     "Dataset",
+    "as_float",
     "batch_indices",
     "binarize",
     "binarized",

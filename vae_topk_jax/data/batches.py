@@ -44,5 +44,15 @@ def take_batch(images_NxHxWxC: Array, index_B: Array) -> Array:
         >>> take_batch(jnp.array([[0], [255]], jnp.uint8), jnp.array([1, 1])).tolist()
         [[1.0], [1.0]]
     """
-    images_BxHxWxC = images_NxHxWxC[index_B].astype(jnp.float32)
-    return images_BxHxWxC / 255.0 if images_NxHxWxC.dtype == jnp.uint8 else images_BxHxWxC
+    return as_float(images_NxHxWxC[index_B])
+
+
+def as_float(images: Array) -> Array:
+    """float32: uint8 images in [0, 1], float ones as they are.
+
+    Examples:
+        >>> as_float(jnp.array([0, 255], jnp.uint8)).tolist()
+        [0.0, 1.0]
+    """
+    as_float32 = images.astype(jnp.float32)
+    return as_float32 / 255.0 if images.dtype == jnp.uint8 else as_float32
