@@ -11,82 +11,82 @@ import contextlib
 import dataclasses
 import json
 import logging
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
 
-from experiments import cli
+from experiments import cli, train
 from experiments.environment import environment
 from experiments.progress import console
 from experiments.sinks import read_scalars
+from experiments.trials import (
+    SHAPE,
+    WrongOutcomeError,
+    require,
+    temporary_folder,
+    write_images,
+)
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     RunInfo,
     checkpoints,
     restore_checkpoint,
+    restore_newest_whole,
     save_checkpoint,
 )
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import DataError, load_dataset
-from vae_topk_jax.data.idx import MNIST, write_idx
 from vae_topk_jax.files import write_atomic
-from vae_topk_jax.selection import batch_top_k_mask
 from vae_topk_jax.training import Trainer, TrainState
 
 SMALL = Config(latent_dim=8, k=2, widths=(32,), batch_size=32, epochs=20, sensitivity_every=4)
-SHAPE = (8, 8, 1)
 Rng = np.random.Generator
 Change = Callable[[bytes], bytes]
 
 
-class WrongOutcomeError(AssertionError):
-    """A fault that did what it must not."""
-
-
 def kill(trials: int) -> str:
-    """kill -9 at a random moment of training or saving: a run that is killed until `trials` are
-    reached, and each time resumed, ends with the bits and the scalars of one never killed."""
-    killed = runs = 0
-    rng = np.random.default_rng(0)
-    with _folder() as folder:
-        _write_images(folder / "data", suffix="")
-        whole, seconds = folder / "whole", time.perf_counter()
-        _train(folder / "data", whole).wait()
-        seconds = time.perf_counter() - seconds
-        while killed < trials:
-            out = folder / f"run-{runs}"
-            while killed < trials:
-                process = _train(folder / "data", out)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=rng.uniform(0.3, 1.0) * seconds)
-                    break
-                process.kill()
-                process.wait()
-                killed += 1
-            _train(folder / "data", out).wait()
-            _require(_outcome(out) == _outcome(whole), f"run {runs} ended with other bits")
-            shutil.rmtree(out)
-            runs += 1
+    """kill -9 at a random moment of training or saving: a run that is killed again and again, and
+    each time resumed, ends with the bits and the scalars of one never killed."""
+    rng, killed, runs = np.random.default_rng(0), 0, 0
+    with temporary_folder() as folder:
+        write_images(folder / "data")
+        _train(folder, "first").join()
+        started = time.perf_counter()
+        _train(folder, "whole").join()
+        seconds = time.perf_counter() - started
+        while killed < trials or (folder / "run").exists():
+            process = _train(folder, "run")
+            process.join(rng.uniform(0.1, 1.0) * seconds if killed < trials else None)
+            process.kill()
+            process.join()
+            killed += process.exitcode == -signal.SIGKILL
+            if process.exitcode == 0:
+                same = _outcome(folder / "run") == _outcome(folder / "whole")
+                require(same, f"run {runs} ended with other bits")
+                shutil.rmtree(folder / "run")
+                runs += 1
     return f"{killed} kills in {runs} runs, every run bit-exact at its end"
 
 
 def damage(trials: int) -> str:
-    """A bit flipped anywhere, or any file truncated or deleted: refused, and the file named."""
+    """A bit flipped anywhere, or any file truncated or deleted: refused, and the file named; a run
+    that is resumed goes back to the checkpoint before."""
     rng, tried = np.random.default_rng(0), 0
-    with _folder() as folder:
+    with temporary_folder() as folder, _quiet_log():
         _, state, info = _small_run()
-        path = save_checkpoint(folder, state, info)
+        save_checkpoint(folder, state, info)
+        path = save_checkpoint(folder, dataclasses.replace(state, step=state.step + 1), info)
         files = sorted(p for p in path.rglob("*") if p.is_file())
         sizes = np.array([file.stat().st_size for file in files])
         flips = rng.choice(len(files), trials, p=sizes / sizes.sum())
@@ -95,6 +95,10 @@ def damage(trials: int) -> str:
         for file, change in faults:
             with _changed(file, change):
                 _refused(lambda: restore_checkpoint(path), file.name, CheckpointError)
+                if tried % 10 == 0:
+                    back = restore_newest_whole(folder).state
+                    require(int(back.step) == int(state.step), f"{file.name}: no way back")
+                    path.with_suffix(".damaged").rename(path)
             tried += 1
         restore_checkpoint(path)
     return f"{trials} flips and {tried - trials} truncations and deletions in {len(files)} files"
@@ -103,30 +107,28 @@ def damage(trials: int) -> str:
 def data(trials: int) -> str:
     """Gzipped data files flipped, truncated or swapped: refused, or the same arrays."""
     rng, refused = np.random.default_rng(0), 0
-    with _folder() as folder:
-        _write_images(folder, suffix=".gz")
-        logging.disable(logging.INFO)
-        digest = load_dataset(str(folder)).digest
+    with temporary_folder() as folder, _quiet_log():
+        write_images(folder, suffix=".gz")
+        digest = load_dataset(folder).digest
         files = sorted(folder.iterdir())
         for trial in range(trials):
             file = files[rng.integers(len(files))]
             change = [_flip(rng), _truncate, lambda _: files[0].read_bytes()][trial % 3]
             with _changed(file, change):
                 try:
-                    _require(load_dataset(str(folder)).digest == digest, f"{file.name}: other data")
+                    require(load_dataset(folder).digest == digest, f"{file.name}: other data")
                 except DataError:
                     refused += 1
-    logging.disable(logging.NOTSET)
     return f"{refused} refused, {trials - refused} the same arrays"
 
 
 def disk(trials: int) -> str:
     """A disk that fills up while saving (a file system of its own): refused in one line."""
-    with _folder() as folder:
+    with temporary_folder() as folder:
         call = f"from experiments.chaos import fill_disk; fill_disk({str(folder)!r}, {trials})"
         mount = f'mount -t tmpfs -o size=400k tmpfs {folder} && exec {sys.executable} -c "{call}"'
         done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True)
-    _require(done.returncode == 0, done.stderr)
+    require(done.returncode == 0, done.stderr)
     return f"{done.stdout.count('No space left')} refused, the step before whole each time"
 
 
@@ -147,7 +149,7 @@ def fill_disk(folder: str, positions: int) -> None:
         else:
             raise WrongOutcomeError(f"position {position} was saved")
         (Path(folder) / "ballast").unlink()
-        _require([path] == checkpoints(Path(folder) / "run"), "the step before is gone")
+        require([path] == checkpoints(Path(folder) / "run"), "the step before is gone")
         restore_checkpoint(path)
 
 
@@ -162,56 +164,23 @@ def nonfinite(trials: int) -> str:
         x[where] = [np.nan, np.inf, -np.inf, 3e38][trial % 4]
         before = _bits(state, "params", "opt_state", "batch_stats")
         state, terms = trainer.train_step(state, jnp.asarray(x))
-        _require(_bits(state, "params", "opt_state", "batch_stats") == before, f"trial {trial}")
-        _require(float(terms["skipped"]) == 1, f"trial {trial} was not counted")
+        require(_bits(state, "params", "opt_state", "batch_stats") == before, f"trial {trial}")
+        require(float(terms["skipped"]) == 1, f"trial {trial} was not counted")
     return "state unchanged to the bit, each counted"
 
 
 def configurations(trials: int) -> str:
-    """Random values of random fields: a configuration, or one line that names the field."""
-    rng, good = np.random.default_rng(0), 0
-    anything = [-1, 0, 3, 10**9, np.nan, np.inf, "", "mlp", None, True, (1,), (0,), [], {}]
-    fitting: dict[Any, list[Any]] = {bool: [True, False], int: [1, 4, 64], float: [0.0, 0.25, 1.0]}
-    fitting[str] = ["kl", "abs_mu"]
-    fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Config)}
-    for _ in range(trials):
-        given: dict[str, Any] = {}
-        for name in rng.choice(list(fields), rng.integers(1, 4), replace=False):
-            choices = fitting.get(fields[name]) or list(get_args(fields[name])) or anything
-            pool = anything if rng.uniform() < 0.4 else choices
-            given[str(name)] = pool[rng.integers(len(pool))]
-        try:
-            config = Config(**given)
-        except ValueError as error:
-            _require("\n" not in str(error), f"{given}: several lines")
-            _require(any(name in str(error) for name in fields), f"{given}: {error}")
-        else:
-            _require(Config.from_json(config.to_json()) == config, f"{given}: not itself again")
-            good += 1
-    return f"{good} valid, {trials - good} refused in one line that names a field"
+    """Any values and any command line: one line and exit code 2, or a valid run."""
+    from experiments import wild
+
+    return wild.configurations(trials)
 
 
 def arrays(trials: int) -> str:
-    """Arrays of any shape, type and value, and any k, to the mask: NumPy's, or a clear error."""
-    rng, right = np.random.default_rng(0), 0
-    for _ in range(trials):
-        shape = tuple(rng.integers(0, 6, rng.choice([0, 1, 1, 1, 1, 1, 2])))
-        values = rng.choice([-1.0, 0.0, 0.5, 2.0, 7.0, np.inf, -np.inf, np.nan], shape)
-        importance = np.asarray(values).astype(rng.choice(["float32", "float16"]))
-        wrong: list[Any] = [-1, 0, 99, 1.5, "2", None]
-        k: Any = wrong[rng.integers(len(wrong))] if rng.uniform() < 0.3 else int(rng.integers(1, 5))
-        try:
-            mask = np.asarray(batch_top_k_mask(jnp.asarray(importance), k))
-        except (ValueError, TypeError) as error:
-            _require("\n" not in str(error), f"k={k!r}, shape {shape}: several lines")
-            continue
-        ranked = np.where(np.isnan(importance), -np.inf, importance)
-        kept = np.argsort(-ranked, kind="stable")[: int(k)]
-        expected = np.zeros(shape)
-        expected[kept[ranked[kept] > -np.inf]] = 1
-        _require(np.array_equal(mask, expected), f"{importance} with k={k}: {mask}")
-        right += 1
-    return f"{right} as NumPy has it, {trials - right} refused"
+    """Any arrays to the public functions: what NumPy has, or refused in one line."""
+    from experiments import wild_arrays
+
+    return wild_arrays.arrays(trials)
 
 
 def endurance(trials: int) -> str:
@@ -225,9 +194,9 @@ def endurance(trials: int) -> str:
         turn.terms.clear()
         sizes.append(_resident_mebibytes())
     settled, end = sizes[len(sizes) // 2], sizes[-1]
-    _require(end < settled + 16, f"memory grew from {settled:.0f} to {end:.0f} MiB")
+    require(end < settled + 16, f"memory grew from {settled:.0f} to {end:.0f} MiB")
     programs = getattr(trainer.segment, "_cache_size")()  # noqa: B009
-    _require(programs == 1, f"{programs} programs were compiled")
+    require(programs == 1, f"{programs} programs were compiled")
     return f"{settled:.0f} MiB half-way, {end:.0f} MiB at the end, one program"
 
 
@@ -243,16 +212,32 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
 }
 
 
-def _train(data: Path, out: Path) -> subprocess.Popen:
-    """A run that goes on with what is in its folder, if anything is."""
-    flags = ["--data", str(data), "--out", str(out), "--segment", "9", "--epochs", "20"]
+def _train(folder: Path, name: str) -> multiprocessing.process.BaseProcess:
+    """Starts a run that goes on with what is in its folder, if anything is.
+
+    A process of its own, forked from one that has done the imports.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.train"])
+    process = context.Process(target=_train_quietly, args=(folder, name))
+    process.start()
+    return process
+
+
+def _train_quietly(folder: Path, name: str) -> None:
+    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    out = folder / name
+    flags = ["--data", str(folder / "data"), "--out", str(out), "--segment", "9", "--epochs", "10"]
     flags += ["--latent-dim", "8", "--k", "2", "--widths", "32", "--batch-size", "32"]
     if checkpoints(out / "checkpoints"):
         flags.append("--resume")
     else:
         shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "experiments.train", *flags]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    train.main(flags)
 
 
 def _outcome(out: Path) -> object:
@@ -271,14 +256,6 @@ def _bits(state: TrainState, *fields: str) -> list[bytes]:
 def _small_run() -> tuple[Trainer, TrainState, RunInfo]:
     info = RunInfo(SMALL, SHAPE, {"source": "random", "train": 64, "test": 0})
     return info.trainer, info.trainer.init(), info
-
-
-def _write_images(folder: Path, suffix: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    for stem, count in zip(MNIST, (512, 512, 64, 64), strict=True):
-        shape, top = ((count, 8, 8), 256) if "images" in stem else ((count,), 4)
-        write_idx(folder / f"{stem}{suffix}", rng.integers(0, top, shape, np.uint8))
 
 
 def _flip(rng: Rng) -> Change:
@@ -308,24 +285,22 @@ def _changed(file: Path, change: Change | None) -> Iterator[None]:
         file.write_bytes(content)
 
 
+@contextlib.contextmanager
+def _quiet_log() -> Iterator[None]:
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def _refused(action: Callable[[], object], named: str, error: type[Exception]) -> None:
     try:
         action()
     except error as refusal:
-        _require(named in str(refusal) and "\n" not in str(refusal), f"{named}: {refusal}")
+        require(named in str(refusal) and "\n" not in str(refusal), f"{named}: {refusal}")
     else:
         raise WrongOutcomeError(f"{named}: not refused")
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise WrongOutcomeError(otherwise)
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        yield Path(folder)
 
 
 def _resident_mebibytes() -> float:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 
+import jax
 import tyro
 from rich.logging import RichHandler
 
@@ -58,14 +59,16 @@ def _message(box: str) -> str:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A ValueError or an OSError becomes one line and exit code 2, a bad command line among them.
+    """A ValueError, an OSError or a lack of memory becomes one line and exit code 2.
 
     Also shows the log of the package, such as the roads by which it looked for data.
     """
     with _package_log_on_console():
         try:
             yield
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
+            if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
             lines = str(error).strip().splitlines() or [type(error).__name__]
             print(f"error: {lines[0]}", file=sys.stderr)
             raise SystemExit(2) from None

@@ -18,7 +18,7 @@ from vae_topk_jax.scores import SCORES
     beta=st.floats(0, 1e3),
     widths=st.lists(st.integers(1, 2048), min_size=1, max_size=4),
     model=st.sampled_from(["vae", "beta_vae", "top_k_vae"]),
-    seed=st.integers(0, 2**31),
+    seed=st.integers(0, 2**31 - 1),
     options=st.fixed_dictionaries(
         {
             "selection": st.sampled_from(["dimension", "sample"]),
@@ -100,6 +100,8 @@ def test_json_round_trip(latent_dim, share, beta, widths, model, seed, options):
         ("batch_size", 0),
         ("epochs", 0),
         ("seed", -1),
+        ("seed", 2**31),
+        ("learning_rate", 10**400),
     ],
 )
 def test_a_bad_value_is_named_in_one_line(field, value):

@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax import importance as importances
+from vae_topk_jax.checks import check_batch, check_valid
 from vae_topk_jax.ema import update_ema
 from vae_topk_jax.scores import SCORES, Score, lookup
 from vae_topk_jax.selection import (
@@ -231,7 +232,8 @@ class BatchTopK(nn.Module):
         )
         mu_BxD = z_BxD if mu_BxD is None else mu_BxD
         logvar_BxD = jnp.zeros_like(z_BxD) if logvar_BxD is None else logvar_BxD
-        _check_shapes(z_BxD, mu_BxD, logvar_BxD, valid_B)
+        check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+        check_valid(valid_B, z_BxD.shape[0])
         for name, choices in (("selection", SelectionRule), ("calibration", Calibration)):
             if (value := getattr(self, name)) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
@@ -374,16 +376,6 @@ def _selection(mask: Array, rank: Array, level: Array, shape: tuple[int, ...]) -
     """A mask of dimensions or of entries, with its gate, spread over every entry."""
     gate = jax.nn.sigmoid(GATE_SLOPE * (rank / jnp.maximum(level, 1e-6) - 1.0))
     return Selection(*(jnp.broadcast_to(jnp.atleast_2d(x), shape) for x in (mask, gate)))
-
-
-def _check_shapes(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, valid_B: Array | None) -> None:
-    if z_BxD.ndim != 2:
-        raise ValueError(f"z must have two axes, (B, D), got shape {z_BxD.shape}")
-    for name, value in (("mu", mu_BxD), ("logvar", logvar_BxD)):
-        if value.shape != z_BxD.shape:
-            raise ValueError(f"{name} must have the shape of z, {z_BxD.shape}, got {value.shape}")
-    if valid_B is not None and valid_B.shape != z_BxD.shape[:1]:
-        raise ValueError(f"valid must have shape {z_BxD.shape[:1]}, got {valid_B.shape}")
 
 
 def _refuse_without_updates(count: Array) -> None:

@@ -217,3 +217,6 @@ def _check_type(name: str, value: Any, annotation: Any) -> None:
         fits, expected = type(value) is annotation, f"of type {annotation.__name__}"
     if not fits:
         raise ValueError(f"{name} must be {expected}, got {value!r}")
+    items = value if type(value) is tuple else (value,)
+    if any(type(item) is int and abs(item) >= 2**31 for item in items):
+        raise ValueError(f"{name} must be below 2^31, got {value!r}")

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.checks import check_number, check_shape
+
 
 def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Array:
     """One update of an exponential moving average that starts as a plain mean.
@@ -26,7 +28,8 @@ def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Arra
         The new average, float32.
 
     Raises:
-        ValueError: `decay` outside [0, 1), or shapes that differ.
+        ValueError: `decay` outside [0, 1), shapes that differ, or `count` below 0 (not known while
+            tracing).
 
     Examples:
         >>> ema = jnp.zeros(2)
@@ -37,10 +40,8 @@ def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Arra
     """
     if not 0.0 <= decay < 1.0:
         raise ValueError(f"decay must lie in [0, 1), got {decay}")
-    if jnp.shape(ema) != jnp.shape(value):
-        raise ValueError(
-            f"value must have the shape of ema, {jnp.shape(ema)}, got {jnp.shape(value)}"
-        )
+    check_shape("value", value, "ema", jnp.shape(ema))
+    check_number("count", count, 0)
     count = jnp.asarray(count, jnp.float32)
     d = jnp.minimum(jnp.float32(decay), count / (count + 1.0))
     return d * ema.astype(jnp.float32) + (1.0 - d) * value.astype(jnp.float32)

@@ -7,6 +7,7 @@ Every importance has one signature,
 where `z` is a sample of the posterior N(mu, exp(logvar)), `valid_B` marks the real examples of a
 padded batch (None: all of them) and `axis_name` names a mapped axis the batch is split over (None:
 the batch is whole). The result is float32 whatever the compute type; larger means more important.
+Arrays of other shapes or types, and empty batches, are refused with a ValueError.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax import scores
+from vae_topk_jax.checks import check_batch, check_valid
 
 
 class Importance(Protocol):
@@ -45,11 +47,16 @@ def batch_mean(x_BxD: Array, valid_B: Array | None = None, axis_name: str | None
     Returns:
         mean_D, float32; NaN where no example is valid.
 
+    Raises:
+        ValueError: other shapes, an empty batch, no real numbers.
+
     Examples:
         >>> x_BxD = jnp.array([[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]])
         >>> batch_mean(x_BxD, jnp.array([1, 1, 0])).tolist()
         [2.0, 4.0]
     """
+    check_batch(x=x_BxD)
+    check_valid(valid_B, x_BxD.shape[0])
     x_BxD = x_BxD.astype(jnp.float32)
     if valid_B is None:
         mean_D = jnp.mean(x_BxD, axis=0)
@@ -85,6 +92,7 @@ def mean_square_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> mean_square_z(z, z, z).tolist()
         [1.0, 9.0]
     """
+    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     return batch_mean(jnp.square(z_BxD.astype(jnp.float32)), valid_B, axis_name)
 
 
@@ -96,7 +104,9 @@ def max_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> max_abs_z(z, z, z).tolist()
         [2.0, 3.0]
     """
+    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     abs_BxD = jnp.abs(z_BxD.astype(jnp.float32))
+    check_valid(valid_B, z_BxD.shape[0])
     if valid_B is not None:
         abs_BxD = jnp.where(valid_B.astype(bool)[:, None], abs_BxD, -jnp.inf)
     max_D = jnp.max(abs_BxD, axis=0)
@@ -138,6 +148,7 @@ def var_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> var_mu(mu, mu, mu).tolist()
         [1.0, 0.0]
     """
+    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     mu_BxD = mu_BxD.astype(jnp.float32)
     mean_D = batch_mean(mu_BxD, valid_B, axis_name)
     return batch_mean(jnp.square(mu_BxD - mean_D[None, :]), valid_B, axis_name)
@@ -151,6 +162,7 @@ def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> signal_to_noise(mu, mu, logvar).tolist()
         [4.0, 0.0]
     """
+    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     signal_D = batch_mean(jnp.square(mu_BxD.astype(jnp.float32)), valid_B, axis_name)
     noise_D = batch_mean(jnp.exp(logvar_BxD.astype(jnp.float32)), valid_B, axis_name)
     return signal_D / jnp.maximum(noise_D, jnp.finfo(jnp.float32).tiny)
@@ -165,6 +177,7 @@ def fixed(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> sorted(fixed(z, z, z).tolist())
         [0.0, 1.0, 2.0, 3.0]
     """
+    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     order_D = jax.random.permutation(jax.random.key(0), z_BxD.shape[1])
     return order_D.astype(jnp.float32)
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from vae_topk_jax.scores import element_kl
+from vae_topk_jax.checks import check_batch, check_shape, check_valid
+from vae_topk_jax.scores import element_kl, lookup
 
 Reduction = Literal["sum", "mean"]
 Likelihood = Literal["gaussian", "bernoulli"]
@@ -36,10 +37,14 @@ def squared_error(logits: Array, target: Array, reduction: Reduction) -> Array:
     Returns:
         error_B.
 
+    Raises:
+        ValueError: other shapes, or another reduction.
+
     Examples:
         >>> squared_error(jnp.zeros((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1)), "sum").tolist()
         [1.0]
     """
+    _check_images(logits, target)
     return _reduce(jnp.square(jax.nn.sigmoid(logits) - target), _PIXELS, reduction)
 
 
@@ -53,6 +58,7 @@ def bernoulli_nll(logits: Array, target: Array, reduction: Reduction) -> Array:
         >>> bernoulli_nll(jnp.full((1, 1, 1, 1), 200.0), jnp.ones((1, 1, 1, 1)), "sum").tolist()
         [0.0]
     """
+    _check_images(logits, target)
     return _reduce(optax.sigmoid_binary_cross_entropy(logits, target), _PIXELS, reduction)
 
 
@@ -89,6 +95,8 @@ def masked_kl(
         >>> masked_kl(mu_BxD, jnp.zeros((1, 2)), mask_BxD, 0.0, "sum").tolist()
         [2.0]
     """
+    check_batch(mu=mu_BxD, logvar=logvar_BxD, mask=mask_BxD)
+    mask_BxD = jnp.asarray(mask_BxD, jnp.float32)
     weight_BxD = mask_BxD + inactive * (1.0 - mask_BxD)
     return _reduce(weight_BxD * element_kl(mu_BxD, mu_BxD, logvar_BxD), (1,), reduction)
 
@@ -124,6 +132,7 @@ def spike_and_slab_kl(
     References:
         Tonolini, Jensen & Murray-Smith, "Variational Sparse Coding", UAI 2019, eq. 10.
     """
+    check_batch(mu=mu_BxD, logvar=logvar_BxD, gate=gate_BxD)
     gate_BxD = gate_BxD.astype(jnp.float32)
     slab_BxD = gate_BxD * element_kl(mu_BxD, mu_BxD, logvar_BxD)
     support_BxD = _x_log(gate_BxD, rate) + _x_log(1.0 - gate_BxD, 1.0 - rate)
@@ -133,10 +142,16 @@ def spike_and_slab_kl(
 def batch_average(value_B: Array, valid_B: Array | None = None) -> Array:
     """The mean over the valid examples.
 
+    Raises:
+        ValueError: other shapes.
+
     Examples:
         >>> batch_average(jnp.array([1.0, 3.0, 99.0]), jnp.array([1, 1, 0])).item()
         2.0
     """
+    if jnp.ndim(value_B) != 1 or not len(value_B):
+        raise ValueError(f"value must have one axis, (B,), not empty, got {jnp.shape(value_B)}")
+    check_valid(valid_B, value_B.shape[0])
     if valid_B is None:
         return jnp.mean(value_B)
     valid_B = valid_B.astype(bool)
@@ -149,7 +164,13 @@ def _x_log(x: Array, y: float | Array) -> Array:
 
 
 def _reduce(value: Array, axis: tuple[int, ...], reduction: Reduction) -> Array:
-    return {"sum": jnp.sum, "mean": jnp.mean}[reduction](value, axis=axis)
+    return lookup("reduction", reduction, {"sum": jnp.sum, "mean": jnp.mean})(value, axis=axis)
+
+
+def _check_images(logits: Array, target: Array) -> None:
+    if jnp.ndim(logits) != 4 or 0 in logits.shape:
+        raise ValueError(f"logits must be (B, H, W, C), none of them 0, got shape {logits.shape}")
+    check_shape("target", target, "logits", logits.shape)
 
 
 RECONSTRUCTIONS: dict[str, Callable[[Array, Array, Reduction], Array]] = {

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.checks import check_batch, check_number, check_valid
+
 
 @functools.partial(jax.jit, static_argnames="k")
 def batch_top_k_mask(importance: Array, k: int, count: ArrayLike | None = None) -> Array:
@@ -68,6 +70,9 @@ def batch_top_k_mask(importance: Array, k: int, count: ArrayLike | None = None) 
 def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None) -> Array:
     """The mask of the k largest scores of each image; `batch_top_k_mask` of every row.
 
+    Raises:
+        ValueError: `scores` is not (B, D), or k is outside [1, D].
+
     Examples:
         >>> sample_top_k_mask(jnp.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), k=1).tolist()
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
@@ -75,8 +80,7 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
     References:
         Makhzani & Frey, "k-Sparse Autoencoders", ICLR 2014.
     """
-    if scores_BxD.ndim != 2:
-        raise ValueError(f"scores must have two axes, (B, D), got shape {scores_BxD.shape}")
+    check_batch(scores=scores_BxD)
     return jax.vmap(lambda scores_D: batch_top_k_mask(scores_D, k, count))(scores_BxD)
 
 
@@ -92,7 +96,6 @@ class ElementMask(NamedTuple):
     threshold: Array
 
 
-@functools.partial(jax.jit, static_argnames="axis_name")
 def element_top_k(
     scores_BxD: Array,
     k: ArrayLike,
@@ -108,12 +111,13 @@ def element_top_k(
 
     Args:
         scores_BxD: one number an entry.
-        k: mean number of latents an image, 0 < k <= D; round(k B) entries pass.
+        k: mean number of latents an image, 0 <= k <= D; round(k B) entries pass.
         valid_B: marks the real examples of a padded batch.
         axis_name: mapped axis over which the batch is split.
 
     Raises:
-        ValueError: `scores` does not have two axes.
+        ValueError: `scores` is not (B, D) or has 2^31 entries, `valid_B` is not (B,), or k is
+            outside [0, D] (not known while tracing).
 
     Examples:
         >>> mask_BxD, threshold = element_top_k(jnp.array([[4.0, 3.0], [2.0, 0.0]]), k=1)
@@ -123,8 +127,18 @@ def element_top_k(
     References:
         Bussmann, Leask & Nanda, "BatchTopK Sparse Autoencoders", 2024 (batch rule and threshold).
     """
-    if scores_BxD.ndim != 2:
-        raise ValueError(f"scores must have two axes, (B, D), got shape {scores_BxD.shape}")
+    check_batch(scores=scores_BxD)
+    check_valid(valid_B, scores_BxD.shape[0])
+    if math.prod(scores_BxD.shape) >= 2**31:
+        raise ValueError(f"scores must have fewer than 2^31 entries, got {scores_BxD.shape}")
+    check_number("k", k, 0, scores_BxD.shape[1])
+    return _element_top_k(scores_BxD, k, valid_B, axis_name)
+
+
+@functools.partial(jax.jit, static_argnames="axis_name")
+def _element_top_k(
+    scores_BxD: Array, k: ArrayLike, valid_B: Array | None, axis_name: str | None
+) -> ElementMask:
     scores_BxD = jax.lax.stop_gradient(scores_BxD.astype(jnp.float32))
     order_BxD = _ordered_bits(scores_BxD)
     examples = jnp.float32(scores_BxD.shape[0])
@@ -214,10 +228,15 @@ def apply_mask(z_BxD: Array, mask: Array) -> Array:
     """z where the mask (mask_D or mask_BxD) is one, exact zero elsewhere, even where z is not
     finite.
 
+    Raises:
+        ValueError: a mask of another shape.
+
     Examples:
         >>> apply_mask(jnp.array([[1.0, jnp.inf]]), jnp.array([1.0, 0.0])).tolist()
         [[1.0, 0.0]]
     """
+    if mask.shape not in (z_BxD.shape, z_BxD.shape[-1:]):
+        raise ValueError(f"mask must have shape (D,) or that of z, {z_BxD.shape}, got {mask.shape}")
     mask_BxD = jnp.broadcast_to(mask.astype(z_BxD.dtype), z_BxD.shape)
     return jnp.where(mask_BxD == 0, 0, z_BxD * mask_BxD)
 

@@ -13,8 +13,8 @@ TRIALS = {
     "data": 60,
     "disk": 2,
     "nonfinite": 4,
-    "configurations": 300,
-    "arrays": 60,
+    "configurations": 80,
+    "arrays": 104,
     "endurance": 2_000,
 }
 

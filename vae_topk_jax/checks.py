@@ -1,0 +1,75 @@
+"""What the functions of arrays refuse, in one line that names the argument."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+
+def check_batch(**arrays: Array) -> None:
+    """Refuses arrays that are not numbers of one shape (B, D), neither of them 0.
+
+    Args:
+        arrays: by name.
+
+    Raises:
+        ValueError: another shape or type, by name.
+
+    Examples:
+        >>> check_batch(z=jnp.ones((2, 3)), mu=jnp.ones((1, 3)))
+        Traceback (most recent call last):
+        ValueError: mu must have the shape of z, (2, 3), got (1, 3)
+    """
+    first = next(iter(arrays))
+    shape = jnp.shape(arrays[first])
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"{first} must have two axes, (B, D), neither empty, got shape {shape}")
+    for name, value in arrays.items():
+        check_shape(name, value, first, shape)
+        if not (_is(value, jnp.floating) or _is(value, jnp.integer)):
+            raise ValueError(f"{name} must be real numbers, got {jnp.result_type(value)}")
+
+
+def check_shape(name: str, value: Array, other: str, shape: tuple[int, ...]) -> None:
+    """Refuses an array of another shape than that of `other`.
+
+    Raises:
+        ValueError: names both.
+    """
+    if jnp.shape(value) != shape:
+        raise ValueError(f"{name} must have the shape of {other}, {shape}, got {jnp.shape(value)}")
+
+
+def check_valid(valid_B: Array | None, size: int) -> None:
+    """Refuses marks of the real examples that are not one an example.
+
+    Raises:
+        ValueError: another shape than (B,).
+    """
+    if valid_B is not None and jnp.shape(valid_B) != (size,):
+        raise ValueError(f"valid must have shape {(size,)}, got {jnp.shape(valid_B)}")
+
+
+def check_number(name: str, value: ArrayLike, low: float, high: float = math.inf) -> None:
+    """Refuses what is not one number in [low, high]; while tracing its value is not known.
+
+    Raises:
+        ValueError: NaN, another number or an array.
+
+    Examples:
+        >>> check_number("count", -1, 0)
+        Traceback (most recent call last):
+        ValueError: count must be a number in [0, inf], got -1
+    """
+    if isinstance(value, jax.core.Tracer):
+        return
+    number = np.asarray(value)
+    if number.ndim or number.dtype.kind not in "iuf" or not low <= number <= high:
+        raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
+
+
+def _is(value: Array, kind: type) -> bool:
+    return jnp.issubdtype(jnp.result_type(value), kind)
