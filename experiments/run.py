@@ -83,11 +83,9 @@ def read_run(path: Path) -> Run:
     rows = read_results(path).rows if files[0] in present else []
     scalars = read_scalars(path / SCALARS)
     saved = checkpoints(path / CHECKPOINTS)
-    config, data, total_steps = {}, {}, None
-    if len(rows) == 1:
-        config, data = dict(rows[0].config), rows[0].data
-    elif rows:
-        data = rows[-1].data
+    config: Mapping[str, Any] = rows[0].config if len(rows) == 1 else {}
+    data: Mapping[str, Any] = rows[-1].data if rows else {}
+    total_steps = None
     with contextlib.suppress(CheckpointError):
         info = read_info(path / CHECKPOINTS)
         config, data, total_steps = info.config.to_dict(), info.data, info.trainer.total_steps

@@ -110,9 +110,9 @@ def main(
         requests: how many requests each sends, one after the other.
         images: how many images each request has.
     """
-    for name, value in {"clients": clients, "requests": requests, "images": images}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    for name, count in {"clients": clients, "requests": requests, "images": images}.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
     load = apply_load(url, path, clients, requests, images)
     table = Table(title=f"{path}: {clients} clients, {images} images a request")
     table.add_column("")
