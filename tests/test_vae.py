@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from vae_topk_jax import VAE, BetaVAE, TopKVAE
+from vae_topk_jax.config import Config
 from vae_topk_jax.losses import gaussian_kl
+from vae_topk_jax.training import Trainer
 
 SHAPE = (10, 9, 1)
 MLP = {"image_shape": SHAPE, "latent_dim": 6, "widths": (16, 8)}
@@ -151,3 +153,13 @@ def test_bfloat16_stays_close_to_float32(x):
     exact, coarse = MODELS["top_k"], MODELS["top_k bfloat16"]
     variables = trained_once(exact, x)
     np.testing.assert_allclose(coarse.apply(variables, x), exact.apply(variables, x), atol=0.02)
+
+
+def test_a_convolutional_decoder_starts_at_the_mean_of_each_channel():
+    images = np.random.default_rng(0).integers(0, 120, (64, 8, 8, 2), np.uint8)
+    images[..., 1] //= 4
+    trainer = Trainer(Config(body="conv", widths=(4,), batch_size=32), (8, 8, 2), len(images))
+    variables = trainer.init(images).variables
+    decoded = trainer.model.apply(variables, jnp.zeros((1, 64)), method="decode")
+    mean = images.mean((0, 1, 2)) / 255
+    np.testing.assert_allclose(decoded, np.broadcast_to(mean, (1, 8, 8, 2)), rtol=1e-5)

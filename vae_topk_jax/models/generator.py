@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import RECONSTRUCTIONS, Likelihood, Reduction, batch_average
 from vae_topk_jax.models.system import System
-from vae_topk_jax.networks import BODIES
+from vae_topk_jax.networks import BODIES, ConvTranspose
 
 
 class Generator(System):
@@ -45,6 +45,22 @@ class Generator(System):
     def decode(self, z_BxD: Array) -> Array:
         """Images in [0, 1] from codes."""
         return jax.nn.sigmoid(self.decoder(z_BxD))
+
+    @staticmethod
+    def start(params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
+        """A convolutional decoder's images start at the mean of the inputs, channel by channel.
+
+        From grey, dark images are reached soonest by growing latents and weights, and the sigmoid
+        saturates before any digit is learnt.
+        """
+        decoder = params["decoder"]
+        convolutions = [name for name in decoder if name.startswith(ConvTranspose.__name__)]
+        if not convolutions:
+            return params
+        last = f"{ConvTranspose.__name__}_{len(convolutions) - 1}"
+        mean_C = jnp.clip(jnp.mean(x_NxHxWxC, axis=(0, 1, 2)), 0.01, 0.99)
+        layer = decoder[last] | {"bias": jax.scipy.special.logit(mean_C)}
+        return params | {"decoder": decoder | {last: layer}}
 
     def _reconstruction_loss(
         self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
