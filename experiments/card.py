@@ -110,7 +110,5 @@ def _facts(folder: Path, inference: Inference, row: Row | None) -> dict[str, Any
         "metrics": {name: f"{value:.5g}" for name, value in metrics.items()},
         "definitions": list(define(metrics)),
         "test": f"{info.data['test']:,}",
-        "selection": ", and which are active is decided by statistics of the training images"
-        if is_sparse
-        else "",
+        "selection": ". What is active is decided by statistics of training" if is_sparse else "",
     }
