@@ -136,8 +136,9 @@ class Exported:
 def load_exported(folder: Path | str) -> Exported:
     """The programs in a folder of model files. Needs jax (and flatbuffers) only.
 
-    The files are compared with their manifest, and a program that calls code outside of itself is
-    refused.
+    The files are compared with their manifest, which tells damage, and a program that calls code
+    outside of itself is refused. A file that was forged along with its manifest can still crash
+    jax's parser: from strangers take `vae_topk_jax.load_weights`, which reads numbers only.
 
     Raises:
         ValueError: files that are damaged, missing or of another format; no program; a program that
