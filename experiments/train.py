@@ -184,9 +184,9 @@ def _run(
                 if stop:
                     break
         except NonFiniteError as error:
+            print(f"error: {error}", file=sys.stderr)
             writer.save(error.state)
             writer.wait()
-            print(f"error: {error}", file=sys.stderr)
             raise SystemExit(3) from None
     if stop:
         name = signal.Signals(stop).name

@@ -39,6 +39,7 @@ from vae_topk_jax.training import Trainer, TrainState
 
 FORMAT_VERSION = 3
 _STATE, _ABOUT = "state", "about.json"
+_MOST_COMPRESSED = 100  # weights hardly are; an optimiser that has not begun, all zeros, is
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +87,8 @@ class RunInfo:
         try:
             height, width, channels = map(operator.index, fields["image_shape"])
             operator.index(fields["data"]["train"])
+            if min(height, width, channels) < 1:
+                raise ValueError(f"image_shape must be positive, got {fields['image_shape']}")
             return cls(
                 config=Config.from_dict(fields["config"]),
                 image_shape=(height, width, channels),
@@ -198,7 +201,7 @@ class CheckpointWriter:
     not cross those of a step.
 
     A context manager; leaving it waits for the last write. An error of a write is raised by the
-    next call.
+    next call, or logged if another one is on its way.
 
     Attributes:
         folder: the run's folder.
@@ -218,8 +221,12 @@ class CheckpointWriter:
 
     def __exit__(self, *failure: object) -> None:
         self._thread.shutdown()
-        if failure[0] is None:
+        try:
             self.wait()
+        except Exception as error:
+            if failure[0] is None:
+                raise
+            _log.error("%s", error)
 
     def save(self, state: TrainState, error: float = math.inf) -> None:
         """Takes a copy of the state and returns; the copy is written meanwhile."""
@@ -242,17 +249,25 @@ class CheckpointWriter:
         _write(self.folder, tree, self.info, error)
         if is_main():
             for path in _superfluous(self.folder, self.keep):
+                path.rename(path.with_name(f".{path.name}.partial"))
+            for path in self.folder.glob(".*.partial"):
                 shutil.rmtree(path)
 
 
 def _superfluous(folder: Path, keep: int) -> list[Path]:
     """All but the newest `keep` and the best."""
     paths = checkpoints(folder)
-    errors = [_read_about(path)["error"] for path in paths]
-    best = min(
-        range(len(paths)), key=lambda i: math.inf if errors[i] is None else errors[i], default=None
-    )
+    errors = [_error_of(path) for path in paths]
+    best = min(range(len(paths)), key=errors.__getitem__, default=None)
     return [path for i, path in enumerate(paths[:-keep]) if i != best]
+
+
+def _error_of(path: Path) -> float:
+    try:
+        error = _read_about(path).get("error")
+    except CheckpointError:
+        return math.inf
+    return math.inf if error is None else error
 
 
 def checkpoints(folder: Path | str) -> list[Path]:
@@ -279,9 +294,14 @@ def read_info(path: Path | str) -> RunInfo:
     """What travels with the weights of a checkpoint or of a run's newest one.
 
     Raises:
-        CheckpointError: there is none, or it is of another format.
+        CheckpointError: there is none, it is of another format, or says what cannot be.
     """
-    return RunInfo.from_dict(_read_about(latest_checkpoint(path)))
+    path = latest_checkpoint(path)
+    about = _read_about(path)
+    try:
+        return RunInfo.from_dict(about)
+    except ValueError as error:
+        raise CheckpointError(f"{path / _ABOUT}: {error}") from None
 
 
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
@@ -309,9 +329,14 @@ def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
         jax.eval_shape(lambda: _as_tree(info.trainer.init())),
     )
-    with _alone():
-        _check_arrays(path, expected)
-        tree = ocp.load(path / _STATE, expected)
+    try:
+        with _alone(), _quiet():
+            _check_arrays(path, expected)
+            tree = ocp.load(path / _STATE, expected)
+    except CheckpointError:
+        raise
+    except Exception as cause:
+        raise CheckpointError(f"cannot read checkpoint {path}: {_reason(cause)}") from cause
     return Restored(TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info)
 
 
@@ -338,7 +363,7 @@ def restore_newest_whole(folder: Path | str) -> Restored:
 def _read_about(path: Path) -> dict[str, Any]:
     try:
         about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         about = None
     if not isinstance(about, dict):
         raise CheckpointError(f"{path / _ABOUT} is missing or damaged")
@@ -350,7 +375,12 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 
 def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
-    """Compares shapes and types before Orbax does, which casts types without a word."""
+    """Compares shapes and types before Orbax does, which casts types without a word; and sizes,
+    before memory is taken for parts that are not there, which count as zeros."""
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(expected))
+    stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    if size > _MOST_COMPRESSED * stored:
+        raise CheckpointError(f"{path}: {stored:,} bytes cannot hold the {size:,} of its arrays")
     saved: Any = ocp.metadata(path / _STATE).metadata
     wanted, found = (
         {jax.tree_util.keystr(key, simple=True, separator="/"): leaf for key, leaf in leaves}

@@ -217,7 +217,8 @@ class Trainer:
             processes share it, all of them make the same calls.
 
     Raises:
-        ValueError: fewer images than one batch, a mesh that does not divide it.
+        ValueError: fewer images than one batch, a mesh that does not divide it, or more steps than
+            an int32 counts.
 
     Examples:
         >>> images = np.zeros((64, 28, 28, 1), np.uint8)
@@ -239,6 +240,11 @@ class Trainer:
             raise ValueError(
                 f"batch_size must be at most the {self.num_examples} training images, "
                 f"got {self.config.batch_size}"
+            )
+        if self.total_steps >= 2**31:
+            raise ValueError(
+                f"epochs must give fewer than 2^31 steps, got {self.config.epochs} of "
+                f"{self.steps_per_epoch}"
             )
         if self.mesh is not None:
             check_mesh(self.mesh, self.config.batch_size, self.config.latent_dim)

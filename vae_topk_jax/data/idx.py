@@ -22,6 +22,8 @@ UINT8 = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
 MAX_NDIM = 4
+# What is unpacked from gzip at most: so many times the size of the file, or what any machine holds.
+MAX_RATIO, MAX_SMALL = 100, 1 << 28
 
 
 class KnownFile(NamedTuple):
@@ -204,6 +206,8 @@ def _read_bytes(path: Path) -> bytes:
         shape = _shape_of(head, path)
         if raw_size is not None:
             _check_size(path, shape, len(head), raw_size)
+        elif math.prod(shape) > (most := max(MAX_SMALL, MAX_RATIO * path.stat().st_size)):
+            raise DataError(f"{path}: expected at most {most:,} bytes in this gzip, found {shape}")
         wanted = len(head) + math.prod(shape) + 1  # one more, to notice bytes too many
         raw = bytearray(head)
         # In chunks, because a single read() would allocate whatever the header claims.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import platformdirs
 import safetensors
@@ -19,7 +20,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from ..files import write_atomic
-from .probe import EPOCHS, TrainedProbe, train_probe
+from .probe import EPOCHS, Probe, TrainedProbe, train_probe
 
 FORMAT = 1  # raise it whenever `Probe` or its training changes
 
@@ -129,9 +130,17 @@ def _load(path: Path, config: dict[str, Any]) -> TrainedProbe:
     if metadata.get("sha256") != _sha256(tensors, about):
         raise ValueError("its contents do not match its SHA-256")
     stored = json.loads(about)
-    accuracy = stored.pop("test_accuracy")
-    if stored != config:
+    accuracy = stored.pop("test_accuracy", None) if isinstance(stored, dict) else None
+    if stored != config or not isinstance(accuracy, float):
         raise ValueError(f"it holds a probe for {stored}, not for {config}")
+    expected = jax.eval_shape(
+        Probe(config["num_classes"]).init,
+        jax.random.key(0),
+        jnp.zeros((1, *config["image_shape"])),
+    )
+    shapes = {n: x.shape for n, x in traverse_util.flatten_dict(expected, sep="/").items()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != shapes:
+        raise ValueError("its tensors are not those of a probe")
     return TrainedProbe(
         params=traverse_util.unflatten_dict(tensors, sep="/"),
         num_classes=config["num_classes"],
