@@ -6,12 +6,13 @@ A table stands between `<!-- results NAME -->` and `<!-- end -->`, NAME a key of
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments import ablation, cli, compare
+from experiments import ablation, cli, collapse, compare
 from experiments.activations import PENULTIMATE, PIXELS
 from experiments.intervals import Summary, summarise
 from experiments.layout import (
@@ -27,7 +28,7 @@ from experiments.layout import (
     SAE,
     STITCHED,
 )
-from experiments.lineup import ANNEALED, pca_title, trained_models
+from experiments.lineup import ANNEALED, DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
 from experiments.results import Row, read_results
 from experiments.tables import Column
 
@@ -165,6 +166,19 @@ def _paper_table2(model: str) -> list[str]:
     return [f"the paper, {model} (protocol not said)", *figures, "", "", ""]
 
 
+def _collapse(body: collapse.Body) -> PageTable:
+    regimes = [
+        f"pixels {pixels}, KL {latents}"
+        for pixels, latents in itertools.product(collapse.REDUCTIONS.values(), repeat=2)
+    ]
+    columns = [
+        (f"{body}, {regime}", replace(_COLUMNS["psnr"], title=regime, unit=""))
+        for regime in regimes
+    ]
+    models = (LITERAL, DIMENSION, ELEMENT, pca_title(8))
+    return PageTable("collapse", "collapse", columns, f"PSNR in dB, {body}", models)
+
+
 TABLES = {
     "table1-averaged": _table1(
         "averaged KL", _paper_table1("beta-VAE", "64"), _paper_table1("Batch Top-K", "8")
@@ -185,6 +199,8 @@ TABLES = {
         "K = 8 of 64",
         tuple(_ABLATED),
     ),
+    "collapse-mlp": _collapse("mlp"),
+    "collapse-conv": _collapse("conv"),
     "compare": PageTable(
         "compare",
         "compare",
