@@ -35,7 +35,7 @@ def start(
         process: the number of this one, from 0.
 
     Raises:
-        ValueError: an address, number or id that cannot be, or some of them missing.
+        ValueError: an address, number or id that cannot be, some of them missing, or no answer.
     """
     _check(coordinator, processes, process)
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
@@ -65,6 +65,9 @@ def start(
             raise ValueError(
                 f"processes and process must be given with coordinator {coordinator}: {error}"
             ) from None
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"coordinator {coordinator or ''} cannot be reached: {reason}") from None
 
 
 def is_main() -> bool:
