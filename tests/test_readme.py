@@ -1,5 +1,5 @@
-"""Every Python block of the README runs, in order, beside a model trained as it says; its tables are
-those of the committed results; links lead somewhere."""
+"""Every Python block of the README runs, in order, beside a model trained as it says; the tables of
+the pages are those of the committed results; links lead somewhere."""
 
 import re
 from pathlib import Path
