@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import cli
+from experiments.bench.layout import EXPERIMENTS as BENCH
 from experiments.claims import Finding, claims
 from experiments.document import Bullets, Section, write_document
 from experiments.figures import draw_pictures
@@ -27,6 +28,7 @@ from experiments.tables import (
 )
 
 TITLE = "Batch Top-K VAE: reproduction report"
+KNOWN = (*EXPERIMENTS, *BENCH)
 
 
 def write_report(
@@ -52,7 +54,7 @@ def compose(results: Results) -> Iterator[Section]:
     yield Section("Definitions", [Bullets(list(_definitions(results.environment, rows)))])
     shown = [
         (experiment, inside)
-        for experiment in (*EXPERIMENTS, *_others(rows))
+        for experiment in (*KNOWN, *_others(rows))
         if (inside := [row for row in rows if row.experiment == experiment.name])
     ]
     for experiment, inside in shown:
@@ -147,7 +149,7 @@ def _others(rows: Iterable[Row]) -> Iterator[Experiment]:
     metrics: dict[str, dict[str, None]] = {}
     for row in rows:
         metrics.setdefault(row.experiment, {}).update(dict.fromkeys(row.metrics))
-    known = {experiment.name for experiment in EXPERIMENTS}
+    known = {experiment.name for experiment in KNOWN}
     for name, own in metrics.items():
         if name not in known:
             yield Experiment(name, name, "", {"": [Column(metric, metric, 4) for metric in own]})

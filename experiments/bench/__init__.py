@@ -1,0 +1,1 @@
+"""How fast everything is, on one device, beside its peers and beside the machine itself."""

@@ -1,0 +1,107 @@
+"""The bottleneck alone, and the search for the threshold by element."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments.bench.bench import Bench
+from experiments.bench.clock import Seconds
+from experiments.bench.room import fits
+from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
+from vae_topk_jax.selection import element_top_k
+
+LAYER, THRESHOLD = "bench_bottleneck", "bench_threshold"
+MULTIPLY = "multiply by a number"
+_SORTED = 1 << 25  # entries of the largest array that is sorted
+
+
+def run(bench: Bench) -> None:
+    """Adds rows for every size that fits: the layer in training, and thresholds by element."""
+    for size, latents in bench.sizes.bottlenecks:
+        _run_layer(bench, size, latents)
+        if size * latents <= _SORTED:
+            _run_threshold(bench, size, latents)
+
+
+def _run_layer(bench: Bench, size: int, latents: int) -> None:
+    k = _k(latents)
+    shape = jax.ShapeDtypeStruct((size, latents), jnp.float32)
+    programs: dict[str, Any] = {MULTIPLY: jax.jit(lambda z_BxD: 2.0 * z_BxD)}
+    programs |= {f"by {rule}": _layer(rule, k, latents) for rule in get_args(SelectionRule)}
+    compiled = {title: program.lower(shape).compile() for title, program in programs.items()}
+    variant = f"({size}, {latents})"
+    if not all(map(fits, compiled.values())):
+        bench.note(f"bottleneck at {variant}: needs more than half of the free memory")
+        return
+    z_BxD = jax.random.normal(jax.random.key(0), (size, latents))
+    contestants = {title: functools.partial(call, z_BxD) for title, call in compiled.items()}
+
+    def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
+        own, multiply = seconds[model].median, seconds[MULTIPLY].median
+        return {"ms": 1e3 * own, "over_multiply": own / multiply}
+
+    bench.race(LAYER, variant, contestants, {"k": k}, describe)
+
+
+def _layer(rule: SelectionRule, k: int, latents: int) -> Any:
+    """z_BxD -> the masked latent and the updated statistics, in training."""
+    layer = BatchTopK(k, importance="mean_abs_z", selection=rule)
+    stats = layer.init(jax.random.key(0), jnp.zeros((1, latents)), use_running_average=False)
+    train = functools.partial(layer.apply, use_running_average=False, mutable="batch_stats")
+    return jax.jit(functools.partial(train, stats))
+
+
+def _run_threshold(bench: Bench, size: int, latents: int) -> None:
+    k = _k(latents)
+    scores_BxD = jnp.abs(jax.random.normal(jax.random.key(0), (size, latents)))
+    host_BxD = np.asarray(scores_BxD)
+    contestants: dict[str, Callable[[], object]] = {
+        title: functools.partial(program, scores_BxD)
+        for title, program in {
+            "counts over the bits (ours)": jax.jit(lambda x_BxD: element_top_k(x_BxD, k).mask_BxD),
+            "top_k": jax.jit(lambda x_BxD: x_BxD >= jax.lax.top_k(x_BxD.ravel(), k * size)[0][-1]),
+            "sort": jax.jit(lambda x_BxD: x_BxD >= jnp.sort(x_BxD.ravel())[-k * size]),
+            "histogram of digits": jax.jit(lambda x_BxD: x_BxD >= _by_digits(x_BxD, k * size)),
+        }.items()
+    }
+    contestants["numpy.partition"] = lambda: (
+        host_BxD >= np.partition(host_BxD.ravel(), -k * size)[-k * size]
+    )
+    check_masks(contestants)
+
+    def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
+        return {"ms": 1e3 * seconds[model].median}
+
+    bench.race(THRESHOLD, f"({size}, {latents})", contestants, {"k": k}, describe)
+
+
+def check_masks(contestants: Mapping[str, Callable[[], Any]]) -> None:
+    """Raises AssertionError unless all give the same mask."""
+    masks = [np.asarray(contestant(), bool) for contestant in contestants.values()]
+    for mask in masks[1:]:
+        np.testing.assert_array_equal(mask, masks[0])
+
+
+def _by_digits(scores_BxD: Array, places: int) -> Array:
+    """The score in this place from above, digit by digit of eight bits; scores are positive."""
+    bits_N = jax.lax.bitcast_convert_type(scores_BxD.ravel(), jnp.uint32)
+    found, left = jnp.uint32(0), jnp.int32(places)
+    alike_N = jnp.ones(bits_N.shape, bool)
+    for shift in (24, 16, 8, 0):
+        digit_N = ((bits_N >> shift) & 255).astype(jnp.int32)
+        counts = jnp.zeros(256, jnp.int32).at[digit_N].add(alike_N.astype(jnp.int32))
+        above = jnp.cumsum(counts[::-1])[::-1] - counts
+        digit = jnp.argmax(above < left)  # the first digit with fewer above it than are sought
+        left -= above[digit]
+        alike_N &= digit_N == digit
+        found |= digit.astype(jnp.uint32) << shift
+    return jax.lax.bitcast_convert_type(found, jnp.float32)
+
+
+def _k(latents: int) -> int:
+    return min(32, latents // 8)

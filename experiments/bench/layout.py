@@ -1,0 +1,113 @@
+"""How the report shows the bench's rows."""
+
+from experiments.layout import Experiment
+from experiments.tables import Column
+
+_MS = Column("ms", "a call", 3, "lower", "ms")
+
+EXPERIMENTS = (
+    Experiment(
+        "bench_machine",
+        "Speed: what the machine can do",
+        "Products as they stand in a training step of the model, and a large square one.",
+        {
+            "": (
+                Column("gflops", "rate", 1, "higher", "GFLOP/s"),
+                Column("best_gflops", "fastest round", 1, "higher", "GFLOP/s"),
+                Column("gbytes_per_second", "bandwidth", 1, "higher", "GB/s"),
+            )
+        },
+    ),
+    Experiment(
+        "bench_training",
+        "Speed: training",
+        "One epoch of each contestant in turn. Shares: the time of the epoch's matrix products "
+        "alone over that of the epoch; the epoch's rate over that of a large square product.",
+        {
+            "": (
+                Column("examples_per_second", "examples a second", 0, "higher"),
+                Column("seconds_epoch", "an epoch", 3, "lower", "s"),
+                Column("over_beta", "over beta-VAE", 3, "lower"),
+                Column("gflops", "rate", 1, "higher", "GFLOP/s"),
+                Column("share_of_products", "share of its products' rate", 3, "higher"),
+                Column("share_of_square", "share of the square product's", 3, "higher"),
+            )
+        },
+    ),
+    Experiment(
+        "bench_profile",
+        "Speed: where the time of a step goes",
+        "Milliseconds of all operations of a step; those that run side by side count in full.",
+        {"": (Column("ms_step", "a step", 3, "neither", "ms"), Column("share", "share", 3))},
+    ),
+    Experiment(
+        "bench_bottleneck",
+        "Speed: the bottleneck alone",
+        "The layer in training on an array (B, D), forward pass and statistics.",
+        {"": (_MS, Column("over_multiply", "over multiply", 2, "lower"))},
+    ),
+    Experiment(
+        "bench_threshold",
+        "Speed: the threshold by element",
+        "The mask of the B k largest of B D scores; all give the same mask.",
+        {"": (_MS,)},
+    ),
+    Experiment(
+        "bench_decoding",
+        "Speed: decoding k of many latents",
+        "",
+        {"": (_MS, Column("over_dense", "over dense", 2, "lower"))},
+    ),
+    Experiment(
+        "bench_serving",
+        "Speed: a trained model",
+        "",
+        {"": (_MS, Column("images_per_second", "images a second", 0, "higher"))},
+    ),
+    Experiment(
+        "bench_startup",
+        "Speed: starting",
+        "Processes of their own, from their start to their end.",
+        {
+            "": (
+                Column("seconds", "median", 2, "lower", "s"),
+                Column("fastest", "fastest", 2, "lower", "s"),
+            )
+        },
+    ),
+    Experiment(
+        "bench_memory",
+        "Peak memory of an epoch",
+        "",
+        {
+            "": (
+                Column("peak_mib", "memory", 0, "lower", "MiB"),
+                Column("peak_device_mib", "device memory", 0, "lower", "MiB"),
+            )
+        },
+    ),
+    Experiment(
+        "bench_growth",
+        "Speed: growth",
+        "Examples a second in training.",
+        {
+            "": (
+                Column("examples_per_second_beta", "beta-VAE", 0),
+                Column("examples_per_second_dimension", "Top-K by dimension", 0),
+                Column("examples_per_second_element", "Top-K by element", 0),
+            )
+        },
+    ),
+    Experiment(
+        "bench_seeds",
+        "Speed: several seeds",
+        "An epoch of all of them.",
+        {
+            "": (
+                Column("seconds_together", "together", 2, "neither", "s"),
+                Column("seconds_in_turn", "one after another", 2, "neither", "s"),
+                Column("together_over_in_turn", "time ratio", 2),
+            )
+        },
+    ),
+)

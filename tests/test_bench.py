@@ -1,0 +1,94 @@
+"""The bench: what it measures, never how fast it was."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.bench import decoding, seeds
+from experiments.bench.__main__ import GROUPS, main
+from experiments.bench.clock import alternate
+from experiments.bench.layout import EXPERIMENTS
+from experiments.bench.products import products_alone, products_of
+from experiments.bench.torch_peer import TorchRun
+from experiments.results import read_results
+from tests.test_training import SMALL
+from vae_topk_jax.training import Trainer
+
+
+def test_the_whole_bench_measures_every_group(tmp_path):
+    main(preset="tiny", data="embedded", out=tmp_path)
+    rows = read_results(tmp_path).rows
+    assert {row.experiment for row in rows} == {experiment.name for experiment in EXPERIMENTS}
+    for row in rows:
+        assert row.metrics, row.model
+        assert all(0 < value < math.inf for value in row.metrics.values()), row
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert all(experiment.title in report for experiment in EXPERIMENTS)
+
+
+def test_a_group_alone_is_measured_again_in_place(tmp_path):
+    for _ in range(2):
+        main(preset="tiny", data="embedded", out=tmp_path, only=("decoding",), rounds=2)
+    rows = read_results(tmp_path).rows
+    assert len(rows) == 3
+    assert {row.config["rounds"] for row in rows} == {2}
+    with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
+        main(preset="tiny", data="embedded", out=tmp_path, rounds=0)
+
+
+def test_every_group_has_its_table():
+    assert len(EXPERIMENTS) == len(GROUPS) + 1  # the bottleneck has two
+
+
+def test_contestants_take_turns_and_change_places():
+    calls: list[str] = []
+    contestants = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = alternate(contestants, rounds=2, warm_up=1)
+    assert "".join(calls) == "ab" + "ab" + "ba"
+    assert seconds["a"].fastest <= seconds["a"].median <= seconds["a"].total
+
+
+def test_products_are_those_of_the_model():
+    config = SMALL.replace(model="beta_vae")
+    products = products_of(config, (12, 12, 1))
+    forward = [product for product in products if product.formula == "bi,io->bo"]
+    kernels = [product.shapes[1] for product in forward]
+    params = Trainer(config, (12, 12, 1), 64).init().params
+    assert sorted(kernels) == sorted(x.shape for x in jax.tree.leaves(params) if x.ndim == 2)
+    results = products_alone(products, steps=3)()
+    for product, result in zip(products, results, strict=True):
+        contracted = math.prod(product.shapes[0]) // result.shape[0]
+        assert product.flops == 2 * result.size * contracted
+
+
+def test_seeds_together_are_the_seeds_one_after_another(blobs):
+    one_by_one = seeds.in_turn(SMALL, blobs.train_images, 2)()
+    both = seeds.together(SMALL, blobs.train_images, 2)()
+    for seed, state in enumerate(one_by_one):
+        own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], both.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), own, state.params)
+
+
+def test_a_gather_decodes_what_a_dense_product_does():
+    z_BxD = jnp.array([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
+    kernel_DxF = jax.random.normal(jax.random.key(0), (4, 5))
+    np.testing.assert_allclose(
+        decoding.find_and_gather(z_BxD, kernel_DxF, 2), z_BxD @ kernel_DxF, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "fields", [{"model": "beta_vae"}, {"selection": "dimension"}, {"body": "conv", "widths": (4,)}]
+)
+def test_the_peer_is_the_same_model(blobs, fields):
+    pytest.importorskip("torch")
+    config = SMALL.replace(**fields)
+    run = TorchRun(config, blobs.train_images)
+    ours = Trainer(config, blobs.image_shape, 64).init().params
+    theirs = list(run.modules.parameters())
+    assert sum(x.numel() for x in theirs) == sum(x.size for x in jax.tree.leaves(ours))
+    first = run.epoch()
+    assert min(run.epoch() for _ in range(10)) < first
