@@ -32,25 +32,24 @@ from experiments.progress import console
 from experiments.sinks import read_scalars
 from experiments.trials import (
     SHAPE,
+    SMALL,
     WrongOutcomeError,
     require,
+    small_run,
     temporary_folder,
     write_images,
 )
 from vae_topk_jax.checkpoint import (
     CheckpointError,
-    RunInfo,
     checkpoints,
     restore_checkpoint,
     restore_newest_whole,
     save_checkpoint,
 )
-from vae_topk_jax.config import Config
 from vae_topk_jax.data import DataError, load_dataset
 from vae_topk_jax.files import write_atomic
 from vae_topk_jax.training import Trainer, TrainState
 
-SMALL = Config(latent_dim=8, k=2, widths=(32,), batch_size=32, epochs=20, sensitivity_every=4)
 Rng = np.random.Generator
 Change = Callable[[bytes], bytes]
 
@@ -84,7 +83,7 @@ def damage(trials: int) -> str:
     that is resumed goes back to the checkpoint before."""
     rng, tried = np.random.default_rng(0), 0
     with temporary_folder() as folder, _quiet_log():
-        _, state, info = _small_run()
+        _, state, info = small_run()
         save_checkpoint(folder, state, info)
         path = save_checkpoint(folder, dataclasses.replace(state, step=state.step + 1), info)
         files = sorted(p for p in path.rglob("*") if p.is_file())
@@ -134,7 +133,7 @@ def disk(trials: int) -> str:
 
 def fill_disk(folder: str, positions: int) -> None:
     """Saves onto a disk with less and less room, where `folder` is its root; prints the errors."""
-    _, state, info = _small_run()
+    _, state, info = small_run()
     path = save_checkpoint(Path(folder) / "run", state, info)
     size = sum(file.stat().st_size for file in path.rglob("*"))
     later = dataclasses.replace(state, step=state.step + 1)
@@ -156,7 +155,7 @@ def fill_disk(folder: str, positions: int) -> None:
 def nonfinite(trials: int) -> str:
     """NaN, infinities and huge values in a batch: nothing but the count of steps changes."""
     rng = np.random.default_rng(0)
-    trainer, state, _ = _small_run()
+    trainer, state, _ = small_run()
     for trial in range(trials):
         x = rng.uniform(size=(32, *SHAPE)).astype(np.float32)
         where = rng.uniform(size=x.shape) < rng.choice([0.0005, 0.01, 1.0])
@@ -251,11 +250,6 @@ def _bits(state: TrainState, *fields: str) -> list[bytes]:
     keys = [jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
     pairs = zip(leaves, keys, strict=True)
     return [np.asarray(jax.random.key_data(x) if key else x).tobytes() for x, key in pairs]
-
-
-def _small_run() -> tuple[Trainer, TrainState, RunInfo]:
-    info = RunInfo(SMALL, SHAPE, {"source": "random", "train": 64, "test": 0})
-    return info.trainer, info.trainer.init(), info
 
 
 def _flip(rng: Rng) -> Change:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.config import Config
 from vae_topk_jax.data.idx import MNIST, write_idx
+from vae_topk_jax.training import Trainer, TrainState
 
 SHAPE = (8, 8, 1)
+SMALL = Config(latent_dim=8, k=2, widths=(32,), batch_size=32, epochs=20, sensitivity_every=4)
 
 
 class WrongOutcomeError(AssertionError):
@@ -27,6 +31,12 @@ def temporary_folder() -> Iterator[Path]:
     """A folder for the time being."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as path:
         yield Path(path)
+
+
+def small_run() -> tuple[Trainer, TrainState, RunInfo]:
+    """A run that has not begun."""
+    info = RunInfo(SMALL, SHAPE, {"source": "random", "train": 64, "test": 0})
+    return info.trainer, info.trainer.init(), info
 
 
 def write_images(path: Path, suffix: str = "", train: int = 512) -> None:

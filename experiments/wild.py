@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import train
-from experiments.trials import SHAPE, require, temporary_folder, write_images
-from vae_topk_jax.checkpoint import restore_checkpoint
+from experiments.trials import SHAPE, require, small_run, temporary_folder, write_images
+from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.models import MODELS
@@ -70,7 +70,7 @@ def configurations(trials: int) -> str:
     lines = max(1, trials // 2 - runs)
     with temporary_folder() as path, contextlib.chdir(path):
         write_images(path / "data", train=64)
-        require(_outcome_of_line([*_TINY, "--data", "data", "--out", "run"]) == "valid", "no run")
+        save_checkpoint("run/checkpoints", *small_run()[1:])
         with mock.patch.object(train, "sole_writer", _stop):
             said = tried(_lines(), _outcome_of_line, lines)
         ended = tried(_runs(), _outcome_of_run, runs)

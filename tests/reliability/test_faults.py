@@ -9,12 +9,12 @@ from experiments.chaos import FAULTS
 
 TRIALS = {
     "kill": 1,
-    "damage": 20,
+    "damage": 10,
     "data": 60,
     "disk": 2,
     "nonfinite": 4,
-    "configurations": 80,
-    "arrays": 104,
+    "configurations": 40,
+    "arrays": 52,
     "endurance": 2_000,
 }
 

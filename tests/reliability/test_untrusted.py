@@ -60,7 +60,6 @@ def test_loading_what_is_right_unpickles_nothing(blobs, tmp_path):
     sys.addaudithook(lambda event, _: found.append(event) if event == "pickle.find_class" else None)
     load(GOLDEN)
     load_dataset(folder)
-    load_dataset("embedded")
     load_or_train_probe(blobs, cache_dir=tmp_path, epochs=1)
     assert not found
     pickle.loads(pickle.dumps(tmp_path))
