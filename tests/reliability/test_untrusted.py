@@ -1,8 +1,8 @@
 """Files from strangers: nothing in them runs, and none takes more memory than its size allows."""
 
 import contextlib
-import gc
 import dataclasses
+import gc
 import gzip
 import json
 import pickle
@@ -69,8 +69,6 @@ def test_loading_what_is_right_unpickles_nothing(blobs, tmp_path):
     assert found, "the hook does not hear"
 
 
-# Orbax leaves tasks behind when it fails, which then fail in the background.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", FILES, ids=str)
 def test_a_pickle_in_a_checkpoint_is_refused_whatever_the_manifest_says(checkpoint, tmp_path, name):
     (checkpoint / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
