@@ -182,6 +182,15 @@ def test_k_by_element_is_traced_once():
     assert [int(mask(scores, k).sum()) for k in (0.5, 1.0, 2.5, 5.0)] == [3, 6, 15, 30]
 
 
+@pytest.mark.parametrize(
+    ("shape", "most"), [((2**16, 2**15), r"2\^31 entries"), ((1, 2**24), r"2\^24 dimensions")]
+)
+def test_scores_too_many_to_count_are_refused(shape, most):
+    scores_BxD = jax.ShapeDtypeStruct(shape, jnp.float32)
+    with pytest.raises(ValueError, match=f"scores must have fewer than {most}, got"):
+        jax.eval_shape(functools.partial(element_top_k, k=1), scores_BxD)
+
+
 @pytest.mark.parametrize("choose", [element_top_k, sample_top_k_mask])
 def test_scores_of_another_rank_are_named(choose):
     with pytest.raises(ValueError, match="scores must have two axes"):
