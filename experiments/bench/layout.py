@@ -65,6 +65,12 @@ EXPERIMENTS = (
         {"": (_MS, Column("images_per_second", "images a second", 0, "higher"))},
     ),
     Experiment(
+        "bench_restoring",
+        "Speed: reading a checkpoint",
+        "From the folder to the state; verified: after comparing SHA-256 sums of all its files.",
+        {"": (_MS, Column("megabytes", "on disk", 1, "neither", "MB"))},
+    ),
+    Experiment(
         "bench_startup",
         "Speed: starting",
         "Processes of their own, from their start to their end.",

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.bench.bench import Bench
 from experiments.bench.training import lineup, mlp_config, whole_batches
 from vae_topk_jax.config import Config
-from vae_topk_jax.training import Trainer
+from vae_topk_jax.training import Trainer, TrainState
 
 EXPERIMENT = "bench_profile"
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%(?P<name>[\w.-]+) = .*? (?P<kind>[\w-]+)\(.*$", re.M)
@@ -57,7 +57,7 @@ def run(bench: Bench) -> None:
     config = mlp_config(bench)
     images = whole_batches(bench.dataset.train_images, bench.sizes.growth_images, config.batch_size)
     for title, own in lineup(config).items():
-        milliseconds = profile(own, images)
+        milliseconds = profile(own, images, bench.sizes.rounds)
         total = sum(milliseconds.values())
         for part in sorted(milliseconds, key=lambda part: -milliseconds[part]):
             metrics = {"ms_step": milliseconds[part], "share": milliseconds[part] / total}
@@ -67,25 +67,32 @@ def run(bench: Bench) -> None:
             bench.note(f"profile of {title}: the profiler names no operations on this device")
 
 
-def profile(config: Config, images_NxHxWxC: np.ndarray) -> dict[str, float]:
+def profile(config: Config, images_NxHxWxC: np.ndarray, rounds: int) -> dict[str, float]:
     """Part -> milliseconds a step; operations that run side by side count in full.
 
-    Of the times that an operation took, the median stands for all, so that what interrupts the
-    process does not count.
+    Of the times that an operation took in so many epochs, the median stands for all, so that what
+    interrupts the process does not count.
     """
     trainer = Trainer(config, images_NxHxWxC.shape[1:], len(images_NxHxWxC))
     state, images = trainer.init(), jax.device_put(images_NxHxWxC)
     epoch = trainer.segment.lower(state, images, trainer.steps_per_epoch).compile()  # type: ignore[attr-defined]
     operations = parse_operations(epoch.as_text())
     state, _ = jax.block_until_ready(epoch(state, images))
+
+    def train() -> TrainState:
+        after = state
+        for _ in range(rounds):
+            after, _ = epoch(after, images)
+        return after
+
     nanoseconds = defaultdict(list)
-    for name, duration in _trace(lambda: epoch(state, images)):
+    for name, duration in _trace(train):
         if name in operations:
             nanoseconds[name].append(duration)
     parts: dict[str, float] = defaultdict(float)
     for name, durations in nanoseconds.items():
         once = float(np.median(durations)) / 1e6
-        parts[operations[name].part] += once * len(durations) / trainer.steps_per_epoch
+        parts[operations[name].part] += once * len(durations) / (rounds * trainer.steps_per_epoch)
     return dict(parts)
 
 

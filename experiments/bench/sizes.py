@@ -59,7 +59,7 @@ PRESETS = {
         seeds=(2,),
     ),
     "full": Sizes(
-        rounds=7,
+        rounds=5,
         turn=0.2,
         images=60_000,
         conv_images=12_800,
@@ -74,6 +74,6 @@ PRESETS = {
         batch_sizes=(32, 128, 512, 2048, 8192),
         latent_dims=(16, 64, 256, 1024, 4096),
         ks=(1, 4, 16, 64),
-        seeds=(1, 2, 4, 8, 16),
+        seeds=(1, 2, 4, 8),
     ),
 }
