@@ -31,8 +31,7 @@ class JsonLines:
 
     def __init__(self, folder: Path, resume_step: int = 0):
         self.path = folder / SCALARS
-        kept = [line for line in read_scalars(self.path) if line["step"] <= resume_step]
-        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        drop_after(self.path, resume_step)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds one line, on disk when this returns."""
@@ -161,3 +160,9 @@ def read_scalars(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def drop_after(path: Path, step: int) -> None:
+    """Leaves the whole lines up to that step, in a file that is made if it is missing."""
+    kept = [line for line in read_scalars(path) if line["step"] <= step]
+    write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -19,6 +19,7 @@ import numpy as np
 
 from experiments import cli, progress
 from experiments.activations import PIXELS, Inputs, load_inputs
+from experiments.history import ImportanceLog
 from experiments.interruption import Interruption, sole_writer
 from experiments.results import ResultsFile, Row
 from experiments.sinks import Sinks, open_sinks
@@ -44,7 +45,7 @@ class Options:
 
     config: Config = dataclasses.field(default_factory=Config)
     out: Path = Path("runs/model")
-    """Folder of the checkpoints, of scalars.jsonl and of results.json."""
+    """Folder of the checkpoints, of scalars.jsonl, importance.jsonl and results.json."""
     data: str = "auto"
     """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
     inputs: str = PIXELS
@@ -170,6 +171,7 @@ def _run(
     turns = trainer.epochs(state, inputs.train, options.segment, options.patience)
     config = info.config.to_dict()
     sinks = open_sinks(options.out, start_step, config, options.wandb) if is_main() else Sinks()
+    log = ImportanceLog(options.out, trainer.total_steps, start_step) if is_main() else None
     shown = progress.show(turns, trainer, str(options.out), start_step) if is_main() else turns
     writer = CheckpointWriter(options.out / "checkpoints", info, options.keep)
     stop = 0
@@ -178,6 +180,8 @@ def _run(
             for number, turn in enumerate(shown, start=1):
                 state, step = turn.state, int(turn.state.step)
                 sinks.write(step, {"epoch": step / trainer.steps_per_epoch} | turn.terms)
+                if log is not None and turn.importance_SxD is not None:
+                    log.write(step, turn.importance_SxD)
                 stop = largest(interruption.signal or 0)
                 if number % options.save_every == 0 or stop or step == trainer.total_steps:
                     writer.save(state, turn.terms["reconstruction"])
