@@ -1,18 +1,23 @@
-"""Writes the tables of the README and of the documentation from the committed results.
+"""Writes the tables of the READMEs and of the documentation: results that are committed, options of
+the commands, public names.
 
     python -m experiments.pages
 
-A table stands between `<!-- results NAME -->` and `<!-- end -->`, NAME a key of `TABLES`.
+A table stands between `<!-- results NAME -->` and `<!-- end -->`, NAME a key of `TABLES`; other
+text between `<!-- generated NAME -->` and `<!-- end -->`, NAME a key of `TEXTS`.
 """
 
 import functools
+import inspect
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments import ablation, cli, collapse, compare
+import vae_topk_jax
+from experiments import ablation, cli, collapse, compare, flags
 from experiments.activations import PENULTIMATE, PIXELS
 from experiments.intervals import Summary, summarise
 from experiments.layout import (
@@ -30,12 +35,21 @@ from experiments.layout import (
 )
 from experiments.lineup import ANNEALED, DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
 from experiments.results import Row, read_results
-from experiments.tables import Column
+from experiments.tables import Column, pipe_table
 
 _ROOT = Path(__file__).parents[1]
 _RESULTS = _ROOT / "experiments" / "results"
-PAGES = (_ROOT / "README.md", _ROOT / "docs" / "method.md", _ROOT / "docs" / "systems.md")
-_PLACE = re.compile(r"(<!-- results ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ENGLISH = _ROOT / "README.md"
+KOREAN = _ROOT / "README.ko.md"
+PAGES = (
+    ENGLISH,
+    KOREAN,
+    *(
+        _ROOT / "docs" / f"{name}.md"
+        for name in ("api", "choosing", "method", "options", "systems")
+    ),
+)
+_PLACE = re.compile(r"(<!-- (?:results|generated) ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MIN_SEEDS = 3  # for an interval
 
 _COLUMNS = {
@@ -54,14 +68,42 @@ _SHOWN = {
     "Top-K by dimension": "Top-K by dimension, KL",
     "Top-K by element": "**Top-K by element (default)**",
     "dimension: mean |z|, the paper": "by dimension, mean |z| (the paper)",
-    "dimension: KL": "by dimension, KL",
-    "dimension: fixed at random": "by dimension, fixed at random",
-    "element: |z|": "by element, |z|",
-    "element: |mu|": "by element, |mu|",
     "element: |mu| x sensitivity": "**by element, |mu| x sensitivity (default)**",
-    "sample: |mu| x sensitivity": "per sample, |mu| x sensitivity",
 }
-_ABLATED = ("beta-VAE", "dense VAE, 8 latents", pca_title(8), *list(_SHOWN)[4:])
+_RULES = {"dimension": "by dimension", "element": "by element", "sample": "per sample"}
+_ABLATED = (
+    *("beta-VAE", "dense VAE, 8 latents", pca_title(8), "dimension: mean |z|, the paper"),
+    *("dimension: KL", "dimension: fixed at random", "element: |z|", "element: |mu|"),
+    *("element: |mu| x sensitivity", "sample: |mu| x sensitivity"),
+)
+# What stands in the tables of the Korean README in place of the English words.
+WORDS = {
+    "averaged KL": "KL 평균",
+    "summed KL": "KL 합",
+    "FID-clf, prior\u00a0↓": "FID-clf, 사전분포\u00a0↓",
+    "FID-clf, mixture\u00a0↓": "FID-clf, 혼합분포\u00a0↓",
+    "active latents": "활성 잠재 변수",
+    "dims in use": "사용 차원",
+    "training images (floor)": "학습 이미지(하한)",
+    "Top-K, mean |z| (the paper, literally)": "Top-K, |z| 평균(논문 그대로)",
+    "Top-K by dimension, KL": "차원별 Top-K, KL",
+    "**Top-K by element (default)**": "**원소별 Top-K(기본값)**",
+    "Top-K per sample": "샘플별 Top-K",
+    "fixed random mask": "고정 무작위 마스크",
+    "dense VAE, 8 latents": "밀집 VAE, 잠재 변수 8개",
+    "PCA, 8 components": "PCA, 주성분 8개",
+    "PCA, 64 components": "PCA, 주성분 64개",
+    "*the paper, beta-VAE*": "*논문, beta-VAE*",
+    "*the paper, Batch Top-K*": "*논문, Batch Top-K*",
+    "trained on clean images (left), to denoise (right)": "원본으로(왼쪽), 잡음 제거로(오른쪽) 학습",
+    "dense VAE, 4 latents": "밀집 VAE, 잠재 변수 4개",
+    "Top-K per sample, K annealed": "샘플별 Top-K, K 점감",
+    "PCA, 4 components": "PCA, 주성분 4개",
+    "PCA, 256 components": "PCA, 주성분 256개",
+    "classifier on the noisy image": "잡음 이미지를 그대로 분류",
+    "*the paper, beta-VAE (protocol not said)*": "*논문, beta-VAE(실험 절차 미기재)*",
+    "*the paper, Batch Top-K (protocol not said)*": "*논문, Batch Top-K(실험 절차 미기재)*",
+}
 
 
 @dataclass(frozen=True)
@@ -84,17 +126,17 @@ class PageTable:
     models: Sequence[str] = ()
     last: Sequence[Sequence[str]] = ()
 
-    def markdown(self) -> str:
-        """The table's lines."""
+    def markdown(self, words: Mapping[str, str]) -> str:
+        """The table's lines, with what `words` has in place of a cell."""
         rows = [row for row in _rows(self.folder) if row.experiment == self.experiment]
         lines = [
             [self.corner, *(column.heading for _, column in self.columns)],
             ["---", *["---:"] * len(self.columns)],
         ]
         for model in self.models or dict.fromkeys(row.model for row in rows):
-            lines.append([_SHOWN.get(model, model), *self._cells(rows, model)])
+            lines.append([_shown(model), *self._cells(rows, model)])
         lines += [[text and f"*{text}*" for text in line] for line in self.last]
-        return "".join(f"| {' | '.join(map(_escape, line))} |\n" for line in lines)
+        return pipe_table([words.get(cell, cell) for cell in line] for line in lines)
 
     def _cells(self, rows: Sequence[Row], model: str) -> Iterator[str]:
         for variant, column in self.columns:
@@ -103,28 +145,58 @@ class PageTable:
             yield _format(column, summary) if summary else ""
 
 
-def rewrite(page: str) -> str:
-    """The page with its tables as the committed results have them.
+def rewrite(page: str, words: Mapping[str, str] = types.MappingProxyType({})) -> str:
+    """The page with its tables as the committed results, the commands and the package have them.
+
+    Args:
+        page: its text.
+        words: what stands in place of a cell of a table of results.
 
     Raises:
-        ValueError: a table that is not in `TABLES`.
+        ValueError: a table that is not known.
     """
 
-    def table(place: re.Match) -> str:
-        if place[2] not in TABLES:
-            raise ValueError(f"a table must be one of {sorted(TABLES)}, got {place[2]!r}")
-        return f"{place[1]}{TABLES[place[2]].markdown()}{place[3]}"
+    def text(place: re.Match) -> str:
+        if place[2] in TABLES:
+            return f"{place[1]}{TABLES[place[2]].markdown(words)}{place[3]}"
+        if place[2] in TEXTS:
+            return f"{place[1]}{TEXTS[place[2]]()}{place[3]}"
+        raise ValueError(f"a table must be one of {sorted(TABLES | TEXTS)}, got {place[2]!r}")
 
-    return _PLACE.sub(table, page)
+    return _PLACE.sub(text, page)
+
+
+def words_of(page: Path) -> Mapping[str, str]:
+    """What the tables of that page are translated with."""
+    return WORDS if page == KOREAN else {}
+
+
+def names() -> str:
+    """The public names, each with the first line of its documentation."""
+    lines = [["name", "what it is"], ["---", "---"]]
+    for name in vae_topk_jax.__all__:
+        value = getattr(vae_topk_jax, name)
+        if not isinstance(value, types.ModuleType):
+            lines.append([f"`{name}`", _first_sentence(value)])
+            continue
+        for function in vars(value).values():
+            if inspect.isfunction(function) and function.__module__ == value.__name__:
+                lines.append([f"`{name}.{function.__name__}`", _first_sentence(function)])
+    return pipe_table(lines)
+
+
+def _first_sentence(value: object) -> str:
+    return " ".join((value.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+def _shown(model: str) -> str:
+    rule, _, ranking = model.partition(": ")
+    return _SHOWN.get(model) or (f"{_RULES[rule]}, {ranking}" if rule in _RULES else model)
 
 
 def _format(column: Column, summary: Summary) -> str:
     has_interval = summary.n >= _MIN_SEEDS and column.better != "neither"
     return column.format(summary if has_interval else summary._replace(half_width=None))
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", r"\|")
 
 
 @functools.cache
@@ -197,7 +269,28 @@ TABLES = {
         "ablation",
         _in(ablation.VARIANT, *_RECONSTRUCTED, *_GENERATED, "accuracy_0.5", *_USED, "agreement"),
         "K = 8 of 64",
-        tuple(_ABLATED),
+        _ABLATED,
+    ),
+    "importances": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, "psnr", "accuracy_0.5", "agreement"),
+        '`selection="dimension"`',
+        (
+            *("dimension: mean |z|, the paper", "dimension: mean |mu|", "dimension: KL"),
+            *("dimension: signal to noise", "dimension: mean |mu| x sensitivity"),
+            "dimension: fixed at random",
+        ),
+    ),
+    "scores": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, "psnr", "fid_clf_mixture", "accuracy_0.5", *_USED),
+        "by element and per sample",
+        (
+            *("element: |z|", "element: |mu|", "element: KL", "element: signal to noise"),
+            *("element: |mu| x sensitivity", "sample: |mu|", "sample: |mu| x sensitivity"),
+        ),
     ),
     "collapse-mlp": _collapse("mlp"),
     "collapse-conv": _collapse("conv"),
@@ -237,10 +330,14 @@ TABLES = {
 }
 
 
+TEXTS: Mapping[str, Callable[[], str]] = {**flags.TABLES, "names": names}
+
+
 def main() -> None:
     """Writes the tables of all pages."""
     for page in PAGES:
-        page.write_text(rewrite(page.read_text(encoding="utf-8")), encoding="utf-8")
+        text = rewrite(page.read_text(encoding="utf-8"), words_of(page))
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

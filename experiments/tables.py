@@ -147,6 +147,19 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", text)
 
 
+def pipe_table(lines: Iterable[Sequence[str]]) -> str:
+    r"""Lines of cells as a Markdown table; the second line says how columns are aligned.
+
+    Examples:
+        >>> print(pipe_table([["score"], ["---"], ["|mu|"]]), end="")
+        | score |
+        | --- |
+        | \|mu\| |
+    """
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
 def to_markdown(table: Table) -> str:
     def line(texts: Iterable[str]) -> str:
         return "| " + " | ".join(texts) + " |"

@@ -1,49 +1,55 @@
-"""Every Python block of the README runs, in order, beside a model trained as it says; the tables of
-the pages are those of the committed results; links lead somewhere."""
+"""The tables of the pages are those of the committed results, of the commands and of the package;
+the Korean README says what the English one says."""
 
 import re
-from pathlib import Path
 
-import jax
 import pytest
 
-from experiments import pages, train
-
-README = Path(__file__).parents[1] / "README.md"
-
-
-def test_python_blocks_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    train.main(["--data", "embedded", "--out", "runs/model", "--epochs", "1", "--widths", "16"])
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        names: dict = {}
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            exec(block, names)
-    assert names["codes"].shape == (16, 64)
-    assert names["samples"].shape == (16, 28, 28, 1)
+from experiments import pages
+from tests import markdown
+from tests.markdown import KOREAN, README
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
-def test_tables_are_those_of_the_results(page):
-    text = page.read_text(encoding="utf-8")
-    assert "<!-- results" in text
-    assert pages.rewrite(text) == text
+def test_tables_are_current(page):
+    text = markdown.read(page)
+    assert re.search("<!-- (results|generated)", text)
+    assert pages.rewrite(text, pages.words_of(page)) == text, "run python -m experiments.pages"
 
 
-def test_an_unknown_table_is_refused():
+@pytest.mark.parametrize("page", markdown.PAGES, ids=lambda page: page.name)
+def test_no_page_with_tables_is_forgotten(page):
+    assert (page in pages.PAGES) == bool(re.search("<!-- (results|generated)", markdown.read(page)))
+
+
+@pytest.mark.parametrize("kind", ["results", "generated"])
+def test_an_unknown_table_is_refused(kind):
     with pytest.raises(ValueError, match="'table9'"):
-        pages.rewrite("<!-- results table9 -->\n<!-- end -->")
+        pages.rewrite(f"<!-- {kind} table9 -->\n<!-- end -->")
 
 
-LINKS = [
-    (page, target)
-    for page in pages.PAGES
-    for target in re.findall(r"\]\(([^)#:]+)", page.read_text(encoding="utf-8"))
-]
+def test_korean_and_english_are_in_step():
+    english, korean = map(outline, (README, KOREAN))
+    assert korean == english
 
 
-@pytest.mark.parametrize(("page", "target"), LINKS)
-def test_linked_files_exist(page, target):
-    assert (page.parent / target).exists()
+def outline(page) -> dict:
+    """What does not depend on the language."""
+    text = markdown.read(page)
+    return {
+        "headings": re.findall("^#+", re.sub("```.*?```", "", text, flags=re.DOTALL), re.MULTILINE),
+        "tables": re.findall("<!-- results (.*) -->", text),
+        "figures": re.findall(r"\d+\.\d+", "".join(re.findall(r"^\|(?!.*---).*", text, re.M))),
+        "code": [re.sub("#.*", "#", block) for block in markdown.python_blocks(page)],
+        "commands": markdown.command_lines(page),
+        "links": sorted({*markdown.links(page)} - {"README.md", "README.ko.md"}),
+    }
+
+
+def test_no_translation_is_left_over():
+    cells = {
+        cell.strip().replace("\\|", "|")
+        for line in markdown.read(README).splitlines()
+        for cell in re.split(r"(?<!\\)\|", line)
+    }
+    assert pages.WORDS.keys() <= cells

@@ -37,6 +37,7 @@ def load_dataset(
 
     Args:
         spec: One of
+
             - "auto": the folder in the environment variable VAE_TOPK_DATA if that is set, else the
               first of the next four that works;
             - "cache": the original MNIST as an earlier call has left it in the cache folder;

@@ -1,0 +1,136 @@
+"""Every page keeps its word: its Python runs, its command lines parse, its links lead somewhere;
+the site is built without a warning."""
+
+import functools
+import importlib
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+import vae_topk_jax
+from experiments import cli, flags, rules, train
+from tests import markdown
+from tests.markdown import ROOT
+
+WITH_PYTHON = [page for page in markdown.PAGES if markdown.python_blocks(page)]
+COMMANDS = sorted({line for page in markdown.PAGES for line in markdown.command_lines(page)})
+LINKS = [(page, target) for page in markdown.PAGES for target in markdown.links(page)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a model trained as the pages say, but for its size."""
+    folder = tmp_path_factory.mktemp("trained") / "runs"
+    size = ["--epochs", "1", "--widths", "16"]
+    train.main(["--data", "embedded", "--out", str(folder / "model"), *size])
+    return folder
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+def test_python_blocks_run(page, runs, tmp_path, monkeypatch):
+    shutil.copytree(runs, tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    names = markdown.run_python(page)
+    if page.name.startswith("README"):
+        assert names["codes"].shape == (16, 64)
+        assert names["samples"].shape == (16, 28, 28, 1)
+
+
+class ParsedError(Exception):
+    """Raised in place of what a command would do."""
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_command_lines_parse(words, monkeypatch):
+    parse = cli.parse
+
+    def only_parse(*args, **options):
+        parse(*args, **options)
+        raise ParsedError
+
+    monkeypatch.setattr(cli, "parse", only_parse)
+    name, *args = words
+    module = importlib.import_module(name)
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{name}.__main__")
+    has_own_parser = "args" in inspect.signature(module.main).parameters
+    main = module.main if has_own_parser else functools.partial(cli.run, module.main)
+    with pytest.raises((ParsedError, SystemExit)) as stop:
+        main(args)
+    assert getattr(stop.value, "code", 0) in (None, 0)
+
+
+@pytest.mark.parametrize("name", flags.commands())
+def test_the_page_has_every_flag_of_the_command(name, capsys):
+    with pytest.raises(SystemExit):
+        cli.parse(flags.commands()[name], ["--help"])
+    own, shared = flags.options(flags.commands()[name])
+    named = own + [option for target in shared for option in flags.options(target)[0]]
+    shown = set(re.findall(r"(?<![\w`])--(?!no-|help\b)[a-z][a-z-]*", capsys.readouterr().out))
+    assert {option.flag for option in named if not option.is_positional} == shown
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda x: getattr(x, "name", x))
+def test_links_lead_somewhere(page, target):
+    path, _, anchor = target.partition("#")
+    file = page.parent / path if path else page
+    assert file.is_file()
+    if anchor:
+        assert anchor in markdown.anchors(file)
+
+
+def test_the_site_is_built_without_warnings(tmp_path):
+    for package in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(package)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "-q",
+            "-d",
+            tmp_path / "read",
+            ROOT / "docs",
+            tmp_path,
+        ],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} <= {
+        page.stem for page in tmp_path.glob("*.html")
+    }
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    for name in vae_topk_jax.__all__:
+        assert (
+            f'id="vae_topk_jax.{name}"' in reference or f"module-vae_topk_jax.{name}" in reference
+        )
+
+
+def test_rules_keep_what_the_picture_says():
+    *batch, alone_D = rules.make_scores(9)
+    for chosen in rules.choose(rules.make_scores(9)[:-1], alone_D, k=3).values():
+        assert chosen.mask_BxD.sum() == 3 * len(batch)
+    assert len(rules.draw_rules().axes) == 4
+
+
+def test_the_citation_is_of_this_version():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["version"] == project["version"] == vae_topk_jax.__version__
+    assert citation["license"] == project["license"]
+    (paper,) = citation["references"]
+    page = (ROOT / "docs" / "citing.md").read_text(encoding="utf-8")
+    for author in paper["authors"]:
+        assert f"{author['family-names']}, {author['given-names']}" in page
+    assert f"{{{citation['version']}}}" in page
