@@ -46,7 +46,7 @@ PAGES = (
     KOREAN,
     *(
         _ROOT / "docs" / f"{name}.md"
-        for name in ("api", "choosing", "method", "options", "systems")
+        for name in ("api", "choosing", "method", "options", "systems", "troubleshooting")
     ),
 )
 _PLACE = re.compile(r"(<!-- (?:results|generated) ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -95,7 +95,7 @@ WORDS = {
     "PCA, 64 components": "PCA, 주성분 64개",
     "*the paper, beta-VAE*": "*논문, beta-VAE*",
     "*the paper, Batch Top-K*": "*논문, Batch Top-K*",
-    "trained on clean images (left), to denoise (right)": "원본으로(왼쪽), 잡음 제거로(오른쪽) 학습",
+    "trained on clean images (left), to denoise (right)": "원본(왼쪽), 잡음 제거(오른쪽)로 학습",
     "dense VAE, 4 latents": "밀집 VAE, 잠재 변수 4개",
     "Top-K per sample, K annealed": "샘플별 Top-K, K 점감",
     "PCA, 4 components": "PCA, 주성분 4개",
@@ -290,6 +290,16 @@ TABLES = {
         (
             *("element: |z|", "element: |mu|", "element: KL", "element: signal to noise"),
             *("element: |mu| x sensitivity", "sample: |mu|", "sample: |mu| x sensitivity"),
+        ),
+    ),
+    "used": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, "active_dims", "psnr"),
+        "K = 8 of 64",
+        (
+            *("element: |mu|", "element: |mu|, revival", "element: |mu|, K annealed"),
+            "element: |mu|, KL of active only",
         ),
     ),
     "collapse-mlp": _collapse("mlp"),
