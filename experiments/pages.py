@@ -163,7 +163,7 @@ def rewrite(page: str, words: Mapping[str, str] = types.MappingProxyType({})) ->
             return f"{place[1]}{TABLES[place[2]].markdown(words)}{place[3]}"
         if place[2] in TEXTS:
             return f"{place[1]}{TEXTS[place[2]]()}{place[3]}"
-        raise ValueError(f"a table must be one of {sorted(TABLES | TEXTS)}, got {place[2]!r}")
+        raise ValueError(f"a table must be one of {sorted([*TABLES, *TEXTS])}, got {place[2]!r}")
 
     return _PLACE.sub(text, page)
 

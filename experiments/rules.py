@@ -62,7 +62,7 @@ def choose(scores_BxD: np.ndarray, alone_D: np.ndarray, k: int) -> dict[str, Cho
     return {
         "dimension": Chosen(np.broadcast_to(dimension_D, scores_BxD.shape), dimension_D),
         "element": Chosen(
-            np.asarray(element.mask_BxD), np.float32(alone_D >= float(element.threshold))
+            np.asarray(element.mask_BxD), (alone_D >= float(element.threshold)).astype(np.float32)
         ),
         "sample": Chosen(np.asarray(sample_BxD[:-1]), np.asarray(sample_BxD[-1])),
     }
