@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
 from vae_topk_jax.losses import KLMode, masked_kl, spike_and_slab_kl
 from vae_topk_jax.models.vae import BetaVAE, Code
-from vae_topk_jax.scores import Score
+from vae_topk_jax.scores import SCORES, Score, lookup
 from vae_topk_jax.selection import annealed_k
 from vae_topk_jax.sensitivity import DecoderSensitivity
 
@@ -109,6 +109,15 @@ class TopKVAE(BetaVAE):
             weight_D=self._relative_sensitivity() if self.sensitivity_every else None,
         )
         return Code(self.batch_top_k.apply_selection(z_BxD, selection), selection)
+
+    def scores(self, x_BxHxWxC: Array) -> Array:
+        """score_BxD, by which the entries of an image are ranked at inference: `score` times the
+        decoder's relative sensitivity. (By dimension the running importance ranks instead.)"""
+        mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
+        scores_BxD = lookup("score", self.score, SCORES)(mu_BxD, mu_BxD, logvar_BxD)
+        if not self.sensitivity_every:
+            return scores_BxD
+        return scores_BxD * self._relative_sensitivity()[None, :]
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, in the mode that was asked for."""

@@ -1,0 +1,72 @@
+"""A drawing as an image of the data set: centred and scaled as the digits of MNIST are."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+INK = 20 / 28  # share of an MNIST image that the longer side of its digit takes
+
+
+def decode_drawing(data_url: str) -> np.ndarray:
+    """The ink of a PNG picture in a data URL, float32 (H, W): its opacity.
+
+    Raises:
+        ValueError: not such a picture.
+
+    Examples:
+        >>> decode_drawing("data:text/plain;base64,")
+        Traceback (most recent call last):
+        ValueError: a drawing must be a PNG picture in a data URL
+    """
+    try:
+        png = base64.b64decode(data_url.removeprefix("data:image/png;base64,"), validate=True)
+        picture = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGBA")
+    except (ValueError, OSError):
+        raise ValueError("a drawing must be a PNG picture in a data URL") from None
+    return np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
+
+
+def as_digit(ink_HxW: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The ink as MNIST has its digits: cut out, its longer side scaled to 20 of 28 pixels, its
+    centre of mass in the centre of the image.
+
+    Args:
+        ink_HxW: a drawing in [0, 1] of any size.
+        height, width: of the image to make.
+
+    Returns:
+        image_HxWx1, float32 in [0, 1]; zeros where there is no ink.
+
+    Raises:
+        ValueError: a drawing that is not two-dimensional.
+
+    Examples:
+        >>> ink = np.zeros((280, 280), np.float32)
+        >>> ink[10:150, 20:34] = 1.0
+        >>> image = as_digit(ink, 28, 28)[..., 0]
+        >>> rows, columns = np.nonzero(image > 0.5)
+        >>> rows.min(), rows.max(), columns.min(), columns.max()
+        (4, 23, 13, 14)
+    """
+    if ink_HxW.ndim != 2:
+        raise ValueError(f"a drawing must have two axes, got shape {ink_HxW.shape}")
+    image_HxW = np.zeros((height, width), np.float32)
+    rows, columns = (np.flatnonzero(ink_HxW.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return image_HxW[..., None]
+    cut = ink_HxW[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = min(INK * height / cut.shape[0], INK * width / cut.shape[1])
+    size = [max(1, round(scale * length)) for length in reversed(cut.shape)]
+    small = np.asarray(Image.fromarray(cut).resize(size, Image.Resampling.BOX))
+    top = _start(small.sum(axis=1), height)
+    left = _start(small.sum(axis=0), width)
+    image_HxW[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return np.clip(image_HxW, 0.0, 1.0)[..., None]
+
+
+def _start(profile: np.ndarray, length: int) -> int:
+    """Where a profile must begin for its centre of mass to lie in the middle, if it fits there."""
+    centre = (np.arange(len(profile)) * profile).sum() / profile.sum()
+    return int(np.clip(round((length - 1) / 2 - centre), 0, length - len(profile)))
