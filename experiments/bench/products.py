@@ -4,13 +4,15 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax.config import Config
+
+Operands = list[tuple[Array, ...]]
 
 
 class Product(NamedTuple):
@@ -63,20 +65,23 @@ def products_alone(products: Sequence[Product], steps: int) -> Callable[[], obje
         for product in products
     ]
 
-    def multiply(operands: list[tuple[Array, ...]]) -> list[Array]:
+    def multiply(operands: Operands) -> list[Array]:
         return [
             jnp.einsum(product.formula, *pair)
             for product, pair in zip(products, operands, strict=True)
         ]
 
     @jax.jit
-    def run(operands: list[tuple[Array, ...]]) -> list[Array]:
-        def step(results: list[Array], _: None) -> tuple[list[Array], None]:
-            # Ties each step to the one before, or the compiler would make one step of all.
-            again, _ = jax.lax.optimization_barrier((operands, results))
-            return multiply(again), None
+    def run(operands: Operands) -> list[Array]:
+        def step(carry: tuple[Operands, list[Array]], _: None) -> tuple[Any, None]:
+            # One entry of each product is new, or the compiler would make one step of all.
+            operands = [
+                (a_MxN.at[0, 0].set(jnp.tanh(result[0, 0])), b_NxO)
+                for (a_MxN, b_NxO), result in zip(*carry, strict=True)
+            ]
+            return (operands, multiply(operands)), None
 
-        return jax.lax.scan(step, multiply(operands), None, steps - 1)[0]
+        return jax.lax.scan(step, (operands, multiply(operands)), None, steps - 1)[0][1]
 
     return functools.partial(run, operands)
 
