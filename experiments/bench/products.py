@@ -12,7 +12,7 @@ from jax import Array
 
 from vae_topk_jax.config import Config
 
-Operands = list[tuple[Array, ...]]
+Operands = Sequence[tuple[Array, ...]]
 
 
 class Product(NamedTuple):
