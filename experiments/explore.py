@@ -56,10 +56,10 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
     import gradio as gr
 
     def show(x_HxWxC, sigma, seed):
-        return view.show(x_HxWxC, sigma, int(seed))
+        return view.show(x_HxWxC, sigma, int(seed or 0))
 
     def show_index(index, sigma, seed):
-        x_HxWxC = view.images_NxHxWxC[int(index)]
+        x_HxWxC = view.images_NxHxWxC[int(index or 0)]
         return x_HxWxC, *show(x_HxWxC, sigma, seed)
 
     def pick(sigma, seed, event: gr.EventData):
@@ -105,7 +105,7 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
                 choice = gr.HTML(start.choice)
             with gr.Column(scale=2):
                 gr.Markdown("### Importance over training")
-                gr.HTML(importance)
+                history = gr.HTML()
 
         shown = [tiles, edited, sliders, choice, z]
         at_once: dict[str, Any] = {
@@ -121,7 +121,7 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
         for control in (sigma.input, seed.input, reset.click):
             control(show, [x, *noise], shown, **at_once)
         # the first event of a session is the slowest: it need not be a drag
-        page.load(lambda z_D: view.edit(z_D, 0, z_D[0]), z, [edited, z], **at_once)
+        page.load(lambda: importance, None, history, **at_once)
     return page
 
 
@@ -132,7 +132,7 @@ def serve(page: "gr.Blocks", listening: socket.socket) -> None:
     import uvicorn
 
     app = gr.mount_gradio_app(
-        fastapi.FastAPI(),
+        fastapi.FastAPI(openapi_url=None),
         page,
         path="/",
         footer_links=[],

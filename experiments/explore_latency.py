@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LATENT = ".latents input"
 EDITED = ".edited img"
+LAST = ".importance"  # what the page shows when it answers
 _CLOCK = """
 () => {
   window.latencies = [];
@@ -63,7 +64,7 @@ def opened(url: str, width: int = 1400, height: int = 900) -> Iterator["Page"]:
             page.goto(url)
         except Error as error:
             raise ValueError(f"no page at {url}: {error.message.splitlines()[0]}") from None
-        page.wait_for_selector(LATENT)
+        page.wait_for_selector(LAST)
         yield page
         browser.close()
 
@@ -85,10 +86,9 @@ def drag(page: "Page", number: int, share: float) -> None:
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box is not None
-    low, high, value = (float(slider.get_attribute(name) or 0) for name in ("min", "max", "value"))
-    value = float(slider.input_value())
+    before = 0.5 + 0.5 * float(slider.input_value()) / float(slider.get_attribute("max") or 1)
     middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] * (value - low) / (high - low), middle)
+    page.mouse.move(box["x"] + box["width"] * before, middle)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * share, middle)
     page.mouse.up()

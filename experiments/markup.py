@@ -31,7 +31,12 @@ def picture(image_HxWxC: np.ndarray, title: str) -> str:
     pixels = to_uint8(image_HxWxC)
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
+    return embedded(buffer.getvalue(), title)
+
+
+def embedded(png: bytes, title: str) -> str:
+    """The <img> of a PNG file."""
+    data = base64.b64encode(png).decode()
     return f'<img alt="{escape(title)}" src="data:image/png;base64,{data}">'
 
 

@@ -1,6 +1,5 @@
 """What the page of `experiments.explore` shows of a model, as HTML; needs no web library."""
 
-import base64
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -163,14 +162,12 @@ class View:
         run = folder.parent if folder.name == CHECKPOINTS else folder
         history = read_importance(run)
         if history is None:
-            return f"<p>This run kept no {IMPORTANCE}, so its importance cannot be shown.</p>"
+            said = f"This run kept no {IMPORTANCE}, so its importance cannot be shown."
+            return f'<div class="importance">{said}</div>'
         history["active_dims"] = self.model.model.active_dims
         with matplotlib.rc_context(STYLE):
             figure = draw_importance({self.name: {"importance": history}})
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=150)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        return (
-            '<div class="importance"><img alt="importance over training" '
-            f'src="data:image/png;base64,{data}"></div>'
-        )
+        image = markup.embedded(buffer.getvalue(), "importance over training")
+        return f'<div class="importance">{image}</div>'

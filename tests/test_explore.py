@@ -246,7 +246,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(page):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.reload()
-    page.wait_for_selector(explore_latency.LATENT)
+    page.wait_for_selector(explore_latency.LAST)
     assert asked
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)
 
