@@ -46,9 +46,9 @@ def as_digit(ink_HxW: np.ndarray, height: int, width: int) -> np.ndarray:
         >>> ink = np.zeros((280, 280), np.float32)
         >>> ink[10:150, 20:34] = 1.0
         >>> image = as_digit(ink, 28, 28)[..., 0]
-        >>> rows, columns = np.nonzero(image > 0.5)
-        >>> rows.min(), rows.max(), columns.min(), columns.max()
-        (4, 23, 13, 14)
+        >>> places = np.argwhere(image > 0.5)
+        >>> places.min(axis=0).tolist(), places.max(axis=0).tolist()
+        ([4, 13], [23, 14])
     """
     if ink_HxW.ndim != 2:
         raise ValueError(f"a drawing must have two axes, got shape {ink_HxW.shape}")
