@@ -152,7 +152,7 @@ class Inference:
 
     @functools.cached_property
     def _prior(self) -> Callable[..., Any]:
-        return functools.partial(self.model.apply, method="prior")
+        return jax.jit(functools.partial(self.model.apply, method="prior"), static_argnums=1)
 
     @functools.cached_property
     def _latents(self) -> Callable[..., Array]:

@@ -190,7 +190,7 @@ def _advance_if(is_finite: Array, advance: Callable[[], Any], before: Any) -> An
     On a CPU a branch, which costs nothing; a choice entry by entry is an eighth of a small model's
     step there. Elsewhere the choice, for a branch would wait until the host knows.
     """
-    if jax.default_backend() == "cpu":
+    if _is_on_cpu():
         return jax.lax.cond(is_finite, advance, lambda: before)
     return jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), advance(), before)
 
@@ -452,17 +452,27 @@ class Trainer:
     @functools.cached_property
     def segment(self) -> Callable[..., tuple[TrainState, tuple[dict[str, Array], Array | None]]]:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
-        one program; the old state is given up."""
+        one program; the old state is given up. Under `jax.vmap` it trains a state for each seed."""
+
+        def run(length: int, state: TrainState, images: Array) -> tuple[TrainState, Any]:
+            step = functools.partial(self._batch_step, images, self._order(state))
+            first = state.step % self.steps_per_epoch
+            return jax.lax.scan(step, state, first + jnp.arange(length))
 
         @functools.partial(
             jax.jit, donate_argnums=0, static_argnums=2, out_shardings=self._shardings
         )
         def segment(state, images, length):
-            step = functools.partial(self._batch_step, images, self._order(state))
-            first = state.step % self.steps_per_epoch
-            return jax.lax.scan(step, state, first + jnp.arange(length))
+            one = functools.partial(run, length)
+            # On a CPU products of many small matrices at once are slower than one after another.
+            one = jax.custom_batching.sequential_vmap(one) if _is_on_cpu() else one
+            return one(state, images)
 
         return segment
+
+
+def _is_on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
 
 
 def _mean_of(values: np.ndarray) -> float:
