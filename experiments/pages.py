@@ -19,6 +19,9 @@ from pathlib import Path
 import vae_topk_jax
 from experiments import ablation, cli, collapse, compare, flags
 from experiments.activations import PENULTIMATE, PIXELS
+from experiments.bench.layout import EXPERIMENTS as BENCH
+from experiments.bench.sizes import PRESETS
+from experiments.bench.targets import targets
 from experiments.intervals import Summary, summarise
 from experiments.layout import (
     ACCURACY,
@@ -46,7 +49,15 @@ PAGES = (
     KOREAN,
     *(
         _ROOT / "docs" / f"{name}.md"
-        for name in ("api", "choosing", "method", "options", "systems", "troubleshooting")
+        for name in (
+            "api",
+            "choosing",
+            "method",
+            "options",
+            "performance",
+            "systems",
+            "troubleshooting",
+        )
     ),
 )
 _PLACE = re.compile(r"(<!-- (?:results|generated) ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -58,6 +69,11 @@ _COLUMNS = {
     for column in group
 }
 _COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
+_SPEED = {
+    (experiment.name, column.metric): column
+    for experiment in BENCH
+    for column in experiment.groups[""]
+}
 _RECONSTRUCTED = ("psnr", "ssim")
 _GENERATED = ("fid_clf_prior", "fid_clf_patterns", "fid_clf_mixture")
 _NOISY = ("accuracy_0.3", "accuracy_0.5", "accuracy_0.7")
@@ -130,7 +146,12 @@ class PageTable:
 
     def markdown(self, words: Mapping[str, str]) -> str:
         """The table's lines, with what `words` has in place of a cell."""
-        rows = [row for row in _rows(self.folder) if row.experiment == self.experiment]
+        variants = {variant for variant, _ in self.columns}
+        rows = [
+            row
+            for row in _rows(self.folder)
+            if row.experiment == self.experiment and row.variant in variants
+        ]
         lines = [
             [self.corner, *(column.heading for _, column in self.columns)],
             ["---", *["---:"] * len(self.columns)],
@@ -253,6 +274,29 @@ def _collapse(body: collapse.Body) -> PageTable:
     return PageTable("collapse", "collapse", columns, f"PSNR in dB, {body}", models)
 
 
+def _speed(
+    experiment: str, corner: str, variants: Mapping[str, str], *metrics: str, folder: str = "bench"
+) -> PageTable:
+    """Of the bench; variants: variant -> what stands before the titles of its columns."""
+    columns = []
+    for (variant, start), metric in itertools.product(variants.items(), metrics):
+        column = _SPEED[experiment, metric]
+        title = f"{start}, {column.title}" if start and len(metrics) > 1 else start or column.title
+        columns.append((variant, replace(column, title=title)))
+    return PageTable(folder, experiment, columns, corner)
+
+
+_FULL = PRESETS["full"]
+_SHAPES = {f"({size}, {latents})": f"({size}, {latents})" for size, latents in _FULL.bottlenecks}
+_DECODERS = {
+    f"batch {size}, {k} of {latents:,} latents to {inputs} values": f"{k} of {latents:,}"
+    for size, latents, inputs, k in _FULL.decoders
+}
+_BATCHES = {f"batch of {size:,}": f"batch of {size:,}" for size in _FULL.batches}
+_STEPS = {"beta-VAE": "beta-VAE", DIMENSION: "by dimension", ELEMENT: "by element"}
+_MLP, _CONV = "MLP 512-256", "convolutional 32-64"
+_CURVES = [f"examples_per_second_{name}" for name in ("beta", "dimension", "element")]
+
 TABLES = {
     "table1-averaged": _table1(
         "averaged KL", _paper_table1("beta-VAE", "64"), _paper_table1("Batch Top-K", "8")
@@ -339,10 +383,47 @@ TABLES = {
         "pixels, k = 16 (left), penultimate layer, k = 8 (right)",
         ("SAE, 256 latents", "SAE, 1024 latents", "meta-SAE, 64 meta-latents"),
     ),
+    "speed-training": _speed(
+        "bench_training",
+        "MLP 784-512-256, 60,000 images",
+        {_MLP: ""},
+        *("examples_per_second", "seconds_epoch", "gflops", "share_of_products", "share_of_square"),
+    ),
+    "speed-conv": _speed(
+        "bench_training",
+        "convolutions 32-64, 12,800 images",
+        {_CONV: ""},
+        *("examples_per_second", "seconds_epoch"),
+    ),
+    "speed-profile-before": _speed(
+        "bench_profile", "before", _STEPS, "ms_step", "share", folder="bench-before"
+    ),
+    "speed-profile": _speed("bench_profile", "after", _STEPS, "ms_step", "share"),
+    "speed-machine": _speed("bench_machine", "", {"matrix products, float32": ""}, "gflops"),
+    "speed-copies": _speed("bench_machine", "", {"bandwidth": ""}, "gbytes_per_second"),
+    "speed-bottleneck": _speed("bench_bottleneck", "(B, D)", _SHAPES, "ms"),
+    "speed-threshold": _speed("bench_threshold", "(B, D)", _SHAPES, "ms"),
+    "speed-decoding": _speed("bench_decoding", "", _DECODERS, "ms"),
+    "speed-serving": _speed("bench_serving", "", _BATCHES, "ms", "images_per_second"),
+    "speed-restoring": _speed(
+        "bench_restoring", "", {"MLP": "MLP", "dictionary": "dictionary"}, "ms", "megabytes"
+    ),
+    "speed-startup": _speed("bench_startup", "a process that ends after", {"": ""}, "seconds"),
+    "speed-memory": _speed("bench_memory", "an epoch of", {"": ""}, "peak_mib"),
+    "speed-batch": _speed("bench_growth", "B", {"batch size": ""}, *_CURVES),
+    "speed-latents": _speed("bench_growth", "D", {"latent dimensions": ""}, *_CURVES),
+    "speed-k": _speed("bench_growth", "K of 64", {"K of 64": ""}, *_CURVES),
+    "speed-seeds": _speed(
+        "bench_seeds", "", _STEPS, "seconds_together", "seconds_in_turn", "together_over_in_turn"
+    ),
 }
 
 
-TEXTS: Mapping[str, Callable[[], str]] = {**flags.TABLES, "names": names}
+TEXTS: Mapping[str, Callable[[], str]] = {
+    **flags.TABLES,
+    "names": names,
+    "targets": lambda: targets(_rows("bench")),
+}
 
 
 def main() -> None:

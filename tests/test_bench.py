@@ -9,6 +9,7 @@ import pytest
 
 from experiments.bench import decoding, seeds
 from experiments.bench.__main__ import GROUPS, main
+from experiments.bench.bottleneck import check_masks
 from experiments.bench.clock import alternate
 from experiments.bench.layout import EXPERIMENTS
 from experiments.bench.products import products_alone, products_of
@@ -17,7 +18,10 @@ from experiments.results import read_results
 from tests.test_training import SMALL
 from vae_topk_jax.training import Trainer
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
+
+@pytest.mark.long
 def test_the_whole_bench_measures_every_group(tmp_path):
     main(preset="tiny", data="embedded", out=tmp_path)
     rows = read_results(tmp_path).rows
@@ -92,3 +96,12 @@ def test_the_peer_is_the_same_model(blobs, fields):
     assert sum(x.numel() for x in theirs) == sum(x.size for x in jax.tree.leaves(ours))
     first = run.epoch()
     assert min(run.epoch() for _ in range(10)) < first
+
+
+def test_masks_may_differ_in_what_ties_with_the_smallest_score_kept_and_in_nothing_else():
+    scores_BxD = np.array([[3.0, 1.0], [1.0, 0.0]])
+    ours = np.array([[1, 1], [0, 0]])
+    check_masks(scores_BxD, {"ours": lambda: ours, "top_k": lambda: scores_BxD >= 1})
+    for other in (scores_BxD >= 2, scores_BxD >= 0):
+        with pytest.raises(AssertionError):
+            check_masks(scores_BxD, {"ours": lambda: ours, "top_k": lambda other=other: other})

@@ -25,6 +25,8 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.sparsity import hoyer
 
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
+
 SYSTEMS = {
     "beta-VAE": {"model": "beta_vae"},
     ELEMENT: {"model": "top_k_vae", "selection": "element"},

@@ -85,6 +85,7 @@ def test_links_lead_somewhere(page, target):
         assert anchor in markdown.anchors(file)
 
 
+@pytest.mark.long
 def test_the_site_is_built_without_warnings(tmp_path):
     for package in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(package)

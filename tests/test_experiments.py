@@ -22,6 +22,8 @@ from tests.test_training import SMALL
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.fixture
 def study(blobs, tmp_path) -> Study:

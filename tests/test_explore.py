@@ -242,6 +242,7 @@ def values(page) -> list[str]:
     return page.locator(".latents output").all_text_contents()
 
 
+@pytest.mark.long
 def test_the_page_asks_for_nothing_from_elsewhere(page):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -251,6 +252,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(page):
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)
 
 
+@pytest.mark.long
 def test_a_digit_is_picked(page, view):
     index = pick(page, 7)
     z_D = view.model.code(view.images_NxHxWxC[index])
@@ -260,6 +262,7 @@ def test_a_digit_is_picked(page, view):
     assert page.locator(".choice rect.active").count() == np.count_nonzero(z_D)
 
 
+@pytest.mark.long
 def test_a_latent_is_dragged_with_the_mouse_and_the_image_follows(page, view):
     index = pick(page, 4)
     before, reconstructed = values(page), pixels(page, EDITED)
@@ -279,6 +282,7 @@ def test_a_latent_is_dragged_with_the_mouse_and_the_image_follows(page, view):
     np.testing.assert_array_equal(pixels(page, EDITED), reconstructed)
 
 
+@pytest.mark.long
 def test_a_latent_is_moved_with_the_keyboard(page):
     pick(page, 12)
     page.locator(explore_latency.LATENT).first.focus()
@@ -287,6 +291,7 @@ def test_a_latent_is_moved_with_the_keyboard(page):
             page.keyboard.press(key)
 
 
+@pytest.mark.long
 def test_noise_is_added(page, view):
     index = pick(page, 5)
     page.locator("#sigma input[type=range]").focus()
@@ -299,6 +304,7 @@ def test_noise_is_added(page, view):
         page.keyboard.press("Home")
 
 
+@pytest.mark.long
 def test_a_digit_is_drawn(page):
     page.get_by_role("tab", name="Draw one").click()
     canvas = page.locator(".drawing canvas")
@@ -314,5 +320,6 @@ def test_a_digit_is_drawn(page):
     assert np.ptp(columns) < 12
 
 
+@pytest.mark.long
 def test_the_latency_is_measured(page):
     assert np.all(explore_latency.measure(page, 3) > 0)

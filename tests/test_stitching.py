@@ -23,6 +23,8 @@ from vae_topk_jax.stitching import (
     sweep,
 )
 
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
+
 N, F, SMALL, LARGE = 40, 6, 5, 9
 
 

@@ -6,6 +6,8 @@ import pytest
 from tests.multidevice.launch import join, launch
 from tests.multidevice.worker import MESHES, PROCESSES
 
+pytestmark = pytest.mark.long
+
 RUNS = [(name, f"{data}x{model}") for name, meshes in MESHES.items() for data, model in meshes]
 
 

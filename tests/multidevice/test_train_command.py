@@ -14,6 +14,8 @@ from tests.multidevice.worker import bits, images
 from vae_topk_jax.checkpoint import checkpoints, latest_checkpoint, restore_checkpoint
 from vae_topk_jax.data.idx import write_idx
 
+pytestmark = pytest.mark.long
+
 FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "32", "--segment", "4"]
 
 

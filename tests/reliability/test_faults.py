@@ -26,7 +26,10 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize("name", FAULTS)
+NAMES = [pytest.param(name, marks=pytest.mark.long if name == "kill" else ()) for name in FAULTS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_fault_has_the_outcome_that_it_must_have(name):
     if name == "disk" and not small_disk_allowed():
         pytest.skip("needs a file system of its own")
