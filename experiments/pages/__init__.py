@@ -1,0 +1,1 @@
+"""Writes into the READMEs and the documentation what is generated."""

@@ -1,0 +1,88 @@
+"""Pages, and what is generated in them.
+
+A table of results stands between `<!-- results NAME -->` and `<!-- end -->`, NAME a key of
+`TABLES`; other text between `<!-- generated NAME -->` and `<!-- end -->`, NAME a key of `TEXTS`.
+"""
+
+import inspect
+import json
+import re
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import vae_topk_jax
+from experiments import flags
+from experiments.bench.targets import targets
+from experiments.pages import korean, paper, speed
+from experiments.pages.table import RESULTS, ROOT, rows_of
+from experiments.tables import pipe_table
+
+ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
+_NAMES = (
+    *("api", "choosing", "method", "options", "performance", "runs", "systems"),
+    "troubleshooting",
+)
+PAGES = (ENGLISH, KOREAN, *(ROOT / "docs" / f"{name}.md" for name in _NAMES))
+TABLES = {**paper.TABLES, **speed.TABLES}
+_PLACE = re.compile(r"(<!-- (?:results|generated) ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rewrite(page: str, words: Mapping[str, str] = types.MappingProxyType({})) -> str:
+    """The page with its tables as the committed results, the commands and the package have them.
+
+    Args:
+        page: its text.
+        words: what stands in place of a cell of a table of results.
+
+    Raises:
+        ValueError: a table that is not known.
+    """
+
+    def text(place: re.Match) -> str:
+        if place[2] in TABLES:
+            return f"{place[1]}{TABLES[place[2]].markdown(words)}{place[3]}"
+        if place[2] in TEXTS:
+            return f"{place[1]}{TEXTS[place[2]]()}{place[3]}"
+        raise ValueError(f"a table must be one of {sorted([*TABLES, *TEXTS])}, got {place[2]!r}")
+
+    return _PLACE.sub(text, page)
+
+
+def words_of(page: Path) -> Mapping[str, str]:
+    """What the tables of that page are translated with."""
+    return korean.WORDS if page == KOREAN else {}
+
+
+def names() -> str:
+    """The public names, each with the first line of its documentation."""
+    lines = [["name", "what it is"], ["---", "---"]]
+    for name in vae_topk_jax.__all__:
+        value = getattr(vae_topk_jax, name)
+        if not isinstance(value, types.ModuleType):
+            lines.append([f"`{name}`", _first_sentence(value)])
+            continue
+        for function in vars(value).values():
+            if inspect.isfunction(function) and function.__module__ == value.__name__:
+                lines.append([f"`{name}.{function.__name__}`", _first_sentence(function)])
+    return pipe_table(lines)
+
+
+def _first_sentence(value: object) -> str:
+    return " ".join((value.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+def chaos() -> str:
+    """The faults that `experiments.chaos` tried, how often, and what came of them."""
+    rows = json.loads((RESULTS / "chaos" / "chaos.json").read_text(encoding="utf-8"))["rows"]
+    lines = [["fault", "tried", "outcome"], ["---", "---:", "---"]]
+    lines += [[row["what"], f"{row['trials']:,}", row["outcome"]] for row in rows]
+    return pipe_table(lines)
+
+
+TEXTS: Mapping[str, Callable[[], str]] = {
+    **flags.TABLES,
+    "chaos": chaos,
+    "names": names,
+    "targets": lambda: targets(rows_of("bench")),
+}

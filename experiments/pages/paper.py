@@ -1,0 +1,176 @@
+"""The tables of the paper, of the ablation and of the other systems."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from experiments import ablation, collapse, compare
+from experiments.activations import PENULTIMATE, PIXELS
+from experiments.layout import (
+    ACCURACY,
+    CHURN,
+    COMPARISON,
+    GENERATION,
+    LIKELIHOOD,
+    PAPER_TABLE1,
+    PAPER_TABLE2,
+    QUALITY,
+    RATE,
+    SAE,
+    STITCHED,
+)
+from experiments.lineup import ANNEALED, DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.pages.table import PageTable
+from experiments.tables import Column
+
+_COLUMNS = {
+    column.metric: column
+    for group in (QUALITY, GENERATION, COMPARISON, RATE, LIKELIHOOD, SAE, STITCHED, [CHURN])
+    for column in group
+}
+_COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
+_RECONSTRUCTED = ("psnr", "ssim")
+_GENERATED = ("fid_clf_prior", "fid_clf_patterns", "fid_clf_mixture")
+_NOISY = ("accuracy_0.3", "accuracy_0.5", "accuracy_0.7")
+_USED = ("active_latents", "active_dims")
+_ABLATED = (
+    *("beta-VAE", "dense VAE, 8 latents", pca_title(8), "dimension: mean |z|, the paper"),
+    *("dimension: KL", "dimension: fixed at random", "element: |z|", "element: |mu|"),
+    *("element: |mu| x sensitivity", "sample: |mu| x sensitivity"),
+)
+
+
+def _in(variant: str, *metrics: str) -> list[tuple[str, Column]]:
+    return [(variant, _COLUMNS[metric]) for metric in metrics]
+
+
+def _sparse(k: int) -> tuple[str, ...]:
+    return (*trained_models(4 * k, k), pca_title(k))
+
+
+def _table1(variant: str, *last: Sequence[str]) -> PageTable:
+    columns = _in(variant, *_RECONSTRUCTED, "fid_clf_prior", "fid_clf_mixture", *_USED)
+    models = ("train images (floor)", *_sparse(8), pca_title(64))
+    return PageTable("paper", "table1", columns, variant, models, last)
+
+
+def _paper_table1(model: str, active: str) -> list[str]:
+    cells = PAPER_TABLE1[model]
+    psnr, ssim, fid = (cells[name].mean for name in ("psnr", "ssim", "fid"))
+    return [
+        f"the paper, {model}",
+        f"{psnr:.2f}",
+        f"{ssim:.3f}",
+        f"Inception FID {fid:.1f}",
+        "",
+        active,
+        "",
+    ]
+
+
+def _paper_table2(model: str) -> list[str]:
+    cells = PAPER_TABLE2[model]
+    figures = [f"{cells[metric].mean:.4f}" for metric in _NOISY]
+    return [f"the paper, {model} (protocol not said)", *figures, "", "", ""]
+
+
+def _collapse(body: collapse.Body) -> PageTable:
+    regimes = [
+        f"pixels {pixels}, KL {latents}"
+        for pixels, latents in itertools.product(collapse.REDUCTIONS.values(), repeat=2)
+    ]
+    columns = [
+        (f"{body}, {regime}", replace(_COLUMNS["psnr"], title=regime, unit=""))
+        for regime in regimes
+    ]
+    models = (LITERAL, DIMENSION, ELEMENT, pca_title(8))
+    return PageTable("collapse", "collapse", columns, f"PSNR in dB, {body}", models)
+
+
+TABLES = {
+    "table1-averaged": _table1(
+        "averaged KL", _paper_table1("beta-VAE", "64"), _paper_table1("Batch Top-K", "8")
+    ),
+    "table1-summed": _table1("summed KL"),
+    "table2": PageTable(
+        "paper",
+        "table2",
+        _in("trained on clean images", *_NOISY) + _in("trained to denoise", *_NOISY),
+        "trained on clean images (left), to denoise (right)",
+        (*_sparse(4)[:-1], ANNEALED, pca_title(4), pca_title(256), "classifier on the noisy image"),
+        [_paper_table2("beta-VAE"), _paper_table2("Batch Top-K")],
+    ),
+    "ablation": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, *_RECONSTRUCTED, *_GENERATED, "accuracy_0.5", *_USED, "agreement"),
+        "K = 8 of 64",
+        _ABLATED,
+    ),
+    "importances": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, "psnr", "accuracy_0.5", "agreement"),
+        '`selection="dimension"`',
+        (
+            *("dimension: mean |z|, the paper", "dimension: mean |mu|", "dimension: KL"),
+            *("dimension: signal to noise", "dimension: mean |mu| x sensitivity"),
+            "dimension: fixed at random",
+        ),
+    ),
+    "scores": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, "psnr", "fid_clf_mixture", "accuracy_0.5", *_USED),
+        "by element and per sample",
+        (
+            *("element: |z|", "element: |mu|", "element: KL", "element: signal to noise"),
+            *("element: |mu| x sensitivity", "sample: |mu|", "sample: |mu| x sensitivity"),
+        ),
+    ),
+    "used": PageTable(
+        "ablation",
+        "ablation",
+        _in(ablation.VARIANT, "active_dims", "psnr"),
+        "K = 8 of 64",
+        (
+            *("element: |mu|", "element: |mu|, revival", "element: |mu|, K annealed"),
+            "element: |mu|, KL of active only",
+        ),
+    ),
+    "collapse-mlp": _collapse("mlp"),
+    "collapse-conv": _collapse("conv"),
+    "compare": PageTable(
+        "compare",
+        "compare",
+        _in(compare.VARIANT, *_RECONSTRUCTED, "fid_clf_best", "fid_clf_prior", *_NOISY, *_USED),
+        "K = 8 of 64",
+    ),
+    "codes": PageTable(
+        "compare",
+        "compare",
+        _in(compare.VARIANT, "hoyer", "active_units", "linear_probe", "parameters", "encode_ms"),
+        "K = 8 of 64",
+    ),
+    "likelihood": PageTable(
+        "likelihood",
+        "likelihood",
+        [
+            (variant, _COLUMNS[metric])
+            for variant in ("statically binarised", "grey")
+            for metric in ("elbo", "importance_bound")
+        ],
+        "binarised (left), grey (right)",
+    ),
+    "dictionaries": PageTable(
+        "stitch",
+        "stitch",
+        [
+            (variant, _COLUMNS[metric])
+            for variant in (PIXELS, PENULTIMATE)
+            for metric in ("explained_variance", "active_latents", "active_dims")
+        ],
+        "pixels, k = 16 (left), penultimate layer, k = 8 (right)",
+        ("SAE, 256 latents", "SAE, 1024 latents", "meta-SAE, 64 meta-latents"),
+    ),
+}

@@ -1,0 +1,76 @@
+"""The tables of the bench."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+
+from experiments.bench.layout import EXPERIMENTS
+from experiments.bench.sizes import PRESETS
+from experiments.lineup import DIMENSION, ELEMENT
+from experiments.pages.table import PageTable
+
+_SPEED = {
+    (experiment.name, column.metric): column
+    for experiment in EXPERIMENTS
+    for column in experiment.groups[""]
+}
+
+
+def _speed(
+    experiment: str, corner: str, variants: Mapping[str, str], *metrics: str, folder: str = "bench"
+) -> PageTable:
+    """Of the bench; variants: variant -> what stands before the titles of its columns."""
+    columns = []
+    for (variant, start), metric in itertools.product(variants.items(), metrics):
+        column = _SPEED[experiment, metric]
+        title = f"{start}, {column.title}" if start and len(metrics) > 1 else start or column.title
+        columns.append((variant, replace(column, title=title)))
+    return PageTable(folder, experiment, columns, corner)
+
+
+_FULL = PRESETS["full"]
+_SHAPES = {f"({size}, {latents})": f"({size}, {latents})" for size, latents in _FULL.bottlenecks}
+_DECODERS = {
+    f"batch {size}, {k} of {latents:,} latents to {inputs} values": f"{k} of {latents:,}"
+    for size, latents, inputs, k in _FULL.decoders
+}
+_BATCHES = {f"batch of {size:,}": f"batch of {size:,}" for size in _FULL.batches}
+_STEPS = {"beta-VAE": "beta-VAE", DIMENSION: "by dimension", ELEMENT: "by element"}
+_MLP, _CONV = "MLP 512-256", "convolutional 32-64"
+_CURVES = [f"examples_per_second_{name}" for name in ("beta", "dimension", "element")]
+
+TABLES = {
+    "speed-training": _speed(
+        "bench_training",
+        "MLP 784-512-256, 60,000 images",
+        {_MLP: ""},
+        *("examples_per_second", "seconds_epoch", "gflops", "share_of_products", "share_of_square"),
+    ),
+    "speed-conv": _speed(
+        "bench_training",
+        "convolutions 32-64, 12,800 images",
+        {_CONV: ""},
+        *("examples_per_second", "seconds_epoch"),
+    ),
+    "speed-profile-before": _speed(
+        "bench_profile", "before", _STEPS, "ms_step", "share", folder="bench-before"
+    ),
+    "speed-profile": _speed("bench_profile", "after", _STEPS, "ms_step", "share"),
+    "speed-machine": _speed("bench_machine", "", {"matrix products, float32": ""}, "gflops"),
+    "speed-copies": _speed("bench_machine", "", {"bandwidth": ""}, "gbytes_per_second"),
+    "speed-bottleneck": _speed("bench_bottleneck", "(B, D)", _SHAPES, "ms"),
+    "speed-threshold": _speed("bench_threshold", "(B, D)", _SHAPES, "ms"),
+    "speed-decoding": _speed("bench_decoding", "", _DECODERS, "ms"),
+    "speed-serving": _speed("bench_serving", "", _BATCHES, "ms", "images_per_second"),
+    "speed-restoring": _speed(
+        "bench_restoring", "", {"MLP": "MLP", "dictionary": "dictionary"}, "ms", "megabytes"
+    ),
+    "speed-startup": _speed("bench_startup", "a process that ends after", {"": ""}, "seconds"),
+    "speed-memory": _speed("bench_memory", "an epoch of", {"": ""}, "peak_mib"),
+    "speed-batch": _speed("bench_growth", "B", {"batch size": ""}, *_CURVES),
+    "speed-latents": _speed("bench_growth", "D", {"latent dimensions": ""}, *_CURVES),
+    "speed-k": _speed("bench_growth", "K of 64", {"K of 64": ""}, *_CURVES),
+    "speed-seeds": _speed(
+        "bench_seeds", "", _STEPS, "seconds_together", "seconds_in_turn", "together_over_in_turn"
+    ),
+}

@@ -1,0 +1,84 @@
+"""A table of committed results, as a page shows it."""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.intervals import Summary, summarise
+from experiments.results import Row, read_results
+from experiments.tables import Column, pipe_table
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "experiments" / "results"
+_MIN_SEEDS = 3  # for an interval
+
+_SHOWN = {
+    "train images (floor)": "training images (floor)",
+    "Top-K, literal mean |z|": "Top-K, mean |z| (the paper, literally)",
+    "Top-K by dimension": "Top-K by dimension, KL",
+    "Top-K by element": "**Top-K by element (default)**",
+    "dimension: mean |z|, the paper": "by dimension, mean |z| (the paper)",
+    "element: |mu| x sensitivity": "**by element, |mu| x sensitivity (default)**",
+}
+_RULES = {"dimension": "by dimension", "element": "by element", "sample": "per sample"}
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of a page.
+
+    Attributes:
+        folder: of the results, under `experiments/results`.
+        experiment: whose rows it shows.
+        columns: (variant, column) of each column.
+        corner: what stands above the names of the models.
+        models: which ones, in order; all if none is named.
+        last: rows of text below them, of one cell a column.
+    """
+
+    folder: str
+    experiment: str
+    columns: Sequence[tuple[str, Column]]
+    corner: str = ""
+    models: Sequence[str] = ()
+    last: Sequence[Sequence[str]] = ()
+
+    def markdown(self, words: Mapping[str, str]) -> str:
+        """The table's lines, with what `words` has in place of a cell."""
+        variants = {variant for variant, _ in self.columns}
+        rows = [
+            row
+            for row in rows_of(self.folder)
+            if row.experiment == self.experiment and row.variant in variants
+        ]
+        lines = [
+            [self.corner, *(column.heading for _, column in self.columns)],
+            ["---", *["---:"] * len(self.columns)],
+        ]
+        for model in self.models or dict.fromkeys(row.model for row in rows):
+            lines.append([_shown(model), *self._cells(rows, model)])
+        lines += [[text and f"*{text}*" for text in line] for line in self.last]
+        return pipe_table([words.get(cell, cell) for cell in line] for line in lines)
+
+    def _cells(self, rows: Sequence[Row], model: str) -> Iterator[str]:
+        for variant, column in self.columns:
+            those = [row for row in rows if (row.variant, row.model) == (variant, model)]
+            summary = summarise(those, column.metric) or summarise(those, column.substitute)
+            yield _format(column, summary) if summary else ""
+
+
+def _shown(model: str) -> str:
+    rule, _, ranking = model.partition(": ")
+    return _SHOWN.get(model) or (f"{_RULES[rule]}, {ranking}" if rule in _RULES else model)
+
+
+def _format(column: Column, summary: Summary) -> str:
+    has_interval = summary.n >= _MIN_SEEDS and column.better != "neither"
+    return column.format(summary if has_interval else summary._replace(half_width=None))
+
+
+@functools.cache
+def rows_of(folder: str) -> Sequence[Row]:
+    """The rows of the committed results in that folder."""
+    return read_results(RESULTS / folder).rows
