@@ -1,8 +1,10 @@
 """Strict types, strict ranks and two CPU devices for every test."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
@@ -27,6 +29,19 @@ for _name, _value in {
 }.items():
     jax.config.update(_name, _value)
     os.environ[_name.upper()] = str(_value)
+
+_MOST_MAPS = 15_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs() -> Iterator[None]:
+    """Forgets compiled programs once there are many: each has memory maps of its own, and Linux
+    grants a process 65,530 of them."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from experiments import cli, flags, rules, train
 from tests import markdown
 from tests.markdown import ROOT
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 WITH_PYTHON = [page for page in markdown.PAGES if markdown.python_blocks(page)]
 COMMANDS = sorted({line for page in markdown.PAGES for line in markdown.command_lines(page)})
 LINKS = [(page, target) for page in markdown.PAGES for target in markdown.links(page)]

@@ -26,6 +26,8 @@ from tests.test_export import untrained
 from vae_topk_jax import load
 from vae_topk_jax.data import load_dataset, to_unit_float
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROOT = Path(__file__).parents[1]
 IMAGE, NOISY = (f".tiles:not(.edited) figure:nth-child({number}) img" for number in (1, 2))
 EDITED = explore_latency.EDITED

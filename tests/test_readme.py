@@ -10,6 +10,8 @@ from experiments.pages import page as pages
 from tests import markdown
 from tests.markdown import KOREAN, README
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
 def test_tables_are_current(page):

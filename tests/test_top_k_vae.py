@@ -19,6 +19,8 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import gaussian_kl, masked_kl, spike_and_slab_kl, squared_error
 from vae_topk_jax.models.vae import Code
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 D, K = MLP["latent_dim"], 2
 RULES = get_args(SelectionRule)
 

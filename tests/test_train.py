@@ -15,6 +15,8 @@ from vae_topk_jax import load
 from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
 from vae_topk_jax.data.idx import read_idx, write_idx
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
 SAE = ["--model", "batch_topk_sae", *FLAGS]
 

@@ -12,6 +12,8 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.training import Trainer
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SHAPE = (10, 9, 1)
 MLP = {"image_shape": SHAPE, "latent_dim": 6, "widths": (16, 8)}
 CONV = MLP | {"body": "conv", "widths": (4, 6)}

@@ -15,6 +15,7 @@ from experiments import cli
 from experiments.bench import (
     bottleneck,
     decoding,
+    dictionary,
     growth,
     machine,
     memory,
@@ -38,6 +39,7 @@ Group = Literal[
     "profile",
     "bottleneck",
     "decoding",
+    "dictionary",
     "serving",
     "restoring",
     "startup",
@@ -51,6 +53,7 @@ GROUPS: dict[Group, Callable[[Bench], None]] = {
     "profile": profile.run,
     "bottleneck": bottleneck.run,
     "decoding": decoding.run,
+    "dictionary": dictionary.run,
     "serving": serving.run,
     "restoring": restoring.run,
     "startup": startup.run,

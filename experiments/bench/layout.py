@@ -59,6 +59,18 @@ EXPERIMENTS = (
         {"": (_MS, Column("over_dense", "over dense", 2, "lower"))},
     ),
     Experiment(
+        "bench_dictionary",
+        "Speed: a training step of a dictionary",
+        "A BatchTopK SAE; its rate counts five products of a batch by inputs by latents.",
+        {
+            "": (
+                _MS,
+                Column("gflops", "rate", 1, "higher", "GFLOP/s"),
+                Column("share_of_square", "share of the square product's", 3, "higher"),
+            )
+        },
+    ),
+    Experiment(
         "bench_serving",
         "Speed: a trained model",
         "",

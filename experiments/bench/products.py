@@ -57,11 +57,13 @@ def products_of(config: Config, image_shape: Sequence[int]) -> list[Product]:
     return products
 
 
-def products_alone(products: Sequence[Product], steps: int) -> Callable[[], object]:
+def products_alone(
+    products: Sequence[Product], steps: int, dtype: str = "float32"
+) -> Callable[[], object]:
     """So many steps of these products, as one compiled program that does nothing else."""
     keys = iter(jax.random.split(jax.random.key(0), 2 * len(products)))
     operands = [
-        tuple(jax.random.normal(next(keys), shape) for shape in product.shapes)
+        tuple(jax.random.normal(next(keys), shape, dtype) for shape in product.shapes)
         for product in products
     ]
 

@@ -14,20 +14,22 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
 
 EXPERIMENT = "bench_seeds"
+_MANY = 64  # on an accelerator, which one small model leaves idle
 
 
 def run(bench: Bench) -> None:
     """Adds a row for each model and number of seeds."""
     config = mlp_config(bench)
     images = whole_batches(bench.dataset.train_images, bench.sizes.growth_images, config.batch_size)
+    counts = bench.sizes.seeds
+    if jax.default_backend() != "cpu":
+        counts = (*counts, _MANY)
     for title, own in lineup(config).items():
         runs: dict[tuple[int, Callable[..., Any]], Callable[[], object]] = {
-            (count, way): way(own, images, count)
-            for count in bench.sizes.seeds
-            for way in (together, in_turn)
+            (count, way): way(own, images, count) for count in counts for way in (together, in_turn)
         }
         seconds = alternate(runs, bench.sizes.rounds)
-        for count in bench.sizes.seeds:
+        for count in counts:
             both, turns = seconds[count, together], seconds[count, in_turn]
             metrics = {
                 "seconds_together": both.median,

@@ -16,6 +16,7 @@ class Sizes:
         copied: floats of the array that is copied.
         bottlenecks: (B, D) of the bottleneck alone.
         decoders: (B, D, F, k): k of D latents an input decoded to F values.
+        dictionaries: (B, F, D, k) of a dictionary of D directions of F values.
         batches: images in one call of a trained model.
         growth_images: training images of an epoch in the growth curves.
         batch_sizes, latent_dims, ks, seeds: the points of the growth curves.
@@ -31,6 +32,7 @@ class Sizes:
     copied: int
     bottlenecks: tuple[tuple[int, int], ...]
     decoders: tuple[tuple[int, int, int, int], ...]
+    dictionaries: tuple[tuple[int, int, int, int], ...]
     batches: tuple[int, ...]
     growth_images: int
     batch_sizes: tuple[int, ...]
@@ -51,6 +53,7 @@ PRESETS = {
         copied=1 << 10,
         bottlenecks=((128, 64),),
         decoders=((4, 32, 16, 2),),
+        dictionaries=((8, 16, 32, 2),),
         batches=(1, 4),
         growth_images=256,
         batch_sizes=(128,),
@@ -69,6 +72,7 @@ PRESETS = {
         copied=1 << 26,
         bottlenecks=((128, 64), (1024, 1024), (8192, 4096), (65536, 4096), (65536, 16384)),
         decoders=((256, 4096, 768, 32), (256, 16384, 768, 32), (256, 65536, 768, 32)),
+        dictionaries=((512, 768, 4096, 32), (8192, 4096, 65536, 64)),
         batches=(1, 1024),
         growth_images=8192,
         batch_sizes=(32, 128, 512, 2048, 8192),

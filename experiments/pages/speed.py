@@ -34,6 +34,10 @@ _DECODERS = {
     f"batch {size}, {k} of {latents:,} latents to {inputs} values": f"{k} of {latents:,}"
     for size, latents, inputs, k in _FULL.decoders
 }
+_DICTIONARIES = {
+    f"({size}, {inputs}, {latents}), float32": f"({size}, {inputs}, {latents})"
+    for size, inputs, latents, _ in _FULL.dictionaries
+}
 _BATCHES = {f"batch of {size:,}": f"batch of {size:,}" for size in _FULL.batches}
 _STEPS = {"beta-VAE": "beta-VAE", DIMENSION: "by dimension", ELEMENT: "by element"}
 _MLP, _CONV = "MLP 512-256", "convolutional 32-64"
@@ -61,6 +65,14 @@ TABLES = {
     "speed-bottleneck": _speed("bench_bottleneck", "(B, D)", _SHAPES, "ms"),
     "speed-threshold": _speed("bench_threshold", "(B, D)", _SHAPES, "ms"),
     "speed-decoding": _speed("bench_decoding", "", _DECODERS, "ms"),
+    "speed-dictionary": _speed(
+        "bench_dictionary",
+        "(batch, inputs, latents)",
+        _DICTIONARIES,
+        "ms",
+        "gflops",
+        "share_of_square",
+    ),
     "speed-serving": _speed("bench_serving", "", _BATCHES, "ms", "images_per_second"),
     "speed-restoring": _speed(
         "bench_restoring", "", {"MLP": "MLP", "dictionary": "dictionary"}, "ms", "megabytes"

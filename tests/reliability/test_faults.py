@@ -7,6 +7,8 @@ import pytest
 
 from experiments.chaos import FAULTS
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TRIALS = {
     "kill": 1,
     "damage": 10,
