@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.bench import decoding, seeds
+from experiments.bench import decoding, memory, seeds
 from experiments.bench.__main__ import GROUPS, main
 from experiments.bench.bottleneck import check_masks
 from experiments.bench.clock import alternate
@@ -15,6 +15,7 @@ from experiments.bench.layout import EXPERIMENTS
 from experiments.bench.products import products_alone, products_of
 from experiments.bench.torch_peer import TorchRun
 from experiments.results import read_results
+from experiments.tables import BASELINE
 from tests.test_training import SMALL
 from vae_topk_jax.training import Trainer
 
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.mark.long
-def test_the_whole_bench_measures_every_group(tmp_path):
+def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "lineup", lambda config: {BASELINE: config})  # a process each
     main(preset="tiny", data="embedded", out=tmp_path)
     rows = read_results(tmp_path).rows
     assert {row.experiment for row in rows} == {experiment.name for experiment in EXPERIMENTS}
