@@ -13,13 +13,14 @@ from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.products import products_alone, square
 from experiments.bench.room import fits
+from experiments.bench.training import SQUARE
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
 
 Precision = Literal["float32", "bfloat16"]
 
 EXPERIMENT = "bench_dictionary"
-STEP, SQUARE = "a step of ours", "a square matrix product"
+STEP = "a step of ours"
 _PRODUCTS = 5  # two forward, of two kernels' gradients, and of the code's
 _RUN = 10_000  # steps for which the run is planned
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from experiments.bench.layout import EXPERIMENTS
 from experiments.bench.sizes import PRESETS
+from experiments.bench.targets import CONV, MLP
 from experiments.lineup import DIMENSION, ELEMENT
 from experiments.pages.table import PageTable
 
@@ -40,20 +41,19 @@ _DICTIONARIES = {
 }
 _BATCHES = {f"batch of {size:,}": f"batch of {size:,}" for size in _FULL.batches}
 _STEPS = {"beta-VAE": "beta-VAE", DIMENSION: "by dimension", ELEMENT: "by element"}
-_MLP, _CONV = "MLP 512-256", "convolutional 32-64"
 _CURVES = [f"examples_per_second_{name}" for name in ("beta", "dimension", "element")]
 
 TABLES = {
     "speed-training": _speed(
         "bench_training",
         "MLP 784-512-256, 60,000 images",
-        {_MLP: ""},
+        {MLP: ""},
         *("examples_per_second", "seconds_epoch", "gflops", "share_of_products", "share_of_square"),
     ),
     "speed-conv": _speed(
         "bench_training",
         "convolutions 32-64, 12,800 images",
-        {_CONV: ""},
+        {CONV: ""},
         *("examples_per_second", "seconds_epoch"),
     ),
     "speed-profile-before": _speed(
