@@ -239,9 +239,8 @@ class BatchTopK(nn.Module):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
         check_k(self.k, z_BxD.shape[1])
         stats = self._statistics(z_BxD.shape[1])
-        scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
         weight_D = jnp.ones(z_BxD.shape[1]) if weight_D is None else weight_D
-        scores_BxD = scores_BxD * weight_D[None, :]
+        scores_BxD = self.scores(z_BxD, mu_BxD, logvar_BxD, weight_D)
         if running and not self.is_initializing():
             if self.selection != "sample":
                 _refuse_without_updates(stats["count"].value)
@@ -266,13 +265,26 @@ class BatchTopK(nn.Module):
             self._update(stats, jax.lax.stop_gradient(observed))
         return choice
 
+    def scores(
+        self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, weight_D: Array | None = None
+    ) -> Array:
+        """score_BxD, float32, by which entries are ranked: `score` times `weight_D`.
+
+        Examples:
+            >>> mu = jnp.array([[1.0, -2.0]])
+            >>> BatchTopK(k=1).scores(mu, mu, jnp.zeros((1, 2)), jnp.array([3.0, 1.0])).tolist()
+            [[3.0, 2.0]]
+        """
+        scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
+        return scores_BxD if weight_D is None else scores_BxD * weight_D[None, :]
+
     def dead_code(self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
         """z of the dead dimensions alone, of them the k with the largest score in each image.
 
         A dimension is dead while its running frequency is below 0.001.
         """
         frequency_D: Array = self.get_variable("batch_stats", "frequency")
-        scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
+        scores_BxD = self.scores(z_BxD, mu_BxD, logvar_BxD)
         candidates_BxD = jnp.where(frequency_D[None, :] < DEAD, scores_BxD, -jnp.inf)
         return apply_mask(z_BxD, sample_top_k_mask(candidates_BxD, self.k))
 

@@ -106,8 +106,9 @@ def element_top_k(
 
     The smallest score kept is found exactly, bit by bit: floats in the order of their bit patterns,
     32 counts of how many lie above. So k need not be static, nothing is sorted, and a batch that is
-    split over devices exchanges counts alone. Ties go to the lower index of the flattened batch;
-    NaN and -inf are never selected, nor any score of a padded example.
+    split over devices exchanges counts alone. Ties for the last places, which take log2(B D) counts
+    more, go to the lower index of the flattened batch; NaN and -inf are never selected, nor any
+    score of a padded example.
 
     Args:
         scores_BxD: one number an entry.
@@ -158,7 +159,11 @@ def _element_top_k(
     countdown_BxD, bits = _countdown(order_BxD.shape, axis_name)
     countdown_BxD = jnp.where(tied_BxD, countdown_BxD, jnp.uint32(0))
     left = places - _count(above_BxD, axis_name)
-    last = _nth_largest(countdown_BxD, left, bits, axis_name)
+    last = jax.lax.cond(
+        _count(tied_BxD, axis_name) > left,
+        lambda: _nth_largest(countdown_BxD, left, bits, axis_name),
+        lambda: jnp.uint32(0),
+    )
     kept_BxD = above_BxD | (tied_BxD & (countdown_BxD >= last))
 
     threshold = boundary(scores_BxD, kept_BxD, order_BxD > 0, axis_name)

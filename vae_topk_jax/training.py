@@ -190,9 +190,13 @@ def _advance_if(is_finite: Array, advance: Callable[[], Any], before: Any) -> An
     On a CPU a branch, which costs nothing; a choice entry by entry is an eighth of a small model's
     step there. Elsewhere the choice, for a branch would wait until the host knows.
     """
-    if _is_on_cpu():
-        return jax.lax.cond(is_finite, advance, lambda: before)
-    return jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), advance(), before)
+
+    def choose() -> Any:
+        return jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), advance(), before)
+
+    return jax.lax.platform_dependent(
+        cpu=lambda: jax.lax.cond(is_finite, advance, lambda: before), default=choose
+    )
 
 
 def eval_step(
@@ -437,6 +441,11 @@ class Trainer:
         """Of a state and of what its step tells."""
         return None if self.mesh is None else (self._state_sharding, replicated(self.mesh))
 
+    @property
+    def _is_on_cpu(self) -> bool:
+        devices = jax.devices() if self.mesh is None else self.mesh.devices.flat
+        return devices[0].platform == "cpu"
+
     def _order(self, state: TrainState) -> Array:
         epoch = state.step // self.steps_per_epoch
         return epoch_order(self.order_key(state), epoch, self.num_examples)
@@ -465,14 +474,10 @@ class Trainer:
         def segment(state, images, length):
             one = functools.partial(run, length)
             # On a CPU products of many small matrices at once are slower than one after another.
-            one = jax.custom_batching.sequential_vmap(one) if _is_on_cpu() else one
+            one = jax.custom_batching.sequential_vmap(one) if self._is_on_cpu else one
             return one(state, images)
 
         return segment
-
-
-def _is_on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
 
 
 def _mean_of(values: np.ndarray) -> float:

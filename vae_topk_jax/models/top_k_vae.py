@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
 from vae_topk_jax.losses import KLMode, masked_kl, spike_and_slab_kl
 from vae_topk_jax.models.vae import BetaVAE, Code
-from vae_topk_jax.scores import SCORES, Score, lookup
+from vae_topk_jax.scores import Score
 from vae_topk_jax.selection import annealed_k
 from vae_topk_jax.sensitivity import DecoderSensitivity
 
@@ -106,7 +106,7 @@ class TopKVAE(BetaVAE):
             use_running_average=use_running_average,
             count=None if progress is None else self._count(progress),
             frozen=jnp.asarray(progress) >= self.freeze_after if freezes else None,
-            weight_D=self._relative_sensitivity() if self.sensitivity_every else None,
+            weight_D=self._weight(),
         )
         return Code(self.batch_top_k.apply_selection(z_BxD, selection), selection)
 
@@ -114,10 +114,7 @@ class TopKVAE(BetaVAE):
         """score_BxD, by which the entries of an image are ranked at inference: `score` times the
         decoder's relative sensitivity. (By dimension the running importance ranks instead.)"""
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
-        scores_BxD = lookup("score", self.score, SCORES)(mu_BxD, mu_BxD, logvar_BxD)
-        if not self.sensitivity_every:
-            return scores_BxD
-        return scores_BxD * self._relative_sensitivity()[None, :]
+        return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, in the mode that was asked for."""
@@ -159,8 +156,11 @@ class TopKVAE(BetaVAE):
             return annealed_k(self.k, self.latent_dim, progress, self.k_anneal)
         return None
 
-    def _relative_sensitivity(self) -> Array:
-        """The decoder's sensitivity over its mean, so that scores keep their scale."""
+    def _weight(self) -> Array | None:
+        """The decoder's sensitivity over its mean, so that scores keep their scale; None where it
+        does not weigh."""
+        if not self.sensitivity_every:
+            return None
         sensitivity_D = self.sensitivity()
         return sensitivity_D / jnp.maximum(jnp.mean(sensitivity_D), 1e-12)
 
