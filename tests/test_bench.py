@@ -11,6 +11,7 @@ from experiments.bench import decoding, memory, seeds
 from experiments.bench.__main__ import GROUPS, main
 from experiments.bench.bottleneck import check_masks
 from experiments.bench.clock import alternate
+from experiments.bench.exchanges import count_exchanges
 from experiments.bench.layout import EXPERIMENTS
 from experiments.bench.products import products_alone, products_of
 from experiments.bench.torch_peer import TorchRun
@@ -107,3 +108,27 @@ def test_masks_may_differ_in_what_ties_with_the_smallest_score_kept_and_in_nothi
     for other in (scores_BxD >= 2, scores_BxD >= 0):
         with pytest.raises(AssertionError):
             check_masks(scores_BxD, {"ours": lambda: ours, "top_k": lambda other=other: other})
+
+
+def test_exchanges_in_loops_count_for_each_turn_and_those_in_branches_for_themselves():
+    program = """
+%branch (x: f32[4]) -> f32[8] {
+  ROOT %all = f32[8]{0} all-gather(%x), dimensions={0}
+}
+
+%turn (x: f32[4]) -> f32[4] {
+  %sums = (f32[2,2]{1,0}, s32[]) all-reduce(%a, %b), to_apply=%add
+  %or = pred[3]{0} all-reduce(%c), to_apply=%or
+  %y = f32[8]{0} conditional(%p, %x, %x), branch_computations={%branch, %other}
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  ROOT %x = f32[4] while(%x), body=%turn, backend_config={"known_trip_count":{"n":"5"}}
+}
+"""
+    assert count_exchanges(program) == {
+        "all_reduces": 10,
+        "all_reduce_bytes": 5 * (20 + 3),
+        "all_gathers_in_branches": 5,
+        "all_gather_bytes_in_branches": 5 * 32,
+    }

@@ -155,16 +155,17 @@ def _element_top_k(
     smallest = _nth_largest(order_BxD, places, 32, axis_name)
     above_BxD = order_BxD > smallest
     tied_BxD = (order_BxD == smallest) & (order_BxD > 0)
-    # Among the tied, the first in the flattened batch: the largest when indices count down.
-    countdown_BxD, bits = _countdown(order_BxD.shape, axis_name)
-    countdown_BxD = jnp.where(tied_BxD, countdown_BxD, jnp.uint32(0))
     left = places - _count(above_BxD, axis_name)
-    last = jax.lax.cond(
-        _count(tied_BxD, axis_name) > left,
-        lambda: _nth_largest(countdown_BxD, left, bits, axis_name),
-        lambda: jnp.uint32(0),
-    )
-    kept_BxD = above_BxD | (tied_BxD & (countdown_BxD >= last))
+
+    def first_tied() -> Array:
+        # In the order of the flattened batch: the largest when indices count down.
+        countdown_BxD, bits = _countdown(order_BxD.shape, axis_name)
+        countdown_BxD = jnp.where(tied_BxD, countdown_BxD, jnp.uint32(0))
+        last = _nth_largest(countdown_BxD, left, bits, axis_name)
+        return tied_BxD & (countdown_BxD >= last)
+
+    too_many = _count(tied_BxD, axis_name) > left
+    kept_BxD = above_BxD | jax.lax.cond(too_many, first_tied, lambda: tied_BxD)
 
     threshold = boundary(scores_BxD, kept_BxD, order_BxD > 0, axis_name)
     return ElementMask(kept_BxD.astype(jnp.float32), threshold)

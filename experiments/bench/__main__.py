@@ -16,6 +16,7 @@ from experiments.bench import (
     bottleneck,
     decoding,
     dictionary,
+    exchanges,
     growth,
     machine,
     memory,
@@ -46,6 +47,7 @@ Group = Literal[
     "memory",
     "growth",
     "seeds",
+    "exchanges",
 ]
 GROUPS: dict[Group, Callable[[Bench], None]] = {
     "machine": machine.run,
@@ -60,6 +62,7 @@ GROUPS: dict[Group, Callable[[Bench], None]] = {
     "memory": memory.run,
     "growth": growth.run,
     "seeds": seeds.run,
+    "exchanges": exchanges.run,
 }
 
 

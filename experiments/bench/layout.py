@@ -128,4 +128,20 @@ EXPERIMENTS = (
             )
         },
     ),
+    Experiment(
+        "bench_exchanges",
+        "What eight devices exchange in a step",
+        "Counted in the compiled program. In a branch: only where scores tie for the last places, "
+        "where latents are dead, or when the sensitivity is estimated.",
+        {
+            "": (
+                Column("all_reduces", "all-reduces", 0, "lower"),
+                Column("all_reduce_bytes", "bytes reduced", 0, "lower"),
+                Column("all_gathers", "all-gathers", 0, "lower"),
+                Column("all_gather_bytes", "bytes gathered", 0, "lower"),
+                Column("all_reduces_in_branches", "all-reduces in a branch", 0, "lower"),
+                Column("all_gather_bytes_in_branches", "bytes gathered in a branch", 0, "lower"),
+            )
+        },
+    ),
 )

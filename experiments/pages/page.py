@@ -20,7 +20,7 @@ from experiments.tables import pipe_table
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (
-    *("api", "choosing", "method", "options", "performance", "runs", "systems"),
+    *("api", "choosing", "method", "options", "performance", "runs", "scaling", "systems"),
     "troubleshooting",
 )
 PAGES = (ENGLISH, KOREAN, *(ROOT / "docs" / f"{name}.md" for name in _NAMES))

@@ -85,4 +85,11 @@ TABLES = {
     "speed-seeds": _speed(
         "bench_seeds", "", _STEPS, "seconds_together", "seconds_in_turn", "together_over_in_turn"
     ),
+    "speed-exchanges": _speed(
+        "bench_exchanges",
+        "model",
+        {"": ""},
+        *("all_reduces", "all_reduce_bytes", "all_gathers", "all_gather_bytes"),
+        *("all_reduces_in_branches", "all_gather_bytes_in_branches"),
+    ),
 }
