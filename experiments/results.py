@@ -173,6 +173,16 @@ class ResultsFile:
     def add(self, row: Row) -> None:
         self.merge([row])
 
+    def replace(self, row: Row) -> None:
+        """Adds a row in place of those that differ from it in nothing but configuration, data and
+        what was measured."""
+
+        def place(row: Row) -> tuple:
+            return row.experiment, row.variant, row.model, row.seed
+
+        self._rows = {key: old for key, old in self._rows.items() if place(old) != place(row)}
+        self.add(row)
+
     def merge(self, rows: Iterable[Row]) -> None:
         """Adds rows, each in place of the one with the same key, and writes the file."""
         merged = self._rows | {row.key: row for row in rows}

@@ -37,8 +37,8 @@ def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
 
 
 def test_a_group_alone_is_measured_again_in_place(tmp_path):
-    for _ in range(2):
-        main(preset="tiny", data="embedded", out=tmp_path, only=("decoding",), rounds=2)
+    for rounds in (1, 2):
+        main(preset="tiny", data="embedded", out=tmp_path, only=("decoding",), rounds=rounds)
     rows = read_results(tmp_path).rows
     assert len(rows) == 3
     assert {row.config["rounds"] for row in rows} == {2}

@@ -69,7 +69,7 @@ class Bench:
             metrics=metrics,
             seconds=round(seconds, 3),
         )
-        self.results.add(row)
+        self.results.replace(row)
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         console.print(f"[bold]{experiment}[/] {variant} | {model} | {values}")
 
