@@ -45,8 +45,7 @@ MESHES = {
     "dense": [(8, 1)],
     "dictionary": [(4, 2)],
 }
-# By element costs 50 messages a step, too many for four processes on few cores.
-PROCESSES = {2: ["element", "dimension"], 4: ["dimension"]}
+PROCESSES = {2: ["element", "dimension"], 4: ["element", "dimension"]}
 
 
 def images() -> np.ndarray:
