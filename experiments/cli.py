@@ -4,7 +4,10 @@ import contextlib
 import functools
 import io
 import logging
+import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -67,11 +70,23 @@ def one_line_errors() -> Iterator[None]:
         try:
             yield
         except (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                raise SystemExit(128 + signal.SIGPIPE) from None
             if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             lines = str(error).strip().splitlines() or [type(error).__name__]
             print(f"error: {lines[0]}", file=sys.stderr)
             raise SystemExit(2) from None
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads stdout any more, as after `... | head`; the rest then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def _line(run: Run) -> tuple[str, ...]:
     return (
         run.title,
         run.seeds,
-        run.data.get("source", ""),
+        run.data.get("source", "").partition(" (")[0],
         run.steps,
         _listed({name: f"{value:.4g}" for name, value in run.metrics.items()}),
         _listed(run.settings),

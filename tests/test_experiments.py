@@ -83,6 +83,7 @@ def test_the_ablation_measures_what_it_is_asked_for_and_the_baseline(study, monk
     assert titles == ["beta-VAE", "sample: |mu|, nested"]
 
 
+@pytest.mark.long
 def test_collapse_is_measured_against_principal_components(study, monkeypatch):
     monkeypatch.setattr(collapse, "REDUCTIONS", {"sum": "summed"})
     collapse.run(study, bodies=("mlp",))
@@ -110,6 +111,7 @@ def test_a_row_is_measured_once_over_interruptions(study, tmp_path):
     assert first.config == {"k": 2, "test_latent": "mean"}
 
 
+@pytest.mark.long
 def test_table_1_metrics_of_a_model_and_the_stability_of_its_mask(study):
     config = SMALL.replace(epochs=2)
     inference = study.train(config, "model").inference
