@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,6 +18,9 @@ from rich.table import Table
 
 from experiments import cli
 from experiments.progress import console
+
+ServedPath = Literal["encode", "reconstruct"]
+PATHS: tuple[ServedPath, ...] = get_args(ServedPath)
 
 
 class Load(NamedTuple):
@@ -48,9 +51,7 @@ class Load(NamedTuple):
         }
 
 
-def apply_load(
-    url: str, path: Literal["encode", "reconstruct"], clients: int, requests: int, images: int
-) -> Load:
+def apply_load(url: str, path: ServedPath, clients: int, requests: int, images: int) -> Load:
     """Sends requests of random images, and waits for each answer before the client's next one.
 
     Args:
@@ -96,7 +97,7 @@ def _connect(host: str) -> contextlib.closing[http.client.HTTPConnection]:
 
 def main(
     url: str = "http://127.0.0.1:8000",
-    path: Literal["encode", "reconstruct"] = "encode",
+    path: ServedPath = "encode",
     clients: int = 8,
     requests: int = 50,
     images: int = 16,

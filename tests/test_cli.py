@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 
-def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path):
+def test_a_reader_that_leaves_ends_a_command_without_a_word():
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "experiments.runs", "--help"]

@@ -26,12 +26,13 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
 def run(bench: Bench) -> None:
-    """Adds a row for each model, over eight devices that a process of its own has."""
+    """Adds a row for each model, over eight CPU devices that a process of its own has."""
     for title, config in _lineup(mlp_config(bench)).items():
         started = time.perf_counter()
         arguments = ["-m", "experiments.bench.exchanged", config.to_json()]
         flag = f"--xla_force_host_platform_device_count={DEVICES}"
-        counted = json.loads(python(arguments, {"XLA_FLAGS": flag}).splitlines()[-1])
+        told = python(arguments, {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flag})
+        counted = json.loads(told.splitlines()[-1])
         settings = config.to_dict() | {"devices": DEVICES}
         bench.add(EXPERIMENT, "", title, settings, counted, time.perf_counter() - started)
 

@@ -77,6 +77,20 @@ EXPERIMENTS = (
         {"": (_MS, Column("images_per_second", "images a second", 0, "higher"))},
     ),
     Experiment(
+        "bench_load",
+        "Speed: a served model under load",
+        "An exported model behind HTTP on the loopback address; server and clients share the "
+        "machine, images travel as JSON.",
+        {
+            "": (
+                Column("ms", "a request, median", 2, "lower", "ms"),
+                Column("ms_99", "99 %", 2, "lower", "ms"),
+                Column("requests_per_second", "requests a second", 0, "higher"),
+                Column("images_per_second", "images a second", 0, "higher"),
+            )
+        },
+    ),
+    Experiment(
         "bench_restoring",
         "Speed: reading a checkpoint",
         "From the folder to the state; verified: after comparing SHA-256 sums of all its files.",

@@ -18,7 +18,7 @@ EXPERIMENT = "bench_serving"
 
 def run(bench: Bench) -> None:
     """Adds a row for each function at each batch size."""
-    model = _trained(bench)
+    model = trained(bench)
     for size in bench.sizes.batches:
         x_BxHxWxC = jax.device_put(to_unit_float(bench.dataset.test_images[:size]))
         contestants = {
@@ -35,7 +35,7 @@ def run(bench: Bench) -> None:
         bench.race(EXPERIMENT, f"batch of {size:,}", contestants, settings, describe)
 
 
-def _trained(bench: Bench) -> Inference:
+def trained(bench: Bench) -> Inference:
     """The Top-K VAE by element after one epoch; how good it is does not matter here."""
     config = lineup(mlp_config(bench))[ELEMENT]
     dataset = bench.dataset.limit(bench.sizes.growth_images)

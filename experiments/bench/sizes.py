@@ -18,6 +18,7 @@ class Sizes:
         decoders: (B, D, F, k): k of D latents an input decoded to F values.
         dictionaries: (B, F, D, k) of a dictionary of D directions of F values.
         batches: images in one call of a trained model.
+        loads: (clients, requests of each, images a request) of a served model.
         growth_images: training images of an epoch in the growth curves.
         batch_sizes, latent_dims, ks, seeds: the points of the growth curves.
     """
@@ -34,6 +35,7 @@ class Sizes:
     decoders: tuple[tuple[int, int, int, int], ...]
     dictionaries: tuple[tuple[int, int, int, int], ...]
     batches: tuple[int, ...]
+    loads: tuple[tuple[int, int, int], ...]
     growth_images: int
     batch_sizes: tuple[int, ...]
     latent_dims: tuple[int, ...]
@@ -55,6 +57,7 @@ PRESETS = {
         decoders=((4, 32, 16, 2),),
         dictionaries=((8, 16, 32, 2),),
         batches=(1, 4),
+        loads=((2, 1, 1),),
         growth_images=256,
         batch_sizes=(128,),
         latent_dims=(64,),
@@ -74,6 +77,7 @@ PRESETS = {
         decoders=((256, 4096, 768, 32), (256, 16384, 768, 32), (256, 65536, 768, 32)),
         dictionaries=((512, 768, 4096, 32), (8192, 4096, 65536, 64)),
         batches=(1, 1024),
+        loads=((1, 200, 1), (8, 50, 1), (8, 50, 16)),
         growth_images=8192,
         batch_sizes=(32, 128, 512, 2048, 8192),
         latent_dims=(16, 64, 256, 1024, 4096),

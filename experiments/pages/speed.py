@@ -9,6 +9,7 @@ from experiments.bench.sizes import PRESETS
 from experiments.bench.targets import CONV, MLP
 from experiments.lineup import DIMENSION, ELEMENT
 from experiments.pages.table import PageTable
+from experiments.serve_load import PATHS
 
 _SPEED = {
     (experiment.name, column.metric): column
@@ -74,6 +75,12 @@ TABLES = {
         "share_of_square",
     ),
     "speed-serving": _speed("bench_serving", "", _BATCHES, "ms", "images_per_second"),
+    "speed-load": _speed(
+        "bench_load",
+        "",
+        {path: path for path in PATHS},
+        *("ms", "ms_99", "requests_per_second", "images_per_second"),
+    ),
     "speed-restoring": _speed(
         "bench_restoring", "", {"MLP": "MLP", "dictionary": "dictionary"}, "ms", "megabytes"
     ),
