@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.bench import decoding, memory, seeds
+from experiments.bench import decoding, exchanges, memory, seeds
 from experiments.bench.__main__ import GROUPS, main
 from experiments.bench.bottleneck import check_masks
 from experiments.bench.clock import alternate
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 @pytest.mark.long
 def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "lineup", lambda config: {BASELINE: config})  # a process each
+    for group in (memory, exchanges):  # a process each
+        monkeypatch.setattr(group, "lineup", lambda config: {BASELINE: config})
     main(preset="tiny", data="embedded", out=tmp_path)
     rows = read_results(tmp_path).rows
     assert {row.experiment for row in rows} == {experiment.name for experiment in EXPERIMENTS}

@@ -27,7 +27,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 def run(bench: Bench) -> None:
     """Adds a row for each model, over eight CPU devices that a process of its own has."""
-    for title, config in _lineup(mlp_config(bench)).items():
+    for title, config in lineup(mlp_config(bench)).items():
         started = time.perf_counter()
         arguments = ["-m", "experiments.bench.exchanged", config.to_json()]
         flag = f"--xla_force_host_platform_device_count={DEVICES}"
@@ -37,13 +37,14 @@ def run(bench: Bench) -> None:
         bench.add(EXPERIMENT, "", title, settings, counted, time.perf_counter() - started)
 
 
-def _lineup(config: Config) -> dict[str, Config]:
+def lineup(config: Config) -> dict[str, Config]:
+    """The models whose steps are counted, with as many images for each device as in `config`."""
     config = config.replace(batch_size=DEVICES * config.batch_size)
     models = trained_models(config.latent_dim, config.k)
-    lineup = {name: models[name] for name in (BASELINE, DIMENSION, ELEMENT, SAMPLE)}
-    lineup[f"{ELEMENT}, no sensitivity"] = models[ELEMENT] | {"sensitivity_every": 0}
-    lineup["dictionary"] = {"model": "batch_topk_sae", "latent_dim": 64 * config.latent_dim}
-    return {title: config.replace(**fields) for title, fields in lineup.items()}
+    chosen = {name: models[name] for name in (BASELINE, DIMENSION, ELEMENT, SAMPLE)}
+    chosen[f"{ELEMENT}, no sensitivity"] = models[ELEMENT] | {"sensitivity_every": 0}
+    chosen["dictionary"] = {"model": "batch_topk_sae", "latent_dim": 64 * config.latent_dim}
+    return {title: config.replace(**fields) for title, fields in chosen.items()}
 
 
 def count_exchanges(program: str) -> dict[str, int]:
