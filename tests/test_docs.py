@@ -34,7 +34,13 @@ def runs(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=() if page.stem == "README" else pytest.mark.long)
+        for page in WITH_PYTHON
+    ],
+)
 def test_python_blocks_run(page, runs, tmp_path, monkeypatch):
     shutil.copytree(runs, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
