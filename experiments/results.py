@@ -176,11 +176,8 @@ class ResultsFile:
     def replace(self, row: Row) -> None:
         """Adds a row in place of those that differ from it in nothing but configuration, data and
         what was measured."""
-
-        def place(row: Row) -> tuple:
-            return row.experiment, row.variant, row.model, row.seed
-
-        self._rows = {key: old for key, old in self._rows.items() if place(old) != place(row)}
+        place = row.key[:-1]
+        self._rows = {key: old for key, old in self._rows.items() if key[:-1] != place}
         self.add(row)
 
     def merge(self, rows: Iterable[Row]) -> None:

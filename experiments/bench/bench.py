@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.bench.clock import Seconds, alternate
+from experiments.bench.room import fits
 from experiments.bench.sizes import Sizes
 from experiments.progress import console
 from experiments.results import ResultsFile, Row
@@ -72,6 +73,13 @@ class Bench:
         self.results.replace(row)
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         console.print(f"[bold]{experiment}[/] {variant} | {model} | {values}")
+
+    def has_room(self, compiled: Any, title: str) -> bool:
+        """Whether a compiled program fits (see `room.fits`); notes what is left out if not."""
+        if fits(compiled):
+            return True
+        self.note(f"{title}: needs more than half of the free memory")
+        return False
 
     def note(self, text: str) -> None:
         """Keeps a line on what was not measured, and shows it."""

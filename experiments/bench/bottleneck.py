@@ -11,7 +11,6 @@ from jax import Array
 
 from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
-from experiments.bench.room import fits
 from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
 from vae_topk_jax.selection import element_top_k
 
@@ -34,23 +33,22 @@ def _run_layer(bench: Bench, size: int, latents: int) -> None:
     programs: dict[str, Any] = {MULTIPLY: jax.jit(lambda z_BxD: 2.0 * z_BxD)}
     programs |= {f"by {rule}": _layer(rule, k, latents) for rule in get_args(SelectionRule)}
     variant = f"({size}, {latents})"
-    contestants = {}
-    for title, program in programs.items():
-        compiled = program.lower(shape).compile()
-        if fits(compiled):
-            contestants[title] = compiled
-        else:
-            bench.note(f"bottleneck {title} at {variant}: needs more than half of the free memory")
-    if MULTIPLY not in contestants:
+    compiled = {title: program.lower(shape).compile() for title, program in programs.items()}
+    fitting = {
+        title: program
+        for title, program in compiled.items()
+        if bench.has_room(program, f"bottleneck {title} at {variant}")
+    }
+    if MULTIPLY not in fitting:
         return
     z_BxD = jax.random.normal(jax.random.key(0), (size, latents))
-    calls = {title: functools.partial(call, z_BxD) for title, call in contestants.items()}
+    contestants = {title: functools.partial(call, z_BxD) for title, call in fitting.items()}
 
     def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
         own, multiply = seconds[model].median, seconds[MULTIPLY].median
         return {"ms": 1e3 * own, "over_multiply": own / multiply}
 
-    bench.race(LAYER, variant, calls, {"k": k}, describe)
+    bench.race(LAYER, variant, contestants, {"k": k}, describe)
 
 
 def _layer(rule: SelectionRule, k: int, latents: int) -> Any:

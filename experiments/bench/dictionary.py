@@ -12,7 +12,6 @@ from experiments.bench import dictionary_peer
 from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.products import products_alone, square
-from experiments.bench.room import fits
 from experiments.bench.training import SQUARE
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
@@ -49,8 +48,7 @@ def _run_step(bench: Bench, config: Config, inputs: int) -> None:
     shape = jax.ShapeDtypeStruct((size, 1, 1, inputs), jnp.float32)
     compiled = trainer.train_step.lower(jax.eval_shape(trainer.init), shape).compile()  # type: ignore[attr-defined]
     variant = f"({size}, {inputs}, {latents}), {dtype}"
-    if not fits(compiled):
-        bench.note(f"dictionary of {variant}: needs more than half of the free memory")
+    if not bench.has_room(compiled, f"dictionary of {variant}"):
         return
     x_BxHxWxC = jax.random.normal(jax.random.key(0), shape.shape)
     state = trainer.init()
