@@ -10,16 +10,16 @@ the masks change while they are learnt. An interrupted run picks up where it sto
 import itertools
 from typing import Any
 
-from experiments import cli
-from experiments.baselines import PCA
-from experiments.lineup import pca_title
-from experiments.options import StudyOptions
-from experiments.progress import console
 from experiments.report import write_report
-from experiments.study import Measurement, Study
+from experiments.study.lineup import pca_title
+from experiments.study.options import StudyOptions
+from experiments.study.pca import PCA
+from experiments.study.study import Measurement, Study
 from experiments.table1 import LATENT_DIM, K, measure_model, settings
 from experiments.table2 import measure_robustness
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
+from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}, averaged KL"
 

@@ -10,16 +10,16 @@ Beta stays at its default while the KL's weight beside the pixels changes by a f
 import itertools
 from typing import Any, Literal
 
-from experiments import cli
-from experiments.baselines import PCA
-from experiments.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
-from experiments.options import StudyOptions
-from experiments.progress import console
 from experiments.report import write_report
-from experiments.study import Measurement, Study
+from experiments.study.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.study.options import StudyOptions
+from experiments.study.pca import PCA
+from experiments.study.study import Measurement, Study
 from experiments.table1 import LATENT_DIM, K
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import reconstruction_metrics
+from vae_topk_jax.runs.progress import console
 
 Body = Literal["mlp", "conv"]
 WIDTHS = {"mlp": (512, 256), "conv": (32, 64)}

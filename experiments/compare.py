@@ -14,22 +14,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import cli, likelihood, rate
-from experiments.baselines import PCA
-from experiments.layout import SAMPLERS
+from experiments import likelihood, rate
 from experiments.likelihood import TEXTBOOK
-from experiments.lineup import pca_title, trained_models
-from experiments.options import StudyOptions
-from experiments.progress import console
+from experiments.measures.traversals import atlas, traversals
 from experiments.report import write_report
-from experiments.study import Measurement, Study
+from experiments.reporting.layout import SAMPLERS
+from experiments.study.lineup import pca_title, trained_models
+from experiments.study.options import StudyOptions
+from experiments.study.pca import PCA
+from experiments.study.study import Measurement, Study
 from experiments.table1 import LATENT_DIM, K, measure_model, settings
 from experiments.table2 import measure_robustness
-from experiments.traversals import atlas, traversals
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import linear_probe_accuracy, sparsity_metrics
 from vae_topk_jax.metrics.linear_probe import TRAIN_CODES
 from vae_topk_jax.metrics.sparsity import dims_in_use
+from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}"
 SHOWN_SIGMA = 0.5

@@ -5,11 +5,11 @@ python -m experiments.export --checkpoint runs/model/checkpoints --out runs/mode
 
 from pathlib import Path
 
-from experiments import cli
-from experiments.card import find_row, write_card
-from experiments.progress import console
+from experiments.terminal import cli
 from vae_topk_jax.export import Part, export_model
 from vae_topk_jax.inference import load
+from vae_topk_jax.runs.model_card import find_row, write_card
+from vae_topk_jax.runs.progress import console
 
 
 def main(checkpoint: Path, out: Path, part: Part = "both", verify: bool = True) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments import cli
-from experiments.card import CARD
-from experiments.progress import console
+from experiments.terminal import cli
 from vae_topk_jax.export import ABOUT, PROGRAMS, read_about
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.manifest import NAME as MANIFEST
+from vae_topk_jax.runs.model_card import CARD
+from vae_topk_jax.runs.progress import console
 from vae_topk_jax.weights import WEIGHTS
 
 if TYPE_CHECKING:

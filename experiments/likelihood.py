@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments import cli
-from experiments.options import StudyOptions
-from experiments.progress import console
 from experiments.report import write_report
-from experiments.study import Measurement, Study, study_key
+from experiments.study.options import StudyOptions
+from experiments.study.study import Measurement, Study, study_key
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, binarized
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import Bounds, likelihood_bounds
+from vae_topk_jax.runs.progress import console
 
 SAMPLES = 500
 TITLE = "dense VAE, 16 latents"

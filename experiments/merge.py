@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments import cli
-from experiments.progress import console
+from experiments.records.rows import Key, Row, read_results, write_results
 from experiments.report import write_report
-from experiments.results import Key, Row, read_results, write_results
+from experiments.terminal import cli
+from vae_topk_jax.runs.progress import console
 
 
 def merge(runs: Iterable[Path], out: Path) -> list[Row]:

@@ -14,17 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli
-from experiments.options import StudyOptions
-from experiments.progress import console
 from experiments.report import write_report
-from experiments.study import Measurement, Study, study_key
+from experiments.reporting.tables import BASELINE
+from experiments.study.options import StudyOptions
+from experiments.study.study import Measurement, Study, study_key
 from experiments.table1 import LATENT_DIM
-from experiments.tables import BASELINE
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import spike_and_slab_kl
 from vae_topk_jax.models import MODELS
+from vae_topk_jax.runs.progress import console
 
 BETAS = (1e-4, 3e-4, 3e-3, 1e-2, 3e-2, 1e-1)  # and the baseline's own, 1e-3
 VARIANT = f"D={LATENT_DIM}"

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import cli
 from experiments.bench.layout import EXPERIMENTS as BENCH
-from experiments.claims import Finding, claims
-from experiments.document import Bullets, Section, write_document
-from experiments.figures import draw_pictures
-from experiments.layout import EXPERIMENTS, Experiment, define
-from experiments.results import Results, Row, current_rows, read_results, results_path
-from experiments.tables import (
+from experiments.records.rows import Results, Row, current_rows, read_results, results_path
+from experiments.reporting.claims import Finding, claims
+from experiments.reporting.document import Bullets, Section, write_document
+from experiments.reporting.figures.draw import draw_pictures
+from experiments.reporting.layout import EXPERIMENTS, Experiment, define
+from experiments.reporting.tables import (
     BASELINE,
     Column,
     Table,
@@ -26,6 +25,7 @@ from experiments.tables import (
     measured,
     metric_table,
 )
+from experiments.terminal import cli
 
 TITLE = "Batch Top-K VAE: reproduction report"
 KNOWN = (*EXPERIMENTS, *BENCH)

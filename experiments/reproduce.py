@@ -9,11 +9,12 @@ up where it stopped.
 
 from pathlib import Path
 
-from experiments import cli, table1, table2, timing
-from experiments.options import StudyOptions
-from experiments.progress import console
+from experiments import table1, table2
 from experiments.report import write_report
+from experiments.study.options import StudyOptions
 from experiments.table2 import Classifier
+from experiments.terminal import cli
+from vae_topk_jax.runs.progress import console
 
 
 def main(
@@ -33,7 +34,6 @@ def main(
             reconstructions of them.
     """
     study = options.study()
-    timing.run(study)
     table1.run(study, inception_weights)
     table2.run(study, clip_noise, classifier)
     markdown, page = write_report(options.folder)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments import cli
+from experiments.terminal import cli
 from vae_topk_jax.export import Exported, load_exported
 
 if TYPE_CHECKING:

@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments import cli, progress
-from experiments.activations import PIXELS, Inputs, load_inputs
-from experiments.options import StudyOptions
 from experiments.report import write_report
-from experiments.study import Measurement, Study
+from experiments.study.options import StudyOptions
+from experiments.study.study import Measurement, Study
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import explained_variance
-from vae_topk_jax.models.meta_sae import decoder_directions, meta_config
-from vae_topk_jax.stitching import (
+from vae_topk_jax.metrics.stitching import (
     Side,
     cosines,
     insertion_effects,
@@ -31,6 +29,9 @@ from vae_topk_jax.stitching import (
     stitching_path,
     sweep,
 )
+from vae_topk_jax.models.meta_sae import decoder_directions, meta_config
+from vae_topk_jax.runs import progress
+from vae_topk_jax.runs.inputs import PIXELS, Inputs, load_inputs
 
 SAE = {"learning_rate": 1e-3}
 THRESHOLD = 0.7  # the paper's

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from experiments import cli
-from experiments.baselines import PCA
-from experiments.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
-from experiments.options import StudyOptions
-from experiments.stability import measure_stability
-from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
+from experiments.measures.stability import measure_stability
+from experiments.study.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.study.options import StudyOptions
+from experiments.study.pca import PCA
+from experiments.study.study import PICTURES, Measurement, Study, study_key, to_uint8
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
 from vae_topk_jax.samplers import (

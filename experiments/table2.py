@@ -16,11 +16,11 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments import cli
-from experiments.baselines import PCA
-from experiments.lineup import ANNEALED, SAMPLE, pca_title, trained_models
-from experiments.options import StudyOptions
-from experiments.study import PICTURES, Measurement, Study, study_key, to_uint8
+from experiments.study.lineup import ANNEALED, SAMPLE, pca_title, trained_models
+from experiments.study.options import StudyOptions
+from experiments.study.pca import PCA
+from experiments.study.study import PICTURES, Measurement, Study, study_key, to_uint8
+from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import TrainedProbe, train_probe
 

@@ -17,12 +17,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import cli, progress
-from experiments.activations import PIXELS, Inputs, load_inputs
-from experiments.history import ImportanceLog
-from experiments.interruption import Interruption, sole_writer
-from experiments.results import ResultsFile, Row
-from experiments.sinks import Sinks, open_sinks
+from experiments.records.rows import ResultsFile, Row
+from experiments.terminal import cli
 from vae_topk_jax.checkpoint import (
     CheckpointWriter,
     RunInfo,
@@ -35,6 +31,11 @@ from vae_topk_jax.data import load_dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import explained_variance, reconstruction_metrics
 from vae_topk_jax.processes import barrier, is_main, largest, main_first, start
+from vae_topk_jax.runs import progress
+from vae_topk_jax.runs.importance_log import ImportanceLog
+from vae_topk_jax.runs.inputs import PIXELS, Inputs, load_inputs
+from vae_topk_jax.runs.interruption import Interruption, sole_writer
+from vae_topk_jax.runs.scalars import Sinks, open_sinks
 from vae_topk_jax.sharding import make_mesh
 from vae_topk_jax.training import NonFiniteError, Trainer, TrainState
 

@@ -14,9 +14,12 @@ import tomllib
 import pytest
 
 import vae_topk_jax
-from experiments import cli, flags, rules, train
-from tests import markdown
-from tests.markdown import ROOT
+from experiments import train
+from experiments.pages import command_options as flags
+from experiments.pages import rules_figure as rules
+from experiments.terminal import cli
+from tests.helpers import markdown
+from tests.helpers.markdown import ROOT
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -7,8 +7,8 @@ import pytest
 
 from experiments.pages import korean
 from experiments.pages import page as pages
-from tests import markdown
-from tests.markdown import KOREAN, README
+from tests.helpers import markdown
+from tests.helpers.markdown import KOREAN, README
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -25,7 +25,7 @@ from jax import export as jax_export
 
 from vae_topk_jax import manifest
 from vae_topk_jax.files import new_folder
-from vae_topk_jax.inputs import check_images, check_latents, in_chunks
+from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 
 if TYPE_CHECKING:
     from vae_topk_jax.inference import Inference

@@ -14,7 +14,7 @@ from jax import Array
 from vae_topk_jax.bottleneck import DEAD, find_statistics
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
-from vae_topk_jax.inputs import check_images, check_latents, in_chunks
+from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.models import System
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.training import TrainState

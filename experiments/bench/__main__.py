@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from experiments import cli
-from experiments.bench import (
+from experiments.bench.bench import Bench
+from experiments.bench.groups import (
     bottleneck,
     decoding,
     dictionary,
@@ -28,12 +28,12 @@ from experiments.bench import (
     startup,
     training,
 )
-from experiments.bench.bench import Bench
 from experiments.bench.sizes import PRESETS
-from experiments.progress import console
+from experiments.records.rows import ResultsFile
 from experiments.report import write_report
-from experiments.results import ResultsFile
+from experiments.terminal import cli
 from vae_topk_jax.data import load_dataset
+from vae_topk_jax.runs.progress import console
 
 Group = Literal[
     "machine",

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.bench.clock import Seconds, alternate
-from experiments.bench.room import fits
+from experiments.bench.free_memory import fits
 from experiments.bench.sizes import Sizes
-from experiments.progress import console
-from experiments.results import ResultsFile, Row
+from experiments.records.rows import ResultsFile, Row
 from vae_topk_jax.data import Dataset
+from vae_topk_jax.runs.progress import console
 
 Metrics = Mapping[str, float]
 

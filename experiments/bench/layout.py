@@ -1,7 +1,7 @@
 """How the report shows the bench's rows."""
 
-from experiments.layout import Experiment
-from experiments.tables import Column
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 
 _MS = Column("ms", "a call", 3, "lower", "ms")
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from experiments.bench.training import PRODUCTS
-from experiments.lineup import DIMENSION, ELEMENT
-from experiments.results import Row
-from experiments.tables import BASELINE, pipe_table
+from experiments.bench.groups.training import PRODUCTS
+from experiments.records.rows import Row
+from experiments.reporting.tables import BASELINE, pipe_table
+from experiments.study.lineup import DIMENSION, ELEMENT
 
 MLP, CONV = "MLP 512-256", "convolutional 32-64"
 _EAGER, _DENSE = "PyTorch, Top-K by dimension", "PyTorch, beta-VAE"

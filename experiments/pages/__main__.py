@@ -4,8 +4,8 @@ the commands, public names.
     python -m experiments.pages
 """
 
-from experiments import cli
 from experiments.pages.page import PAGES, rewrite, words_of
+from experiments.terminal import cli
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import vae_topk_jax
-from experiments import flags
 from experiments.bench.targets import targets
+from experiments.pages import command_options as flags
 from experiments.pages import korean, paper, speed
 from experiments.pages.table import RESULTS, ROOT, rows_of
-from experiments.tables import pipe_table
+from experiments.reporting.tables import pipe_table
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (

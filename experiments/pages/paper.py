@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments import ablation, collapse, compare
-from experiments.activations import PENULTIMATE, PIXELS
-from experiments.layout import (
+from experiments.pages.table import PageTable
+from experiments.reporting.layout import (
     ACCURACY,
     CHURN,
     COMPARISON,
@@ -19,9 +19,16 @@ from experiments.layout import (
     SAE,
     STITCHED,
 )
-from experiments.lineup import ANNEALED, DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
-from experiments.pages.table import PageTable
-from experiments.tables import Column
+from experiments.reporting.tables import Column
+from experiments.study.lineup import (
+    ANNEALED,
+    DIMENSION,
+    ELEMENT,
+    LITERAL,
+    pca_title,
+    trained_models,
+)
+from vae_topk_jax.runs.inputs import PENULTIMATE, PIXELS
 
 _COLUMNS = {
     column.metric: column

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
+from experiments.bench.http_load import PATHS
 from experiments.bench.layout import EXPERIMENTS
 from experiments.bench.sizes import PRESETS
 from experiments.bench.targets import CONV, MLP
-from experiments.lineup import DIMENSION, ELEMENT
 from experiments.pages.table import PageTable
-from experiments.serve_load import PATHS
+from experiments.study.lineup import DIMENSION, ELEMENT
 
 _SPEED = {
     (experiment.name, column.metric): column

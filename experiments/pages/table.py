@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.intervals import Summary, summarise
-from experiments.results import Row, read_results
-from experiments.tables import Column, pipe_table
+from experiments.records.intervals import Summary, summarise
+from experiments.records.rows import Row, read_results
+from experiments.reporting.tables import Column, pipe_table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"

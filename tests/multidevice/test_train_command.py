@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from experiments.results import read_results
-from experiments.sinks import read_scalars
+from experiments.records.rows import read_results
 from tests.multidevice.launch import Run, command, coordinator
 from tests.multidevice.worker import bits, images
 from vae_topk_jax.checkpoint import checkpoints, latest_checkpoint, restore_checkpoint
 from vae_topk_jax.data.idx import write_idx
+from vae_topk_jax.runs.scalars import read_scalars
 
 pytestmark = pytest.mark.long
 

@@ -11,8 +11,8 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from experiments import train
-from tests.test_checkpoint import GOLDEN
-from tests.test_train import FLAGS, data  # noqa: F401
+from tests.experiments.test_train import FLAGS, data  # noqa: F401
+from tests.vae_topk_jax.test_checkpoint import GOLDEN
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     CheckpointWriter,

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from experiments.chaos import FAULTS
+from experiments.chaos.__main__ import FAULTS
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 import safetensors
 
-from tests.idx_files import idx_bytes, small_arrays, write_folder
-from tests.test_checkpoint import GOLDEN, rewrite_about
+from tests.helpers.idx_files import idx_bytes, small_arrays, write_folder
+from tests.vae_topk_jax.test_checkpoint import GOLDEN, rewrite_about
 from vae_topk_jax import load, manifest
 from vae_topk_jax.checkpoint import CheckpointError, read_info, restore_checkpoint
 from vae_topk_jax.data import DataError, idx, load_dataset
 from vae_topk_jax.data.idx import read_idx
 from vae_topk_jax.interop import load_dictionary_learning
-from vae_topk_jax.metrics import load_or_train_probe, probe_cache
+from vae_topk_jax.metrics import classifier_cache as probe_cache
+from vae_topk_jax.metrics import load_or_train_probe
 
 # Orbax gives up at the first part that it cannot read, while it is still reading others.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

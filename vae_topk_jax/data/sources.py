@@ -11,11 +11,17 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from ..files import write_atomic
-from . import fetch
-from .dataset import DataError, Dataset
-from .idx import MNIST, dataset_from_idx, load_idx_folder, parse_idx, read_idx_folder
-from .tfds import load_tfds
+from vae_topk_jax.data import fetch
+from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.data.idx import (
+    MNIST,
+    dataset_from_idx,
+    load_idx_folder,
+    parse_idx,
+    read_idx_folder,
+)
+from vae_topk_jax.data.tfds import load_tfds
+from vae_topk_jax.files import write_atomic
 
 Log = Callable[[str], object]
 

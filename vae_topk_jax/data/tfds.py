@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .dataset import DataError, Dataset
+from vae_topk_jax.data.dataset import DataError, Dataset
 
 
 def load_tfds(name: str, data_dir: str | None = None) -> Dataset:

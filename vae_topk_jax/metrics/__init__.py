@@ -1,14 +1,14 @@
 """How good images and features are: nothing here knows which model made them."""
 
-from .frechet import feature_distances, frechet_distance, kernel_distance
-from .image import psnr, psnr_of_mean_error, reconstruction_metrics, ssim
-from .inception import inception_fid
-from .likelihood import Bounds, likelihood_bounds
-from .linear_probe import linear_probe_accuracy
-from .probe import Probe, TrainedProbe, train_probe
-from .probe_cache import load_or_train_probe
-from .sparsity import sparsity_metrics
-from .variance import explained_variance
+from vae_topk_jax.metrics.classifier import Probe, TrainedProbe, train_probe
+from vae_topk_jax.metrics.classifier_cache import load_or_train_probe
+from vae_topk_jax.metrics.frechet import feature_distances, frechet_distance, kernel_distance
+from vae_topk_jax.metrics.image import psnr, psnr_of_mean_error, reconstruction_metrics, ssim
+from vae_topk_jax.metrics.inception import inception_fid
+from vae_topk_jax.metrics.likelihood import Bounds, likelihood_bounds
+from vae_topk_jax.metrics.linear_probe import linear_probe_accuracy
+from vae_topk_jax.metrics.sparsity import sparsity_metrics
+from vae_topk_jax.metrics.variance import explained_variance
 
 __all__ = [
     "Bounds",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .frechet import frechet_distance
+from vae_topk_jax.metrics.frechet import frechet_distance
 
 BATCH = 32
 INSTALL = (

@@ -1,0 +1,56 @@
+"""A page to look into a trained model: pick or draw a digit, drag its latents, add noise.
+
+    python -m experiments.explore --checkpoint runs/model/checkpoints
+    python -m experiments.explore --checkpoint runs/model/checkpoints --dense runs/dense/checkpoints
+
+Needs the extra `explore` (Gradio) and no network. There is no authentication: leave it on the
+loopback address.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from experiments.explore.inspection import Inspector
+from experiments.explore.page import listen, make_page, serve
+from experiments.explore.view import View
+from experiments.terminal import cli
+from vae_topk_jax.checkpoint import read_info
+from vae_topk_jax.data import load_dataset
+from vae_topk_jax.inference import load
+
+
+def main(
+    checkpoint: Path,
+    dense: Path | None = None,
+    data: str = "auto",
+    host: str = "127.0.0.1",
+    port: int = 7860,
+) -> None:
+    """Shows a trained model on a local page until it is interrupted.
+
+    Args:
+        checkpoint: a checkpoint, or a run's folder of them.
+        dense: one of a dense model, to compare with.
+        data: whose test images are shown, as in experiments.train.
+        host: address to listen on; the default is reached from this machine only.
+        port: port to listen on; 0: any free one.
+    """
+    for path in filter(None, (checkpoint, dense)):
+        read_info(path)
+    if not 0 <= port < 65536:
+        raise ValueError(f"port must lie in [0, 65535], got {port}")
+    if importlib.util.find_spec("gradio") is None:
+        raise ValueError("exploring needs the extra `explore`: pip install gradio")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with listen(host, port) as listening:
+        view = View(
+            Inspector(load(checkpoint)),
+            load_dataset(data),
+            None if dense is None else Inspector(load(dense)),
+        )
+        serve(make_page(view, view.importance(checkpoint)), listening)
+
+
+if __name__ == "__main__":
+    cli.run(main)

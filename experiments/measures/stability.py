@@ -1,0 +1,98 @@
+"""The paper's core claim, measured: the EMA's mask does not depend on the test batch.
+
+For test batches of n images: the Jaccard index of the EMA's mask and the mask that the batch would
+choose in training, from samples of its posterior; and how far one image's reconstruction moves when
+its batch mates change, with either mask. Reconstructions decode posterior means, so there the
+batch's own mask rests on the means too.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.study.study import Measurement, Study, study_key
+from vae_topk_jax.config import Config
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics import psnr
+
+BATCH_SIZES = (1, 8, 64, 128, 512)
+
+
+def measure_stability(study: Study, variant: str, title: str, config: Config) -> None:
+    """Adds the stability row of one Top-K model."""
+
+    def measure() -> Measurement:
+        compiled = _compile(study.train(config, title).inference)
+        rng = np.random.default_rng(config.seed)
+        metrics: dict[str, float] = {}
+        for size in BATCH_SIZES:
+            if size <= len(study.test_images):
+                metrics |= _of_size(study, compiled, config.seed, size, rng)
+        return Measurement(metrics)
+
+    settings = config.to_dict() | {"batches": study.budget.stability_batches}
+    study.measure("stability", variant, title, settings, config.seed, measure)
+
+
+def jaccard(a: np.ndarray, b: np.ndarray) -> float:
+    """|a and b| / |a or b| of two masks; 1 where both are empty.
+
+    Examples:
+        >>> jaccard(np.array([1, 1, 0]), np.array([1, 0, 1])) == 1 / 3
+        True
+    """
+    a, b = np.asarray(a, bool), np.asarray(b, bool)
+    union = np.sum(a | b)
+    return float(np.sum(a & b) / union) if union else 1.0
+
+
+class _Compiled(NamedTuple):
+    """Functions of a batch, under the running statistics ("ema") and under its own choice."""
+
+    reconstruct: dict[str, Callable[[np.ndarray], jax.Array]]
+    active: dict[str, Callable[[np.ndarray, jax.Array], jax.Array]]
+
+
+def _compile(inference: Inference) -> _Compiled:
+    apply: Callable[..., Any] = functools.partial(inference.model.apply, inference.variables)
+
+    def reconstruct(running: bool) -> Callable[[np.ndarray], jax.Array]:
+        return jax.jit(lambda x: apply(x, use_running_average=running))
+
+    def active(running: bool) -> Callable[[np.ndarray, jax.Array], jax.Array]:
+        encode = functools.partial(apply, sample=True, use_running_average=running, method="encode")
+        return jax.jit(lambda x, key: encode(x, rngs={"latent": key}) != 0)
+
+    return _Compiled(
+        {"ema": reconstruct(True), "batch": reconstruct(False)},
+        {"ema": active(True), "batch": active(False)},
+    )
+
+
+def _of_size(
+    study: Study, compiled: _Compiled, seed: int, size: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Metrics for batches of one size; test image 0 is in all of them, but alone only once."""
+    images = study.test_images
+    overlaps: list[float] = []
+    firsts: dict[str, list[np.ndarray]] = {name: [] for name in compiled.reconstruct}
+    psnrs: dict[str, list[float]] = {name: [] for name in compiled.reconstruct}
+    for draw in range(study.budget.stability_batches):
+        mates = 1 + rng.choice(len(images) - 1, size - 1, replace=False)
+        x = images[draw : draw + 1] if size == 1 else images[np.append(0, mates)]
+        key = jax.random.fold_in(study_key(seed, "mask"), draw)
+        own, running = (np.asarray(compiled.active[name](x, key)) for name in ("batch", "ema"))
+        overlaps.append(jaccard(own, running))
+        for name, reconstruct in compiled.reconstruct.items():
+            reconstructed = np.asarray(reconstruct(x))
+            firsts[name].append(reconstructed[0])
+            psnrs[name].append(float(np.mean(psnr(reconstructed, x))))
+    metrics = {f"jaccard_{size}": float(np.mean(overlaps))}
+    if size > 1:
+        for name in compiled.reconstruct:
+            metrics[f"shift_{name}_{size}"] = float(np.max(np.ptp(firsts[name], axis=0)))
+            metrics[f"psnr_{name}_{size}"] = float(np.mean(psnrs[name]))
+    return metrics

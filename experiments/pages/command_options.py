@@ -1,0 +1,183 @@
+"""The options of every command as Markdown, of the very strings that `--help` shows."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import docstring_parser
+
+import experiments
+from experiments import hub, runs, train
+from experiments.reporting.tables import pipe_table
+from experiments.study.options import StudyOptions
+from vae_topk_jax.config import Config
+
+# Commands that parse something else than the arguments of their `main`.
+_PARSED: dict[str, dict[str, type]] = {
+    "train": {"": train.Options},
+    "runs": {"list": runs.List, "show": runs.Show, "compare": runs.Compare},
+    "hub": {"push": hub.Push, "pull": hub.Pull},
+}
+# Options that many commands share, and where they are explained.
+_SHARED = {
+    Config: "every field of the [configuration](#the-configuration)",
+    StudyOptions: "the [options of a study](#studies)",
+}
+_GUARD = '\nif __name__ == "__main__"'
+
+
+class Option(NamedTuple):
+    """One option of a command.
+
+    Attributes:
+        name: with underscores, as in Python.
+        values: what it takes.
+        default: what counts where it is not given.
+        help: one sentence or more.
+        is_positional: given without its name.
+    """
+
+    name: str
+    values: str
+    default: str
+    help: str
+    is_positional: bool = False
+
+    @property
+    def flag(self) -> str:
+        """As it stands on a command line."""
+        return self.name.upper() if self.is_positional else "--" + self.name.replace("_", "-")
+
+
+def commands() -> dict[str, Callable[..., Any]]:
+    """What each command of `experiments` parses its line into, by the words that start it.
+
+    Examples:
+        >>> commands()["runs list"] is runs.List
+        True
+    """
+    found: dict[str, Callable[..., Any]] = {}
+    for name in _modules():
+        module = importlib.import_module(f"experiments.{name}")
+        for word, target in _PARSED.get(name, {"": module.main}).items():
+            found[f"{name.removesuffix('.__main__')} {word}".strip()] = target
+    return found
+
+
+def _modules() -> Iterator[str]:
+    for info in pkgutil.iter_modules(experiments.__path__):
+        folder = Path(experiments.__path__[0]) / info.name
+        file = folder / "__main__.py" if info.ispkg else folder.with_suffix(".py")
+        if file.exists() and _GUARD in file.read_text(encoding="utf-8"):
+            yield f"{info.name}.__main__" if info.ispkg else info.name
+
+
+def options(target: Callable[..., Any]) -> tuple[list[Option], list[type]]:
+    """The options of a dataclass or of a function, and which shared ones it takes besides.
+
+    Examples:
+        >>> options(StudyOptions)[0][-1].flag
+        '--test-latent'
+    """
+    helps = {
+        param.arg_name: " ".join((param.description or "").split())
+        for param in docstring_parser.parse_from_object(target).params
+    }
+    hints = typing.get_type_hints(target, include_extras=True)
+    found: list[Option] = []
+    shared: list[type] = []
+    for name, parameter in inspect.signature(target).parameters.items():
+        hint, is_positional = hints[name], False
+        if typing.get_origin(hint) is Annotated:
+            hint, is_positional = typing.get_args(hint)[0], True
+        if hint in _SHARED:
+            shared.append(hint)
+        elif dataclasses.is_dataclass(hint):
+            found += options(typing.cast(type, hint))[0]
+        else:
+            default = _default(parameter.default)
+            found.append(Option(name, _values(hint), default, helps[name], is_positional))
+    return found, shared
+
+
+def _default(value: Any) -> str:
+    """What the table shows of a default.
+
+    Examples:
+        >>> [_default(value) for value in (None, True, (512, 256), "kl")]
+        ['not given', 'yes', '`512 256`', '`kl`']
+    """
+    if value is inspect.Parameter.empty:
+        return "must be given"
+    if value is None or value in ("", ()):
+        return "not given"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{' '.join(map(str, value)) if isinstance(value, tuple) else value}`"
+
+
+def _values(hint: Any) -> str:
+    """What an option of that type takes, in words.
+
+    Examples:
+        >>> [_values(hint) for hint in (bool, int | None, tuple[int, ...], Literal["a", "b"])]
+        ['yes or no', 'integer', 'integers', '`a`, `b`']
+    """
+    items = [item for item in typing.get_args(hint) if item not in (type(None), Ellipsis)]
+    if isinstance(hint, types.UnionType):
+        return ", ".join(map(_values, items))
+    if typing.get_origin(hint) is tuple:
+        one = _values(items[0])
+        return f"any of {one}" if one.startswith("`") else f"{one}s"
+    if typing.get_origin(hint) is Literal:
+        return ", ".join(f"`{item}`" for item in items)
+    return {bool: "yes or no", int: "integer", float: "number", str: "text", Path: "path"}[hint]
+
+
+def configuration() -> str:
+    """The table of the fields of `Config`."""
+    return _table("field", ((option.name, option) for option in options(Config)[0]))
+
+
+def study() -> str:
+    """The table of the options that studies share."""
+    return _flags(options(StudyOptions)[0])
+
+
+def every_command() -> str:
+    """A heading, a sentence and a table for each command."""
+    return "\n".join(_section(name, target) for name, target in commands().items())
+
+
+def _section(name: str, target: Callable[..., Any]) -> str:
+    own, shared = options(target)
+    words = docstring_parser.parse_from_object(target).short_description or ""
+    if shared:
+        words += f" Takes {' and '.join(_SHARED[kind] for kind in shared)}"
+        words += ", and:" if own else "."
+    return f"### {name}\n{words}\n" + (f"\n{_flags(own)}" if own else "")
+
+
+def _flags(found: Iterable[Option]) -> str:
+    return _table("option", ((option.flag, option) for option in found))
+
+
+def _table(corner: str, found: Iterable[tuple[str, Option]]) -> str:
+    lines = [[corner, "values", "default", "what it does"], ["---"] * 4]
+    for name, option in found:
+        help_ = option.help[:1].upper() + option.help[1:]
+        lines.append([f"`{name}`", option.values, option.default, help_])
+    return pipe_table(lines)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "configuration": configuration,
+    "study": study,
+    "commands": every_command,
+}

@@ -1,0 +1,50 @@
+"""Means over seeds with their 95 % Student-t intervals."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from experiments.records.rows import Row
+
+
+class Summary(NamedTuple):
+    """A mean over `n` seeds; `half_width` of its 95 % interval is None when n is 1."""
+
+    mean: float
+    half_width: float | None
+    n: int
+
+
+def summarise(rows: Iterable[Row], metric: str) -> Summary | None:
+    """The mean of a metric over rows that differ in their seed; None if no row has it."""
+    return _interval(list(_by_seed(rows, metric).values()))
+
+
+def paired_difference(rows_a: Iterable[Row], rows_b: Iterable[Row], metric: str) -> Summary | None:
+    """The mean of a - b over the seeds that both have; None if they share none."""
+    a, b = _by_seed(rows_a, metric), _by_seed(rows_b, metric)
+    return _interval([a[seed] - b[seed] for seed in a if seed in b])
+
+
+def _by_seed(rows: Iterable[Row], metric: str) -> dict[int | None, float]:
+    values: dict[int | None, float] = {}
+    for row in rows:
+        if metric in row.metrics:
+            if row.seed in values:
+                raise ValueError(f"two rows of {row.model} with {metric} and seed {row.seed}")
+            values[row.seed] = row.metrics[metric]
+    return values
+
+
+def _interval(values: list[float]) -> Summary | None:
+    n = len(values)
+    if n == 0:
+        return None
+    mean = float(np.mean(values))
+    if n == 1:
+        return Summary(mean, None, 1)
+    standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
+    return Summary(mean, float(special.stdtrit(n - 1, 0.975)) * standard_error, n)

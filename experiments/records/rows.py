@@ -1,0 +1,224 @@
+"""The results file: measured rows in one JSON document, from which alone the report is drawn."""
+
+import base64
+import hashlib
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from experiments.records.environment import environment
+from vae_topk_jax.files import write_atomic
+
+RESULTS_NAME = "results.json"
+
+
+class Key(NamedTuple):
+    """What makes two rows the same measurement."""
+
+    experiment: str
+    variant: str
+    model: str
+    seed: int | None
+    config_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One trained (or reference) model, measured once.
+
+    Attributes:
+        experiment, variant, model: where the row stands in the report.
+        config: every setting the measurement depends on.
+        seed: None for a model without randomness.
+        data: `source`, and the counts `train` and `test`.
+        metrics: finite numbers by name.
+        seconds: wall-clock time of training and measuring.
+        history: per-epoch losses and, for a sparse model, the importance over training.
+        pictures: image batches by name, each as `encode_images` gives it.
+    """
+
+    experiment: str
+    variant: str
+    model: str
+    config: Mapping[str, Any]
+    seed: int | None
+    data: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    seconds: float
+    history: Mapping[str, Any] | None = None
+    pictures: Mapping[str, Any] | None = None
+
+    @property
+    def key(self) -> Key:
+        return row_key(self.experiment, self.variant, self.model, self.seed, self.config)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain JSON values; raises ValueError for a number that JSON cannot hold."""
+        where = f"row {self.experiment}/{self.variant}/{self.model}/seed {self.seed}"
+        for name, value in self.metrics.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{where}: metric {name} is {value}, not a finite number")
+        filled = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.loads(_dumps(filled | {"seed": self.seed}, where))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"not a row: {error}") from error
+
+
+def row_key(
+    experiment: str, variant: str, model: str, seed: int | None, config: Mapping[str, Any]
+) -> Key:
+    """The key of a row that need not exist yet."""
+    digest = hashlib.sha256(_dumps(config, "config", sort_keys=True).encode()).hexdigest()[:16]
+    return Key(experiment, variant, model, seed, digest)
+
+
+def current_rows(rows: Iterable[Row]) -> list[Row]:
+    """Leaves out rows superseded by a later run of the same model under another config."""
+    rows = list(rows)
+    latest = {_config_group(row): _settings(row) for row in rows}
+    return [row for row in rows if latest[_config_group(row)] == _settings(row)]
+
+
+def _config_group(row: Row) -> tuple[str, str, str]:
+    return row.experiment, row.variant, row.model
+
+
+def _settings(row: Row) -> str:
+    return _dumps({**row.config, "seed": None}, "config", sort_keys=True)
+
+
+class Results(NamedTuple):
+    environment: dict[str, Any]
+    rows: list[Row]
+
+
+def results_path(path: str | os.PathLike[str]) -> Path:
+    """The file itself, given either the file or the directory that holds it."""
+    path = Path(path)
+    return path if path.suffix == ".json" else path / RESULTS_NAME
+
+
+def read_results(path: str | os.PathLike[str]) -> Results:
+    """Reads a results file, given as a file or as its directory.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    path = results_path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no results file at {path}")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        return Results(dict(document["environment"]), [Row.from_json(r) for r in document["rows"]])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"damaged results file {path}: {error}") from error
+
+
+def write_results(
+    out_dir: str | os.PathLike[str],
+    rows: Iterable[Row],
+    environment_values: Mapping[str, Any] | None = None,
+) -> Path:
+    """Replaces the results file of `out_dir` in one step, or leaves it as it was."""
+    facts = environment() if environment_values is None else environment_values
+    lines = ",\n".join(_dumps(row.to_json(), "row") for row in rows)
+    text = f'{{"environment": {_dumps(facts, "environment")},\n"rows": [\n{lines}\n]}}\n'
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_atomic(out_dir / RESULTS_NAME, text.encode())
+    return out_dir / RESULTS_NAME
+
+
+class ResultsFile:
+    """A results file that grows row by row, so that an interrupted run resumes where it stopped.
+
+    Facts about the whole run that `environment()` does not know (the accuracy of the digit
+    classifier, say) go in through `describe`. When a run resumes on another machine, the values
+    that differ are kept under the environment's key `earlier`.
+    """
+
+    def __init__(self, out_dir: str | os.PathLike[str]):
+        self._out_dir = Path(out_dir)
+        self._rows: dict[Key, Row] = {}
+        self.environment = environment()
+        if results_path(self._out_dir).exists():
+            old, rows = read_results(self._out_dir)
+            self._rows = {row.key: row for row in rows}
+            earlier = old.pop("earlier", [])
+            changed = {k: old[k] for k, now in self.environment.items() if old.get(k, now) != now}
+            self.environment = old | self.environment
+            if earlier or changed:
+                self.environment["earlier"] = earlier + ([changed] if changed else [])
+
+    @property
+    def rows(self) -> list[Row]:
+        return list(self._rows.values())
+
+    def has(self, key: Key) -> bool:
+        return key in self._rows
+
+    def add(self, row: Row) -> None:
+        self.merge([row])
+
+    def replace(self, row: Row) -> None:
+        """Adds a row in place of those that differ from it in nothing but configuration, data and
+        what was measured."""
+        place = row.key[:-1]
+        self._rows = {key: old for key, old in self._rows.items() if key[:-1] != place}
+        self.add(row)
+
+    def merge(self, rows: Iterable[Row]) -> None:
+        """Adds rows, each in place of the one with the same key, and writes the file."""
+        merged = self._rows | {row.key: row for row in rows}
+        write_results(self._out_dir, merged.values(), self.environment)
+        self._rows = merged
+
+    def describe(self, **facts: Any) -> None:
+        self.environment |= facts
+        self.merge([])
+
+
+def encode_images(images_NxHxWxC: np.ndarray) -> dict[str, Any]:
+    """Packs uint8 images into JSON values."""
+    images = np.asarray(images_NxHxWxC)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"want uint8 images (N, H, W, C), got {images.dtype} {images.shape}")
+    packed = base64.b64encode(zlib.compress(images.tobytes(), 9)).decode("ascii")
+    return {"shape": list(images.shape), "zlib_base64": packed}
+
+
+def decode_images(encoded: Mapping[str, Any]) -> np.ndarray:
+    """The inverse of `encode_images`."""
+    raw = zlib.decompress(base64.b64decode(encoded["zlib_base64"], validate=True))
+    return np.frombuffer(raw, np.uint8).reshape(encoded["shape"])
+
+
+def _dumps(value: Any, where: str, sort_keys: bool = False) -> str:
+    """Strict JSON; arrays become lists."""
+    try:
+        return json.dumps(value, allow_nan=False, sort_keys=sort_keys, default=_plain)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

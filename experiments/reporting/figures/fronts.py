@@ -1,0 +1,130 @@
+"""Pareto fronts and mask churn of an ablation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import TABLEAU_COLORS
+from matplotlib.figure import Figure
+
+from experiments.records.intervals import summarise
+from experiments.records.rows import Row
+from experiments.reporting.layout import SAMPLERS
+from experiments.reporting.tables import BASELINE
+
+WIDTH = 4.5  # inches; narrow, so that a label is still readable when a phone shrinks the page
+FAMILIES = {"dimension": "tab:blue", "element": "tab:orange", "sample": "tab:green"}
+DENSE = "tab:red"
+CYCLE = cycler(linestyle=["-", "--", ":"]) * cycler(color=list(TABLEAU_COLORS))
+
+
+class Goal(NamedTuple):
+    """An axis: a metric of a row, and whether more of it is better."""
+
+    title: str
+    metrics: Sequence[str]
+    more_is_better: bool
+
+    def of(self, rows: Sequence[Row]) -> float:
+        """Mean over seeds of the best of the metrics."""
+        means = [found.mean for name in self.metrics if (found := summarise(rows, name))]
+        return max(means) if self.more_is_better else min(means)
+
+
+PSNR = Goal("PSNR, dB", ["psnr"], True)
+RIVALS = (
+    Goal("FID-clf, best sampler", [f"fid_clf_{sampler}" for sampler in SAMPLERS], False),
+    Goal("active latents an image", ["active_latents"], False),
+    Goal("accuracy at sigma 0.5", ["accuracy_0.5"], True),
+)
+
+
+def front(points_Nx2: np.ndarray) -> np.ndarray:
+    """Indices of the points that no other beats in both coordinates, larger being better.
+
+    Examples:
+        >>> front(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0]])).tolist()
+        [0, 1]
+    """
+    at_least_NxN = np.all(points_Nx2[None] >= points_Nx2[:, None], axis=2)
+    better_NxN = np.any(points_Nx2[None] > points_Nx2[:, None], axis=2)
+    return np.flatnonzero(~np.any(at_least_NxN & better_NxN, axis=1))
+
+
+def draw_fronts(models: Mapping[str, Sequence[Row]]) -> Figure:
+    """PSNR against generation, sparsity and robustness; what lies on a front has a number.
+
+    Models with all latents active stand in the panel of sparsity alone.
+    """
+    sparse = {title: rows for title, rows in models.items() if not title.startswith(BASELINE)}
+    figure = Figure((WIDTH, 2.9 * len(RIVALS) + 0.5), layout="constrained")
+    panels = figure.subplots(len(RIVALS), 1, squeeze=False)[:, 0]
+    for axes, goal in zip(panels, RIVALS, strict=True):
+        _draw_front(axes, models if goal.metrics == ["active_latents"] else sparse, goal)
+    handles = [
+        panels[0].plot([], [], "o", color=colour, label=family)[0]
+        for family, colour in (FAMILIES | {"baseline": DENSE}).items()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", frameon=False, ncols=len(handles))
+    return figure
+
+
+def _draw_front(axes: Axes, models: Mapping[str, Sequence[Row]], goal: Goal) -> None:
+    points_Nx2 = np.array([(goal.of(rows), PSNR.of(rows)) for rows in models.values()])
+    signs = np.array([1.0 if goal.more_is_better else -1.0, 1.0])
+    best = front(points_Nx2 * signs)
+    best = best[np.argsort(points_Nx2[best, 0])]
+    axes.plot(*points_Nx2[best].T, color="0.6", linewidth=1.0, zorder=1)
+    for title, point in zip(models, points_Nx2, strict=True):
+        axes.plot(*point, "o", color=_colour(title), markersize=4, zorder=2)
+    for number, point in enumerate(points_Nx2[best], start=1):
+        side = (0, 5) if number % 2 else (0, -9)
+        axes.annotate(
+            str(number), point, side, textcoords="offset points", fontsize=6.5, ha="center"
+        )
+    titles = list(models)
+    names = [f"{number}  {titles[i]}" for number, i in enumerate(best, start=1)]
+    corner = (0.02, 0.04, "left") if goal.more_is_better else (0.98, 0.04, "right")
+    axes.text(
+        *corner[:2],
+        "\n".join(names),
+        transform=axes.transAxes,
+        fontsize=6.5,
+        ha=corner[2],
+        bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0},
+    )
+    axes.margins(x=0.06, y=0.12)
+    axes.set_xlabel(f"{goal.title} ({'more' if goal.more_is_better else 'less'} is better)")
+    axes.set_ylabel(PSNR.title)
+
+
+def draw_churn(histories: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """1 - agreement of the batch's mask with the running one over the epochs, a panel a rule.
+
+    Per sample there is nothing to agree on.
+    """
+    rules = [
+        rule
+        for rule in FAMILIES
+        if rule != "sample" and any(title.startswith(rule) for title in histories)
+    ]
+    figure = Figure((WIDTH, 3.9 * len(rules)), layout="constrained")
+    panels = figure.subplots(len(rules), 1, squeeze=False)[:, 0]
+    for axes, rule in zip(panels, rules, strict=True):
+        axes.set_prop_cycle(CYCLE)
+        for title, history in histories.items():
+            if title.startswith(rule):
+                churn = 1.0 - np.asarray(history["agreement"])
+                axes.plot(history["epoch"], churn, marker=".", label=title.partition(": ")[2])
+        axes.set_title(f"by {rule}")
+        axes.set_ylabel("churn of the mask")
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(fontsize=6, ncols=2, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2))
+    return figure
+
+
+def _colour(title: str) -> str:
+    return FAMILIES.get(title.partition(":")[0], DENSE)

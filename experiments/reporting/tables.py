@@ -1,0 +1,196 @@
+"""Tables of the report: what their columns are, how rows fill them, how they print."""
+
+import html
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from experiments.records.intervals import Summary, paired_difference, summarise
+from experiments.records.rows import Row
+
+BASELINE = "beta-VAE"
+REFERENCES = ("PCA", "train images", "classifier on")  # not trained autoencoders, never the best
+
+Direction = Literal["higher", "lower", "neither"]
+Grid = Mapping[str, Mapping[str, Summary]]  # model -> metric -> summary
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as printed; `substitute` names the metric that stands in where it is missing."""
+
+    metric: str
+    title: str
+    decimals: int = 3
+    better: Direction = "neither"
+    unit: str = ""
+    substitute: str = ""
+
+    @property
+    def heading(self) -> str:
+        unit = f", {self.unit}" if self.unit else ""
+        return (
+            self.title
+            + unit
+            + {"higher": "\u00a0↑", "lower": "\u00a0↓", "neither": ""}[self.better]
+        )
+
+    def format(self, summary: Summary, signed: bool = False) -> str:
+        mean = f"{summary.mean:{'+' if signed else ''}.{self.decimals}f}"
+        if summary.half_width is None:
+            return mean
+        return f"{mean} ± {summary.half_width:.{self.decimals}f}"
+
+
+class Cell(NamedTuple):
+    text: str
+    strong: bool = False
+
+
+class Table(NamedTuple):
+    title: str
+    header: Sequence[str]
+    body: Sequence[Sequence[Cell]]
+    note: str = ""
+
+
+def by_model(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Groups rows by model, in order of first appearance."""
+    models: dict[str, list[Row]] = {}
+    for row in rows:
+        models.setdefault(row.model, []).append(row)
+    return models
+
+
+def measured(rows: Iterable[Row], columns: Sequence[Column]) -> Grid:
+    """Every model's mean over seeds."""
+
+    def summary(rows: list[Row], column: Column) -> Summary | None:
+        return summarise(rows, column.metric) or summarise(rows, column.substitute)
+
+    return _grid(by_model(rows), columns, summary)
+
+
+def differences(rows: Iterable[Row], columns: Sequence[Column]) -> Grid:
+    """Every model's mean difference to the baseline, over the seeds that both have.
+
+    Metrics of which neither direction is better are left out.
+    """
+    models = by_model(rows)
+    baseline = models.pop(BASELINE, [])
+
+    def summary(rows: list[Row], column: Column) -> Summary | None:
+        return paired_difference(rows, baseline, column.metric)
+
+    return _grid(models, [column for column in columns if column.better != "neither"], summary)
+
+
+def _grid(
+    models: Mapping[str, list[Row]],
+    columns: Sequence[Column],
+    summary: Callable[[list[Row], Column], Summary | None],
+) -> Grid:
+    grid = {}
+    for model, rows in models.items():
+        cells = {column.metric: found for column in columns if (found := summary(rows, column))}
+        if cells:
+            grid[model] = cells
+    return grid
+
+
+def metric_table(title: str, grid: Grid, columns: Sequence[Column], note: str = "") -> Table:
+    """Models down, metrics across, the best trained autoencoder of each metric in bold."""
+
+    def is_best(model: str, column: Column) -> bool:
+        rivals = {
+            name: cells[column.metric].mean
+            for name, cells in grid.items()
+            if column.metric in cells and not name.startswith(REFERENCES)
+        }
+        if column.better == "neither" or model not in rivals or len({*rivals.values()}) == 1:
+            return False
+        return rivals[model] == (max if column.better == "higher" else min)(rivals.values())
+
+    return _table(title, grid, columns, is_best, signed=False, note=note)
+
+
+def difference_table(title: str, grid: Grid, columns: Sequence[Column], note: str = "") -> Table:
+    """Models down, differences across, those whose interval leaves out zero in bold."""
+
+    def excludes_zero(model: str, column: Column) -> bool:
+        mean, half_width, _ = grid[model][column.metric]
+        return half_width is not None and abs(mean) > half_width
+
+    return _table(title, grid, columns, excludes_zero, signed=True, note=note)
+
+
+def _table(
+    title: str,
+    grid: Grid,
+    columns: Sequence[Column],
+    strong: Callable[[str, Column], bool],
+    signed: bool,
+    note: str,
+) -> Table:
+    shown = [column for column in columns if any(column.metric in cells for cells in grid.values())]
+
+    def cell(model: str, column: Column) -> Cell:
+        summary = grid[model].get(column.metric)
+        return Cell(column.format(summary, signed), strong(model, column)) if summary else Cell("")
+
+    body = [[Cell(model), *(cell(model, column) for column in shown)] for model in grid]
+    return Table(title, ["model", *(column.heading for column in shown)], body, note)
+
+
+def escape_markdown(text: str) -> str:
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", text)
+
+
+def pipe_table(lines: Iterable[Sequence[str]]) -> str:
+    r"""Lines of cells as a Markdown table; the second line says how columns are aligned.
+
+    Examples:
+        >>> print(pipe_table([["score"], ["---"], ["|mu|"]]), end="")
+        | score |
+        | --- |
+        | \|mu\| |
+    """
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def to_markdown(table: Table) -> str:
+    def line(texts: Iterable[str]) -> str:
+        return "| " + " | ".join(texts) + " |"
+
+    def inline(cell: Cell) -> str:
+        text = escape_markdown(cell.text)
+        return f"**{text}**" if cell.strong else text
+
+    lines = [
+        f"**{escape_markdown(table.title)}**",
+        "",
+        line(map(escape_markdown, table.header)),
+        line(["---", *["---:"] * (len(table.header) - 1)]),
+        *(line(map(inline, row)) for row in table.body),
+    ]
+    return "\n".join([*lines, "", escape_markdown(table.note)] if table.note else lines)
+
+
+def to_html(table: Table) -> str:
+    def inline(cell: Cell) -> str:
+        text = html.escape(cell.text)
+        return f"<strong>{text}</strong>" if cell.strong else text
+
+    def row(model: Cell, *cells: Cell) -> str:
+        values = "".join(f"<td>{inline(cell)}</td>" for cell in cells)
+        return f'<tr><th scope="row">{inline(model)}</th>{values}</tr>'
+
+    head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in table.header)
+    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
+    return (
+        f'<div class="table"><table><caption>{html.escape(table.title)}</caption>'
+        f"<thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(row(*cells) for cells in table.body)}</tbody></table></div>{note}"
+    )

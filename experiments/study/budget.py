@@ -1,0 +1,78 @@
+"""How much a reproduction spends: the presets."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Passes(NamedTuple):
+    """Passes over the training images.
+
+    Attributes:
+        epochs: how many there are at least.
+        least_steps: as many more are made as it takes to reach this number of steps.
+
+    Examples:
+        >>> [Passes(2, least_steps=936).over(images, 128) for images in (60_000, 4_000)]
+        [2, 31]
+    """
+
+    epochs: int
+    least_steps: int = 0
+
+    def over(self, images: int, batch_size: int = 128) -> int:
+        """How many passes to make over so many images."""
+        return max(self.epochs, math.ceil(self.least_steps / max(1, images // batch_size)))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a preset trains and measures.
+
+    Attributes:
+        seeds: one model of each row is trained a seed.
+        training, probe: passes of the models and of the digit classifier.
+        variants: loss regimes of Table 1, values of `latent_reduction`.
+        samples: generated images a sampler, at most the number of test images.
+        mixture_codes: training codes that the mixture is fitted on, at most all.
+        stability_batches: test batches of each size in the stability study.
+        train_images, test_images: the first so many are used; None: all.
+    """
+
+    seeds: tuple[int, ...]
+    training: Passes
+    probe: Passes
+    variants: tuple[str, ...] = ("mean", "sum")
+    samples: int = 10_000
+    mixture_codes: int = 10_000
+    stability_batches: int = 50
+    train_images: int | None = None
+    test_images: int | None = None
+
+
+PRESETS = {
+    "tiny": Budget(
+        seeds=(0,),
+        training=Passes(2),
+        probe=Passes(2),
+        samples=200,
+        mixture_codes=500,
+        stability_batches=3,
+        train_images=1000,
+        test_images=512,
+    ),
+    "quick": Budget(
+        seeds=(0,),
+        training=Passes(2, least_steps=936),
+        probe=Passes(3, least_steps=600),
+        variants=("mean",),
+        samples=5_000,
+        mixture_codes=5_000,
+        stability_batches=10,
+    ),
+    "paper": Budget(
+        seeds=(0, 1, 2, 3, 4),
+        training=Passes(10, least_steps=4_680),
+        probe=Passes(5, least_steps=600),
+    ),
+}

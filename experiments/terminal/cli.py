@@ -1,0 +1,105 @@
+"""What the commands share: bad input gives one line on stderr and exit code 2."""
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import re
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+import jax
+import tyro
+from rich.logging import RichHandler
+
+from vae_topk_jax.runs.progress import console
+
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+def run(main: Callable[..., None], args: list[str] | None = None) -> None:
+    """Calls `main` with its arguments parsed from the command line, or from `args`."""
+
+    @functools.wraps(main)
+    def bind(*given, **named) -> Callable[[], None]:
+        return functools.partial(main, *given, **named)
+
+    with one_line_errors():
+        parse(bind, args)()
+
+
+def parse(target, args: list[str] | None = None, **options):
+    """`tyro.cli` as the commands use it: a nested configuration's fields are flags of their own.
+
+    Args:
+        target: a dataclass, or a function that does nothing but return what it is given.
+        args: the command line if it is not the program's own.
+        options: of `tyro.cli`.
+
+    Raises:
+        ValueError: a command line that does not parse, in one line.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(target, args=args, config=(tyro.conf.OmitArgPrefixes,), **options)
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+    raise ValueError(_message(said.getvalue()))
+
+
+def _message(box: str) -> str:
+    """What is said in a box of tyro's between its title and the next rule."""
+    rows = [row.strip("│ ") for row in _COLOUR.sub("", box).splitlines()[1:]]
+    is_text = [bool(row.strip("─-")) for row in rows]
+    start = is_text.index(True)
+    return " ".join(rows[start : is_text.index(False, start)]).removeprefix("Error parsing ")
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """A ValueError, an OSError or a lack of memory becomes one line and exit code 2.
+
+    Also shows the log of the package, such as the roads by which it looked for data.
+    """
+    with _package_log_on_console():
+        try:
+            yield
+        except (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                raise SystemExit(128 + signal.SIGPIPE) from None
+            if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            print(f"error: {lines[0]}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads stdout any more, as after `... | head`; the rest then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+@contextlib.contextmanager
+def _package_log_on_console() -> Iterator[None]:
+    log = logging.getLogger("vae_topk_jax")
+    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate

@@ -1,0 +1,135 @@
+"""The bench: what it measures, never how fast it was."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.bench.__main__ import GROUPS, main
+from experiments.bench.clock import alternate
+from experiments.bench.groups import decoding, exchanges, memory, seeds
+from experiments.bench.groups.bottleneck import check_masks
+from experiments.bench.groups.exchanges import count_exchanges
+from experiments.bench.layout import EXPERIMENTS
+from experiments.bench.peers.pytorch import TorchRun
+from experiments.bench.products import products_alone, products_of
+from experiments.records.rows import read_results
+from experiments.reporting.tables import BASELINE
+from tests.vae_topk_jax.test_training import SMALL
+from vae_topk_jax.training import Trainer
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.mark.long
+def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
+    for group in (memory, exchanges):  # a process each
+        monkeypatch.setattr(group, "lineup", lambda config: {BASELINE: config})
+    main(preset="tiny", data="embedded", out=tmp_path)
+    rows = read_results(tmp_path).rows
+    assert {row.experiment for row in rows} == {experiment.name for experiment in EXPERIMENTS}
+    for row in rows:
+        assert row.metrics, row.model
+        assert all(0 < value < math.inf for value in row.metrics.values()), row
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert all(experiment.title in report for experiment in EXPERIMENTS)
+
+
+def test_a_group_alone_is_measured_again_in_place(tmp_path):
+    for rounds in (1, 2):
+        main(preset="tiny", data="embedded", out=tmp_path, only=("decoding",), rounds=rounds)
+    rows = read_results(tmp_path).rows
+    assert len(rows) == 3
+    assert {row.config["rounds"] for row in rows} == {2}
+    with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
+        main(preset="tiny", data="embedded", out=tmp_path, rounds=0)
+
+
+def test_every_group_has_its_table():
+    assert len(EXPERIMENTS) == len(GROUPS) + 1  # the bottleneck has two
+
+
+def test_contestants_take_turns_and_change_places():
+    calls: list[str] = []
+    contestants = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = alternate(contestants, rounds=2, warm_up=1)
+    assert "".join(calls) == "ab" + "ab" + "ba"
+    assert seconds["a"].fastest <= seconds["a"].median <= seconds["a"].total
+
+
+def test_products_are_those_of_the_model():
+    config = SMALL.replace(model="beta_vae")
+    products = products_of(config, (12, 12, 1))
+    forward = [product for product in products if product.formula == "bi,io->bo"]
+    kernels = [product.shapes[1] for product in forward]
+    params = Trainer(config, (12, 12, 1), 64).init().params
+    assert sorted(kernels) == sorted(x.shape for x in jax.tree.leaves(params) if x.ndim == 2)
+    results = products_alone(products, steps=3)()
+    for product, result in zip(products, results, strict=True):
+        contracted = math.prod(product.shapes[0]) // result.shape[0]
+        assert product.flops == 2 * result.size * contracted
+
+
+def test_seeds_together_are_the_seeds_one_after_another(blobs):
+    one_by_one = seeds.in_turn(SMALL, blobs.train_images, 2)()
+    both = seeds.together(SMALL, blobs.train_images, 2)()
+    for seed, state in enumerate(one_by_one):
+        own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], both.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), own, state.params)
+
+
+def test_a_gather_decodes_what_a_dense_product_does():
+    z_BxD = jnp.array([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
+    kernel_DxF = jax.random.normal(jax.random.key(0), (4, 5))
+    np.testing.assert_allclose(
+        decoding.find_and_gather(z_BxD, kernel_DxF, 2), z_BxD @ kernel_DxF, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "fields", [{"model": "beta_vae"}, {"selection": "dimension"}, {"body": "conv", "widths": (4,)}]
+)
+def test_the_peer_is_the_same_model(blobs, fields):
+    pytest.importorskip("torch")
+    config = SMALL.replace(**fields)
+    run = TorchRun(config, blobs.train_images)
+    ours = Trainer(config, blobs.image_shape, 64).init().params
+    theirs = list(run.modules.parameters())
+    assert sum(x.numel() for x in theirs) == sum(x.size for x in jax.tree.leaves(ours))
+    first = run.epoch()
+    assert min(run.epoch() for _ in range(10)) < first
+
+
+def test_masks_may_differ_in_what_ties_with_the_smallest_score_kept_and_in_nothing_else():
+    scores_BxD = np.array([[3.0, 1.0], [1.0, 0.0]])
+    ours = np.array([[1, 1], [0, 0]])
+    check_masks(scores_BxD, {"ours": lambda: ours, "top_k": lambda: scores_BxD >= 1})
+    for other in (scores_BxD >= 2, scores_BxD >= 0):
+        with pytest.raises(AssertionError):
+            check_masks(scores_BxD, {"ours": lambda: ours, "top_k": lambda other=other: other})
+
+
+def test_exchanges_in_loops_count_for_each_turn_and_those_in_branches_for_themselves():
+    program = """
+%branch (x: f32[4]) -> f32[8] {
+  ROOT %all = f32[8]{0} all-gather(%x), dimensions={0}
+}
+
+%turn (x: f32[4]) -> f32[4] {
+  %sums = (f32[2,2]{1,0}, s32[]) all-reduce(%a, %b), to_apply=%add
+  %or = pred[3]{0} all-reduce(%c), to_apply=%or
+  %y = f32[8]{0} conditional(%p, %x, %x), branch_computations={%branch, %other}
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  ROOT %x = f32[4] while(%x), body=%turn, backend_config={"known_trip_count":{"n":"5"}}
+}
+"""
+    assert count_exchanges(program) == {
+        "all_reduces": 10,
+        "all_reduce_bytes": 5 * (20 + 3),
+        "all_gathers_in_branches": 5,
+        "all_gather_bytes_in_branches": 5 * 32,
+    }

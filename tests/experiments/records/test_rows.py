@@ -1,0 +1,197 @@
+"""The results file: strict, atomic, resumable; the intervals drawn from it."""
+
+import json
+import math
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.records.environment import environment
+from experiments.records.intervals import Summary, paired_difference, summarise
+from experiments.records.rows import (
+    ResultsFile,
+    Row,
+    current_rows,
+    decode_images,
+    encode_images,
+    read_results,
+    row_key,
+    write_results,
+)
+
+
+def make_row(**changes):
+    fields: dict[str, Any] = {
+        "experiment": "table1",
+        "variant": "averaged KL",
+        "model": "beta-VAE",
+        "config": {"beta": 1e-3, "widths": [512, 256]},
+        "seed": 0,
+        "data": {"source": "synthetic", "train": 64, "test": 16},
+        "metrics": {"psnr": 24.5},
+        "seconds": 1.5,
+    }
+    return Row(**fields | changes)
+
+
+def assert_interval(summary: Summary | None, ends, n):
+    assert summary is not None
+    assert summary.half_width is not None
+    low, high = summary.mean - summary.half_width, summary.mean + summary.half_width
+    np.testing.assert_allclose([low, high], ends)
+    assert summary.n == n
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        make_row(),
+        make_row(seed=None),
+        make_row(
+            history={"epoch": [1], "loss": [0.5]},
+            pictures={"originals": encode_images(np.zeros((2, 4, 4, 1), np.uint8))},
+        ),
+    ],
+)
+def test_rows_survive_the_file(tmp_path, row):
+    path = write_results(tmp_path, [row])
+    assert read_results(tmp_path).rows == [row]
+    assert read_results(path).environment == environment()
+
+
+def test_numpy_values_become_plain_json(tmp_path):
+    row = make_row(metrics={"psnr": np.float32(0.5)}, history={"loss": np.arange(3.0)})
+    write_results(tmp_path, [row])
+    (read,) = read_results(tmp_path).rows
+    assert read.metrics == {"psnr": 0.5}
+    assert read.history == {"loss": [0.0, 1.0, 2.0]}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_cannot_hold_is_refused(tmp_path, value):
+    with pytest.raises(ValueError, match=r"table1/averaged KL/beta-VAE/seed 0: metric ssim is"):
+        write_results(tmp_path, [make_row(metrics={"psnr": 1.0, "ssim": value})])
+    with pytest.raises(ValueError, match=r"beta-VAE/seed 0.*JSON"):
+        write_results(tmp_path, [make_row(history={"loss": [value]})])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"rows": []}',
+        "[]",
+        '{"environment": {}, "rows": [',
+        '{"environment": {}, "rows": [{"seed": 1}]}',
+        '{"environment": {"accuracy": NaN}, "rows": []}',
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="damaged results file") as caught:
+        read_results(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no results file at"):
+        read_results(tmp_path)
+
+
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    write_results(tmp_path, [make_row()])
+
+    def crash(*_):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="power cut"):
+        write_results(tmp_path, [make_row(seed=1)])
+    assert read_results(tmp_path).rows == [make_row()]
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_run_resumes_where_it_stopped(tmp_path):
+    file = ResultsFile(tmp_path)
+    file.describe(probe_accuracy=0.99)
+    file.add(make_row())
+    resumed = ResultsFile(tmp_path)
+    assert resumed.has(make_row().key)
+    assert not resumed.has(make_row(seed=1).key)
+    assert not resumed.has(make_row(config={"beta": 1.0}).key)
+    resumed.merge([make_row(seconds=2.0), make_row(seed=1)])
+    environment_read, rows = read_results(tmp_path)
+    assert rows == resumed.rows == [make_row(seconds=2.0), make_row(seed=1)]
+    assert environment_read == environment() | {"probe_accuracy": 0.99}
+
+
+def test_resuming_on_another_machine_is_recorded(tmp_path):
+    write_results(tmp_path, [make_row()], environment() | {"cpu": "another"})
+    for _ in range(2):
+        ResultsFile(tmp_path).add(make_row(seed=1))
+    assert read_results(tmp_path).environment["earlier"] == [{"cpu": "another"}]
+
+
+def test_the_key_does_not_depend_on_the_order_or_type_of_settings():
+    a = row_key("e", "v", "m", 0, {"k": 8, "widths": (512, 256)})
+    assert a == row_key("e", "v", "m", 0, {"widths": [512, 256], "k": 8})
+    assert a != row_key("e", "v", "m", 0, {"widths": [512, 256], "k": 4})
+
+
+def test_current_rows_are_those_with_the_latest_settings():
+    old = [make_row(seed=seed) for seed in (0, 1)]
+    new = make_row(config={"beta": 1.0, "seed": 0})
+    other = make_row(model="Top-K, default")
+    assert current_rows([*old, other, new]) == [other, new]
+
+
+def test_the_environment_names_neither_host_nor_user():
+    software = {"vae_topk_jax", "git_commit", "python", "jax", "flax", "optax", "numpy"}
+    hardware = {"platform", "cpu", "cpu_count", "device_kind", "device_count"}
+    assert set(environment()) <= software | hardware
+
+
+def test_pictures_survive_encoding():
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3)).astype(np.uint8)
+    encoded = json.loads(json.dumps(encode_images(images)))
+    np.testing.assert_array_equal(decode_images(encoded), images)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 4, 4, 1)), np.zeros((4, 4, 1), np.uint8)])
+def test_only_uint8_batches_are_pictures(images):
+    with pytest.raises(ValueError, match="want uint8 images"):
+        encode_images(images)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_the_interval_is_that_of_student(n):
+    values = np.random.default_rng(n).normal(20, 3, n)
+    rows = [make_row(seed=seed, metrics={"psnr": value}) for seed, value in enumerate(values)]
+    expected = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
+    assert_interval(summarise(rows, "psnr"), expected, n)
+
+
+def test_one_seed_has_no_interval_and_no_row_no_summary():
+    assert summarise([make_row()], "psnr") == (24.5, None, 1)
+    assert summarise([make_row()], "ssim") is None
+
+
+def test_two_rows_with_one_seed_are_refused():
+    with pytest.raises(ValueError, match="two rows of beta-VAE with psnr and seed 0"):
+        summarise([make_row(), make_row(config={})], "psnr")
+
+
+def test_the_paired_difference_is_over_shared_seeds():
+    def rows(values):
+        return [make_row(seed=seed, metrics={"psnr": v}) for seed, v in values.items()]
+
+    a, b = rows({0: 5.0, 1: 7.0, 2: 6.5, 9: 99.0}), rows({2: 5.0, 1: 6.0, 0: 4.5, 8: -99.0})
+    expected = stats.ttest_rel([5.0, 7.0, 6.5], [4.5, 6.0, 5.0]).confidence_interval(0.95)
+    assert_interval(paired_difference(a, b, "psnr"), expected, 3)
+    assert paired_difference(rows({0: 1.0}), rows({1: 1.0}), "psnr") is None

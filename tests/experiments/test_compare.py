@@ -1,0 +1,219 @@
+"""The comparison of every system, the rate-distortion plane, the likelihood and the traversals."""
+
+import dataclasses
+import re
+import types
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import compare, likelihood, rate
+from experiments.likelihood import bounds
+from experiments.measures.traversals import SHOWN, STEPS, atlas, traversals
+from experiments.rate import rate_and_distortion
+from experiments.records.rows import ResultsFile, Row, decode_images
+from experiments.report import write_report
+from experiments.reporting.layout import COMPARISON, LIKELIHOOD, RATE
+from experiments.study.budget import PRESETS, Passes
+from experiments.study.lineup import ELEMENT
+from experiments.study.study import Study
+from tests.vae_topk_jax.test_training import SMALL
+from vae_topk_jax.config import Config
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics.sparsity import hoyer
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
+
+SYSTEMS = {
+    "beta-VAE": {"model": "beta_vae"},
+    ELEMENT: {"model": "top_k_vae", "selection": "element"},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compare")
+
+
+@pytest.fixture(scope="module")
+def study(blobs, folder) -> Study:
+    budget = dataclasses.replace(PRESETS["tiny"], training=Passes(2), mixture_codes=512, samples=64)
+    given = SMALL.to_dict() | {"widths": (16,), "model": "beta_vae"}
+    return Study(blobs, budget, ResultsFile(folder), given=given)
+
+
+@pytest.fixture(scope="module")
+def rows(study) -> dict[str, dict[str, Row]]:
+    """Experiment -> model -> row of a small comparison."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "SYSTEMS", SYSTEMS)
+        patch.setattr(compare, "_ENCODED", 32)
+        patch.setattr(rate, "BETAS", (0.1,))
+        patch.setattr(rate, "LATENT_DIM", 8)
+        patch.setattr(likelihood, "SAMPLES", 5)
+        compare.run(study)
+        measured = len(study.results.rows)
+        compare.run(study)
+    assert len(study.results.rows) == measured
+    found: dict[str, dict[str, Row]] = {}
+    for row in study.results.rows:
+        name = row.variant if row.experiment == "likelihood" else row.model
+        found.setdefault(row.experiment, {})[name] = row
+    return found
+
+
+@pytest.fixture(scope="module")
+def element(study, rows) -> Inference:
+    return study.train(study.config(**SYSTEMS[ELEMENT], seed=0), "again").inference
+
+
+def test_every_system_is_a_valid_configuration_of_its_own():
+    configs = {Config(**fields) for fields in compare.SYSTEMS.values()}
+    assert len(configs) == len(compare.SYSTEMS)
+    assert all(config.k == 8 for config in configs)
+
+
+def test_every_column_of_the_comparison_is_measured(rows):
+    assert list(rows["compare"]) == [*SYSTEMS, "PCA, 8 components"]
+    for row in rows["compare"].values():
+        missing = {column.metric for column in COMPARISON} - row.metrics.keys()
+        assert missing == (set() if row.seed == 0 else {"seconds_epoch"})
+    by_name = {name: row.metrics for name, row in rows["compare"].items()}
+    assert by_name["beta-VAE"]["active_latents"] == by_name["beta-VAE"]["active_dims"] == 8
+    assert by_name[ELEMENT]["active_latents"] < 4
+    assert by_name[ELEMENT]["hoyer"] > by_name["beta-VAE"]["hoyer"]
+    pixels, hidden, dims = 144, 16, 8
+    expected = (pixels + 1) * hidden + 2 * (hidden + 1) * dims
+    expected += (dims + 1) * hidden + (hidden + 1) * pixels
+    assert by_name["beta-VAE"]["parameters"] == expected
+    assert by_name["PCA, 8 components"]["parameters"] == 9 * pixels
+    assert by_name["PCA, 8 components"]["psnr"] > by_name["beta-VAE"]["psnr"]
+    best = by_name["beta-VAE"]["fid_clf_best"]
+    assert best == min(
+        by_name["beta-VAE"][f"fid_clf_{s}"] for s in ("prior", "patterns", "mixture")
+    )
+
+
+def test_a_system_is_measured_on_its_codes(study, rows, element):
+    metrics = rows["compare"][ELEMENT].metrics
+    codes = np.asarray(element.encode(study.test_images))
+    np.testing.assert_allclose(metrics["hoyer"], hoyer(codes), rtol=1e-6)
+    np.testing.assert_allclose(metrics["active_latents"], np.mean((codes != 0).sum(1)), rtol=1e-6)
+    assert metrics["linear_probe"] > 0.25
+
+
+def test_the_page_shows_the_table_the_curve_and_what_the_latents_do(rows, folder):
+    markdown, _ = write_report(folder)
+    text = markdown.read_text()
+    for section in ("Comparison: every system", "Rate and distortion", "Likelihood of the test"):
+        assert f"## {section}" in text
+    for columns in (COMPARISON, RATE, LIKELIHOOD):
+        header = " | ".join(["| model", *(column.heading for column in columns)])
+        assert header in text
+    figures = set(re.findall(r"\]\(figures/([^)]*)\)", text))
+    assert {"rate-d-64-curve.png", "compare-k-8-of-64-reconstructions.png"} <= figures
+    assert sum("latents" in name for name in figures) == len(rows["compare"])
+
+
+def test_the_rate_of_a_dense_model_is_its_kl(study, rows):
+    config = study.config(**SYSTEMS["beta-VAE"], seed=0)
+    inference = study.train(config, "again").inference
+    apply = jax.jit(inference.model.apply, static_argnames="method")
+    mu, logvar = (
+        np.asarray(value, np.float64)
+        for value in apply(inference.variables, study.test_images, method="posterior")
+    )
+    kl = 0.5 * np.mean(np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1))
+    metrics = rows["rate"]["beta-VAE"].metrics
+    np.testing.assert_allclose(metrics["rate"], kl, rtol=1e-4)
+    pixels = study.test_images[0].size
+    nats = 0.5 * pixels * (np.log(2 * np.pi * metrics["mse"]) + 1)
+    np.testing.assert_allclose(metrics["rate_and_distortion"], metrics["rate"] + nats, rtol=1e-6)
+    mean_mse = np.mean(
+        (np.asarray(inference.reconstruct(study.test_images)) - study.test_images) ** 2
+    )
+    assert metrics["mse"] > mean_mse
+
+
+def test_a_choice_of_latents_costs_what_it_takes_to_tell(study, element):
+    """NumPy, entry by entry: the KL of what passes and that of the mask to its own frequency."""
+    mu, logvar = (
+        np.asarray(value, np.float64)
+        for value in element.model.apply(element.variables, study.test_images, method="posterior")
+    )
+    mask = np.asarray(element.encode(study.test_images)) != 0
+    share = mask.mean(0)
+    kl = np.where(mask, 0.5 * (np.exp(logvar) + mu**2 - 1 - logvar), 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tell = np.where(mask, -np.log(share), -np.log(1 - share))
+    expected = np.mean(np.sum(kl + tell, axis=1))
+    found = rate_and_distortion(element, study.test_images)["rate"]
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    assert np.mean(np.sum(tell, axis=1)) > 0.05
+
+
+def test_more_beta_is_less_rate_and_more_distortion(rows):
+    usual, strong = (rows["rate"][name].metrics for name in ("beta-VAE", "beta-VAE, beta 0.1"))
+    assert strong["rate"] < usual["rate"]
+    assert strong["mse"] > usual["mse"]
+
+
+def test_the_likelihood_is_measured_on_images_of_two_kinds(rows):
+    binary, grey = (rows["likelihood"][name] for name in ("statically binarised", "grey"))
+    assert "binarised by our own draw" in binary.data["source"]
+    assert "binarised" not in grey.data["source"]
+    for row in (binary, grey):
+        assert row.metrics["elbo"] < row.metrics["importance_bound"] < 0
+    assert binary.metrics["rate"] != grey.metrics["rate"]
+
+
+@pytest.mark.parametrize("model", ["beta_vae", "top_k_vae"])
+def test_a_likelihood_is_refused_where_it_would_not_be_one(model):
+    likelihood = "gaussian" if model == "beta_vae" else "bernoulli"
+    inference: Any = types.SimpleNamespace(config=Config(model=model, likelihood=likelihood))
+    message = f"model must be a dense VAE with likelihood 'bernoulli', got '{model}'"
+    with pytest.raises(ValueError, match=message):
+        bounds(inference, np.zeros((1, 12, 12, 1)), seed=0)
+
+
+WEIGHTS = np.random.default_rng(0).normal(0, 0.01, (40, 9))
+
+
+def linear(z: np.ndarray) -> np.ndarray:
+    return (0.5 + z @ WEIGHTS[: z.shape[1]]).reshape(-1, 3, 3, 1)
+
+
+def test_a_traversal_runs_over_the_range_of_the_codes_from_the_mean_code():
+    codes = np.random.default_rng(1).normal(size=(500, 3)) * [1.0, 3.0, 0.0]
+    images = traversals(linear, codes).reshape(2, STEPS, 9)
+    for number, dim in enumerate([1, 0]):  # the one that moves the image farthest first
+        z = np.tile(codes.mean(0), (STEPS, 1))
+        z[:, dim] = np.linspace(codes[:, dim].min(), codes[:, dim].max(), STEPS)
+        np.testing.assert_allclose(images[number], linear(z).reshape(STEPS, 9), atol=1e-6)
+
+
+def test_of_many_latents_those_are_shown_that_move_the_image():
+    codes = np.random.default_rng(1).normal(size=(50, 40))
+    images = traversals(linear, codes).reshape(SHOWN, STEPS, 9)
+    moved = np.square(images[:, -1] - images[:, 0]).sum(1)
+    assert (np.diff(moved) <= 0).all()
+    spans = np.square(np.ptp(codes, axis=0)[:, None] * WEIGHTS).sum(1)
+    np.testing.assert_allclose(moved, np.sort(spans)[::-1][:SHOWN], rtol=1e-4)
+
+
+def test_the_atlas_shows_directions_on_one_scale():
+    codes = np.random.default_rng(1).normal(size=(500, 3)) * [1.0, 3.0, 0.0]
+    change = 2 * atlas(linear, codes).reshape(3, 9) - 1
+    expected = codes.std(0)[:, None] * WEIGHTS[:3]
+    np.testing.assert_allclose(change, expected / np.abs(expected).max(), atol=1e-4)
+
+
+def test_pictures_of_the_latents_fit_their_row(rows):
+    pictures = {name: row.pictures or {} for name, row in rows["compare"].items()}
+    assert len(decode_images(pictures["beta-VAE"]["traversals"])) == 8 * STEPS
+    dims = int(rows["compare"][ELEMENT].metrics["active_dims"])
+    assert len(decode_images(pictures[ELEMENT]["traversals"])) == dims * STEPS
+    assert len(decode_images(pictures[ELEMENT]["atlas"])) == 8

@@ -1,0 +1,94 @@
+"""Model files go to a hub and come back whole, or not at all."""
+
+import numpy as np
+import pytest
+
+from experiments import export, hub
+from experiments.hub import FILES
+from experiments.terminal import cli
+from tests.helpers.hub_server import running_hub
+from tests.vae_topk_jax.test_export import untrained
+from vae_topk_jax import load_exported, load_weights
+from vae_topk_jax.checkpoint import save_checkpoint
+from vae_topk_jax.data import to_unit_float
+
+pytest.importorskip("huggingface_hub")
+
+
+@pytest.fixture(scope="module")
+def model(blobs):
+    return untrained(blobs)
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    save_checkpoint(out / "checkpoints", model.state, model.info)
+    flags = ["--checkpoint", str(out / "checkpoints"), "--out", str(out / "exported")]
+    cli.run(export.main, flags)
+    return out / "exported"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    with running_hub() as server:
+        yield server
+
+
+def push(server, folder, *flags) -> None:
+    where = ["--repo", "me/digits", "--endpoint", server.endpoint]
+    hub.main(["push", "--folder", str(folder), *where, *flags])
+
+
+def pull(server, out, *flags) -> None:
+    where = ["--repo", "me/digits", "--endpoint", server.endpoint]
+    hub.main(["pull", "--out", str(out), *where, *flags])
+
+
+def test_what_is_pushed_is_pulled_and_runs(server, folder, model, blobs, tmp_path):
+    (folder / "notes.txt").write_text("not for others")
+    try:
+        with pytest.raises(SystemExit):
+            push(server, folder)
+    finally:
+        (folder / "notes.txt").unlink()
+    push(server, folder)
+    assert server.private == {"me/digits": True}
+    assert set(server.repos["me/digits"]) == set(FILES)
+    pull(server, tmp_path / "pulled")
+    assert {path.name for path in (tmp_path / "pulled").iterdir()} == set(FILES)
+    x = to_unit_float(blobs.test_images)
+    codes = load_exported(tmp_path / "pulled").encode(x)
+    np.testing.assert_allclose(codes, model.encode(x), atol=1e-6)
+    np.testing.assert_array_equal(load_weights(tmp_path / "pulled").encode(x), model.encode(x))
+
+
+def refused(call, capsys, *given) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        call(*given)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_damaged_large_foreign_and_missing_files_leave_nothing(server, folder, tmp_path, capsys):
+    push(server, folder)
+    files, out = server.repos["me/digits"], tmp_path / "pulled"
+    assert "more than --largest 0 MB" in refused(pull, capsys, server, out, "--largest", "0")
+
+    files["run.pkl"] = b"\x80\x04cos\nsystem\n."
+    pull(server, tmp_path / "without")
+    assert not (tmp_path / "without" / "run.pkl").exists()
+
+    files["model.safetensors"] = files["model.safetensors"][:-1] + b"\1"
+    assert "model.safetensors is damaged" in refused(pull, capsys, server, out)
+    del files["MANIFEST"]
+    assert "MANIFEST is missing" in refused(pull, capsys, server, out)
+    server.repos.clear()
+    assert f"me/digits at {server.endpoint}: " in refused(pull, capsys, server, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["without"]
+
+
+def test_no_command_is_said(capsys):
+    assert "push" in refused(hub.main, capsys, [])

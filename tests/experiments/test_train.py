@@ -1,0 +1,228 @@
+"""The training command, as a user types it."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from experiments import train
+from experiments.records.rows import read_results
+from tests.vae_topk_jax.test_training import bits
+from vae_topk_jax import load
+from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
+from vae_topk_jax.data.idx import read_idx, write_idx
+from vae_topk_jax.runs.interruption import sole_writer
+from vae_topk_jax.runs.scalars import JsonLines, read_scalars
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
+SAE = ["--model", "batch_topk_sae", *FLAGS]
+
+
+@pytest.fixture
+def data(blobs, tmp_path):
+    folder = tmp_path / "spots"
+    folder.mkdir()
+    for stem, images, labels in (
+        ("train", blobs.train_images, blobs.train_labels),
+        ("t10k", blobs.test_images, blobs.test_labels),
+    ):
+        write_idx(folder / f"{stem}-images-idx3-ubyte", images[..., 0])
+        write_idx(folder / f"{stem}-labels-idx1-ubyte", labels.astype(np.uint8))
+    return folder
+
+
+def run(data, out, *flags) -> None:
+    train.main(["--data", str(data), "--out", str(out), *flags])
+
+
+def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
+    run(data, tmp_path / "run", *FLAGS, "--selection", "dimension")
+    scalars = read_scalars(tmp_path / "run" / "scalars.jsonl")
+    assert [line["step"] for line in scalars] == [8, 16, 24]
+    assert {"epoch", "loss", "reconstruction", "kl", "skipped"} <= scalars[0].keys()
+    model = load(tmp_path / "run" / "checkpoints")
+    assert (model.config.k, len(model.active_dims)) == (2, 2)
+    assert model.info.data == {"source": 'IDX folder "spots"', "train": 512, "test": 128}
+    (row,) = read_results(tmp_path / "run").rows
+    assert row.metrics["active_dims"] == row.metrics["active_latents"] == 2
+    assert row.metrics["psnr"] > 5
+    assert "active_dims 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("segment", [[], ["--segment", "3"]], ids=["epochs", "segments"])
+def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch, segment):
+    run(data, tmp_path / "whole", *FLAGS, *segment)
+
+    save, saved = CheckpointWriter.save, []
+
+    def save_twice_then_die(writer, state, error):
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+        saved.append(save(writer, state, error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointWriter, "save", save_twice_then_die)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "killed", *FLAGS, *segment)
+    run(data, tmp_path / "killed", "--resume", *segment)
+    assert_same_runs(tmp_path / "whole", tmp_path / "killed")
+
+
+def assert_same_runs(one, other) -> None:
+    states = (restore_checkpoint(out / "checkpoints").state for out in (one, other))
+    assert len({tuple(bits(state)) for state in states}) == 1
+    assert read_scalars(one / "scalars.jsonl") == read_scalars(other / "scalars.jsonl")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_leaves_and_the_run_goes_on(
+    data, tmp_path, monkeypatch, capsys, number, code
+):
+    flags = [*FLAGS, "--segment", "3"]
+    run(data, tmp_path / "whole", *flags)
+
+    write = JsonLines.write
+
+    def write_and_be_asked_to_stop(scalars, step, values):
+        write(scalars, step, values)
+        if step == 11:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JsonLines, "write", write_and_be_asked_to_stop)
+        with pytest.raises(SystemExit) as stopped:
+            run(data, tmp_path / "stopped", *flags)
+    assert stopped.value.code == code
+    assert f"{number.name}: saved step 11; go on with --resume" in capsys.readouterr().err
+    run(data, tmp_path / "stopped", "--resume", "--segment", "3")
+    assert_same_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("name", ["the largest", "about.json"])
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_goes_on(
+    data, tmp_path, capsys, name
+):
+    run(data, tmp_path / "run", *FLAGS)
+    newest = tmp_path / "run" / "checkpoints" / "00000024"
+    files = sorted((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    spoilt = files[-1] if name == "the largest" else newest / name
+    spoilt.write_bytes(spoilt.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=f"{spoilt.name} is damaged"):
+        load(newest)
+    capsys.readouterr()
+    run(data, tmp_path / "run", "--resume")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "NOT USED" in said
+    assert spoilt.name in said.replace(" ", "")
+    assert load(newest).state.step == 24
+
+
+def test_a_line_of_scalars_that_a_crash_cut_short_is_dropped(tmp_path):
+    JsonLines(tmp_path).write(1, {"loss": 0.5})
+    with (tmp_path / "scalars.jsonl").open("a") as file:
+        file.write('{"step": 2, "lo')
+    JsonLines(tmp_path, resume_step=2).write(2, {"loss": 0.25})
+    assert [line["loss"] for line in read_scalars(tmp_path / "scalars.jsonl")] == [0.5, 0.25]
+
+
+def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):
+    with sole_writer(tmp_path / "run"), pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", *FLAGS)
+    assert stopped.value.code == 2
+    assert "is being written by another run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--k", "9", *FLAGS[:2]], "k must be at most latent_dim, 8, got 9"),
+        (["--k", "many"], "--k: invalid literal for int() with base 10: 'many'"),
+        (["--k"], "Missing value for argument '--k'"),
+        (["--model", "none"], "invalid choice 'none' for argument '--model'. Expected one of"),
+        (["--depth", "3"], "--depth"),
+        (["--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["--save-every", "0"], "save_every must be at least 1, got 0"),
+        (["--segment", "0"], "segment must be at least 1, got 0"),
+        (["--batch-size", "4000"], "batch_size must be at most the 512 training images, got 4000"),
+        (["--resume"], "no checkpoint in"),
+    ],
+)
+def test_bad_flags_exit_with_2_and_a_reason(data, tmp_path, capsys, flags, message):
+    with pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", *flags)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_not_touched(data, tmp_path, capsys):
+    run(data, tmp_path / "run", *FLAGS[:-1], "1")
+    before = (tmp_path / "run" / "scalars.jsonl").read_text()
+    with pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", *FLAGS)
+    assert stopped.value.code == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert (tmp_path / "run" / "scalars.jsonl").read_text() == before
+    assert json.loads(before)["step"] == 8
+
+
+def test_a_run_resumes_wherever_the_same_data_come_from(data, tmp_path):
+    run(data, tmp_path / "run", *FLAGS[:-1], "1")
+    moved = data.rename(tmp_path / "moved")
+    run(moved, tmp_path / "run", "--resume")
+
+
+def test_resuming_on_other_data_is_refused(data, tmp_path, capsys):
+    run(data, tmp_path / "run", *FLAGS[:-1], "1")
+    images = read_idx(data / "train-images-idx3-ubyte")
+    write_idx(data / "train-images-idx3-ubyte", images[::-1])
+    with pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", "--resume")
+    assert stopped.value.code == 2
+    assert "--resume needs the same data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--k", "3"], "k was 2, got 3"),
+        (["--learning-rate", "0.5"], "learning_rate was 0.002, got 0.5"),
+    ],
+)
+def test_resuming_with_another_configuration_is_named(data, tmp_path, capsys, flags, message):
+    run(data, tmp_path / "run", *FLAGS[:-1], "1")
+    with pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", "--resume", *flags)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_path, capsys):
+    run(data, tmp_path / "vae", *FLAGS)
+    layer = ("--inputs", str(tmp_path / "vae" / "checkpoints"))
+    run(data, tmp_path / "sae", *SAE, *layer)
+    sae = load(tmp_path / "sae" / "checkpoints")
+    vae = load(tmp_path / "vae" / "checkpoints")
+    width = vae.config.widths[-1]
+    assert sae.info.image_shape == (1, 1, width)
+    (row,) = read_results(tmp_path / "sae").rows
+    assert row.data["inputs"] == f"last hidden layer of top_k_vae, step {int(vae.state.step)}"
+    assert 0 < row.metrics["explained_variance"] <= 1
+    run(data, tmp_path / "sae", "--resume", *layer)
+    with pytest.raises(SystemExit):
+        run(data, tmp_path / "sae", "--resume")
+    assert "--resume needs the same data" in capsys.readouterr().err
+
+
+def test_a_model_without_an_encoder_gives_no_layer(data, tmp_path, capsys):
+    run(data, tmp_path / "sae", *SAE[:-1], "1")
+    with pytest.raises(SystemExit):
+        run(data, tmp_path / "of", *SAE, "--inputs", str(tmp_path / "sae" / "checkpoints"))
+    assert "batch_topk_sae in" in capsys.readouterr().err
+    (row,) = read_results(tmp_path / "sae").rows
+    assert row.metrics["psnr"] > 5

@@ -1,0 +1,212 @@
+"""TopKVAE: every option trains, does what it says, and does nothing at its default."""
+
+import functools
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.vae_topk_jax.models.test_vae import MLP, SHAPE, loss
+from tests.vae_topk_jax.test_training import SMALL
+from vae_topk_jax import TopKVAE, batch_top_k_mask
+from vae_topk_jax.bottleneck import SelectionRule
+from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.importance import IMPORTANCES
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.losses import gaussian_kl, masked_kl, spike_and_slab_kl, squared_error
+from vae_topk_jax.models.vae import Code
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+D, K = MLP["latent_dim"], 2
+RULES = get_args(SelectionRule)
+
+OPTIONS = {
+    "by element, spike and slab": {"selection": "element", "kl_mode": "spike_and_slab"},
+    "per sample, straight-through": {
+        "selection": "sample",
+        "score": "abs_z",
+        "straight_through": True,
+    },
+    "annealed, frozen, hysteresis, decoder sensitivity": {
+        "k_anneal": 0.3,
+        "freeze_after": 0.6,
+        "hysteresis": 0.2,
+        "sensitivity_every": 2,
+    },
+    "annealed, frozen, by element": {
+        "selection": "element",
+        "score": "kl",
+        "k_anneal": 0.3,
+        "freeze_after": 0.6,
+    },
+    "nested, revival, inactive latents free": {"nested": True, "revival": 0.1, "kl_inactive": 0.0},
+    "nested, per sample": {"selection": "sample", "score": "signal_to_noise", "nested": True},
+}
+
+
+@pytest.fixture
+def x() -> jax.Array:
+    return jax.random.uniform(jax.random.key(0), (5, *SHAPE))
+
+
+def init(model: TopKVAE, x: jax.Array) -> dict:
+    return model.init(jax.random.key(1), x)
+
+
+def train_bottleneck(model: TopKVAE, variables: dict, x: jax.Array, key=None, progress=0.5) -> Code:
+    """The codes of a training batch, without noise."""
+    mu, logvar = model.apply(variables, x, method="posterior")
+    code, _ = model.apply(
+        variables,
+        mu,
+        mu,
+        logvar,
+        use_running_average=False,
+        progress=progress,
+        method="bottleneck",
+        mutable=["batch_stats"],
+        rngs=None if key is None else {"latent": key},
+    )
+    return code
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_learns_and_has_k_active_latents_at_inference(blobs, name):
+    config = SMALL.replace(epochs=6, ema_decay=0.8, latent_reduction="sum", **OPTIONS[name])
+    info = RunInfo(config, blobs.image_shape, blobs.describe())
+    first, *_, last = info.trainer.epochs(info.trainer.init(), blobs.train_images)
+    assert np.isfinite(list(last.terms.values())).all()
+    assert last.terms["skipped"] == 0
+    assert last.terms["reconstruction"] < 0.9 * first.terms["reconstruction"]
+    assert 0 <= last.terms["agreement"] <= 1
+
+    model = Inference(last.state, info)
+    active_B = np.sum(model.encode(to_unit_float(blobs.test_images)) != 0, axis=1)
+    if config.selection == "element":
+        np.testing.assert_allclose(active_B.mean(), config.k, rtol=0.25)
+    else:
+        assert (active_B == config.k).all()
+    np.testing.assert_allclose(model.frequency.sum(), config.k, rtol=0.05)
+
+
+def test_the_defaults_are_the_papers_rule(x):
+    model = TopKVAE(**MLP, k=K)
+    variables = init(model, x)
+
+    def papers_loss(model: TopKVAE, x: jax.Array) -> jax.Array:
+        mu, logvar = model.posterior(x)
+        z = mu + jnp.exp(0.5 * logvar) * jax.random.normal(model.make_rng("latent"), mu.shape)
+        mask = batch_top_k_mask(IMPORTANCES["kl"](z, mu, logvar), K)
+        reconstruction = jnp.mean(squared_error(model.decoder(z * mask[None]), x, "mean"))
+        return reconstruction + 0.001 * jnp.mean(gaussian_kl(mu, logvar, "mean"))
+
+    expected = model.apply(variables, x, method=papers_loss, rngs={"latent": jax.random.key(2)})
+    assert loss(model, variables, x)[0][0] == expected
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"k_anneal": 0.4},
+        {"freeze_after": 0.6},
+        {"hysteresis": 0.5},
+        {"straight_through": True},
+        {"score": "abs_z"},
+        {"sensitivity_every": 5},
+    ],
+    ids=str,
+)
+def test_an_option_does_nothing_before_or_after_its_time(x, idle):
+    plain, model = TopKVAE(**MLP, k=K), TopKVAE(**MLP, k=K, **idle)
+    (_, expected), _ = loss(plain, init(plain, x), x, progress=0.5)
+    (_, terms), _ = loss(model, init(model, x), x, progress=0.5)
+    assert terms == expected
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_annealing_lets_fewer_and_fewer_latents_pass_until_k(x, rule):
+    model = TopKVAE(**MLP, k=K, selection=rule, k_anneal=0.5)
+    code_at = jax.jit(functools.partial(train_bottleneck, model, init(model, x), x))
+    counts = [
+        float(np.sum(code_at(progress=progress).z_BxD != 0)) / len(x)
+        for progress in (0.0, 0.1, 0.25, 0.4, 0.5, 1.0)
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) >= 4
+    assert (counts[0], *counts[-2:]) == (D, K, K)
+
+
+@pytest.mark.parametrize("rule", ["dimension", "sample"])
+def test_nested_draws_the_number_of_latents_log_uniformly(x, rule):
+    model = TopKVAE(**MLP, k=K, selection=rule, nested=True)
+    code_of = jax.jit(jax.vmap(functools.partial(train_bottleneck, model, init(model, x), x[:1])))
+    codes_Nx1xD = code_of(jax.random.split(jax.random.key(3), 4000)).z_BxD
+    counts = np.bincount(np.sum(codes_Nx1xD != 0, axis=(1, 2)), minlength=D + 1)
+    expected = np.diff(np.log(np.arange(1, D + 2))) / np.log(D + 1)
+    np.testing.assert_allclose(counts / 4000, [0, *expected], atol=0.03)
+
+
+@pytest.mark.parametrize("options", [{"kl_inactive": 0.0}, {"kl_mode": "spike_and_slab"}], ids=str)
+@pytest.mark.parametrize("rule", RULES)
+def test_the_kl_is_that_of_the_selection(x, rule, options):
+    model = TopKVAE(**MLP, k=K, selection=rule, **options)
+    variables = init(model, x)
+    (_, terms), _ = loss(model, variables, x)
+    mu, logvar = model.apply(variables, x, method="posterior")
+    mask, gate, _ = train_bottleneck(model, variables, x).selection
+    expected_B = {
+        "gaussian": masked_kl(mu, logvar, mask, model.kl_inactive, "mean"),
+        "spike_and_slab": spike_and_slab_kl(mu, logvar, gate, K / D, "mean"),
+    }[model.kl_mode]
+    np.testing.assert_allclose(terms["kl"], expected_B.mean(), rtol=1e-6)
+
+
+def test_revival_explains_by_dead_dimensions_what_is_left_of_the_image(x):
+    model = TopKVAE(**MLP, k=K, revival=0.5)
+    variables = init(model, x)
+    variables["batch_stats"]["batch_top_k"]["frequency"] = jnp.array([1.0, 0, 1, 0.5, 0, 1e-4])
+    mu, logvar = model.apply(variables, x, method="posterior")
+    code = Code(mu * jnp.array([[1.0, 0, 1, 0, 0, 0]]))
+
+    def revival(z: jax.Array) -> jax.Array:
+        args = (z, mu, logvar, code, x, None)
+        return model.apply(variables, *args, method="auxiliary")["revival"]
+
+    rank = np.where([False, True, False, False, True, True], np.abs(mu), 0)
+    revived = np.where(rank >= np.sort(rank, axis=1)[:, -K, None], mu, 0)
+    images = model.apply(variables, code.z_BxD + revived, method="decode")
+    np.testing.assert_allclose(revival(mu), 0.5 * np.square(images - x).mean(), rtol=1e-5)
+    np.testing.assert_array_equal(jax.grad(revival)(mu) != 0, revived != 0)
+
+
+def test_revival_is_a_term_of_training_alone(x):
+    model = TopKVAE(**MLP, k=K, revival=0.5)
+    (total, terms), stats = loss(model, variables := init(model, x), x)
+    parts = terms["reconstruction"] + 0.001 * terms["kl"] + terms["revival"]
+    np.testing.assert_allclose(total, parts, rtol=1e-6)
+    (_, terms), _ = loss(model, {**variables, **stats}, x, train=False)
+    assert terms.keys() == {"loss", "reconstruction", "kl"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_dimension_that_the_decoder_ignores_is_not_selected(x, rule):
+    model = TopKVAE(
+        **MLP, k=K, selection=rule, importance="mean_abs_mu", sensitivity_every=1, ema_decay=0.0
+    )
+    variables = init(model, x)
+    params = variables["params"]
+    params["mu_head"]["bias"] = jnp.array([9.0, 9, 9, 1, 1, 1])
+    for name, layer in params["decoder"].items():
+        params["decoder"][name] = layer | {"bias": jnp.ones_like(layer["bias"])}
+    ignored = params["decoder"]["Dense_0"]
+    ignored["kernel"] = ignored["kernel"].at[:3].set(0.0)
+
+    for chosen in ({0, 1, 2}, {3, 4, 5}):
+        _, stats = loss(model, variables, x)
+        variables = {**variables, **stats}
+        frequency_D = stats["batch_stats"]["batch_top_k"]["frequency"]
+        assert set(np.flatnonzero(frequency_D)) <= chosen

@@ -1,0 +1,140 @@
+"""Checkpoints give back the bits, and training goes on as if it had never stopped."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.vae_topk_jax.test_training import SMALL, bits
+from vae_topk_jax import load, manifest
+from vae_topk_jax.checkpoint import (
+    CheckpointError,
+    CheckpointWriter,
+    RunInfo,
+    checkpoints,
+    latest_checkpoint,
+    read_info,
+    restore_checkpoint,
+    save_checkpoint,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "run"
+
+
+@pytest.fixture
+def info(blobs) -> RunInfo:
+    return RunInfo(SMALL, blobs.image_shape, blobs.describe())
+
+
+@pytest.fixture
+def run(blobs, info, tmp_path):
+    """A run of three epochs with a checkpoint after each."""
+    states = []
+    for epoch in info.trainer.epochs(info.trainer.init(), blobs.train_images):
+        save_checkpoint(tmp_path / "run", epoch.state, info)
+        states.append(bits(epoch.state))
+    return tmp_path / "run", states
+
+
+@pytest.mark.parametrize("model", ["beta_vae", "top_k_vae"])
+def test_round_trip_gives_back_every_bit_and_the_run(blobs, tmp_path, model):
+    info = RunInfo(SMALL.replace(model=model, epochs=1), blobs.image_shape, blobs.describe())
+    (epoch,) = info.trainer.epochs(info.trainer.init(), blobs.train_images)
+    path = save_checkpoint(tmp_path / "run", epoch.state, info)
+    state, read = restore_checkpoint(path)
+    assert bits(state) == bits(epoch.state)
+    assert jax.tree.structure(state) == jax.tree.structure(epoch.state)
+    assert (read.config, read.image_shape, read.data) == (info.config, info.image_shape, info.data)
+
+
+def test_resuming_gives_the_bits_of_never_having_stopped(blobs, run):
+    folder, states = run
+    state, info = restore_checkpoint(folder / "00000008")
+    resumed = [bits(epoch.state) for epoch in info.trainer.epochs(state, blobs.train_images)]
+    assert resumed == states[1:]
+
+
+def test_the_newest_checkpoint_is_found_and_relative_paths_work(run, monkeypatch):
+    folder, states = run
+    (folder / "00000099").mkdir()
+    monkeypatch.chdir(folder.parent)
+    assert latest_checkpoint("run").name == "00000024"
+    assert bits(restore_checkpoint("run")[0]) == states[-1]
+    assert load("run").config == SMALL
+
+
+def test_a_step_is_never_overwritten(run, info):
+    state, _ = restore_checkpoint(run[0])
+    with pytest.raises(CheckpointError, match=r"00000024 exists already"):
+        save_checkpoint(run[0], state, info)
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_text("")])
+def test_a_missing_checkpoint_is_named(tmp_path, make):
+    make(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .*run"):
+        load(tmp_path / "run")
+
+
+def rewrite_about(path, change) -> None:
+    """As another program might have written it: with a manifest that fits."""
+    about = json.loads((path / "about.json").read_text())
+    change(about)
+    (path / "about.json").write_text(json.dumps(about))
+    manifest.write_manifest(path)
+
+
+def test_another_format_is_named(run):
+    rewrite_about(run[0] / "00000024", lambda about: about.update(format=99))
+    with pytest.raises(CheckpointError, match="has format 99, this version reads 3"):
+        read_info(run[0])
+
+
+def test_arrays_of_another_configuration_are_refused(run):
+    rewrite_about(run[0] / "00000024", lambda about: about["config"].update(latent_dim=9))
+    with pytest.raises(
+        CheckpointError,
+        match=r"frequency is float32\(8,\), the configuration wants float32\(9,\)",
+    ):
+        restore_checkpoint(run[0])
+
+
+def test_the_newest_and_the_best_are_kept(run, info, tmp_path):
+    state, _ = restore_checkpoint(run[0])
+    errors = [3.0, 1.0, 2.0, float("nan"), 5.0, 4.0]
+    with CheckpointWriter(tmp_path / "kept", info, keep=2) as writer:
+        for step, error in enumerate(errors, start=1):
+            writer.save(dataclasses.replace(state, step=jnp.asarray(step)), error)
+    assert [int(path.name) for path in checkpoints(tmp_path / "kept")] == [2, 5, 6]
+
+
+def test_an_error_of_a_write_is_told_by_the_next_call(run, info, tmp_path):
+    state, _ = restore_checkpoint(run[0])
+    writer = CheckpointWriter(tmp_path / "twice", info)
+    writer.save(state)
+    writer.wait()
+    writer.save(state)
+    with pytest.raises(CheckpointError, match="exists already"):
+        writer.save(state)
+
+
+def test_the_state_is_copied_before_it_is_written(blobs, info, tmp_path):
+    """Training gives its state up while the copy is being written."""
+    trainer, seen = info.trainer, []
+    with CheckpointWriter(tmp_path / "beside", info) as writer:
+        for epoch in trainer.epochs(trainer.init(), blobs.train_images):
+            seen.append(bits(epoch.state))
+            writer.save(epoch.state)
+    assert [bits(restore_checkpoint(p).state) for p in checkpoints(tmp_path / "beside")] == seen
+
+
+def test_a_golden_checkpoint_of_this_format_loads():
+    state, info = restore_checkpoint(GOLDEN)
+    assert (int(state.step), info.config.latent_dim, info.data["source"]) == (4, 3, "golden")
+    model = load(GOLDEN)
+    codes = np.asarray(model.encode(np.load(GOLDEN / "../images.npy")))
+    np.testing.assert_allclose(codes, np.load(GOLDEN / "../codes.npy"), atol=1e-5)

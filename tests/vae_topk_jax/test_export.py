@@ -1,0 +1,203 @@
+"""Model files: they give what the model gives, alone and elsewhere, and only if they are whole."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export as jax_export
+
+from tests.vae_topk_jax.test_training import SMALL
+from vae_topk_jax import manifest
+from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.export import export_model, load_exported
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.models import MODELS
+from vae_topk_jax.weights import load_weights
+
+ONLY_JAX = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"flax", "optax", "orbax", "chex", "safetensors", "sklearn"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from vae_topk_jax.export import load_exported
+model = load_exported(sys.argv[1])
+np.save(sys.argv[3], model.reconstruct(np.load(sys.argv[2])))
+"""
+
+
+def untrained(blobs, **changes) -> Inference:
+    """A model with random weights and mask, as if its running average had seen a batch."""
+    info = RunInfo(SMALL.replace(**changes), blobs.image_shape, blobs.describe())
+
+    def fill(path, leaf):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if jnp.issubdtype(leaf.dtype, jnp.integer):
+            return jnp.ones_like(leaf)
+        return jax.random.uniform(jax.random.key(len(name)), leaf.shape) if leaf.shape else leaf
+
+    state = info.trainer.init()
+    stats = jax.tree_util.tree_map_with_path(fill, state.batch_stats)
+    return Inference(dataclasses.replace(state, batch_stats=stats), info)
+
+
+@pytest.fixture(scope="module")
+def model(blobs) -> Inference:
+    return untrained(blobs)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    return export_model(model, tmp_path / "model")
+
+
+@pytest.fixture
+def x(blobs) -> np.ndarray:
+    return to_unit_float(blobs.test_images)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_system_is_exported_and_read_back(blobs, x, tmp_path, name):
+    model = untrained(blobs, model=name, selection="sample", inference_steps=3)
+    export_model(model, tmp_path / "model")
+    again, exported = load_weights(tmp_path / "model"), load_exported(tmp_path / "model")
+    chex.assert_trees_all_equal(again.variables, model.variables)
+    assert (again.info, int(again.state.step)) == (model.info, int(model.state.step))
+    np.testing.assert_allclose(exported.encode(x), model.encode(x), rtol=1e-6, atol=1e-6)
+    z = np.random.default_rng(0).normal(size=(128, 8)).astype(np.float32)
+    np.testing.assert_allclose(exported.decode(z), model.decode(z), rtol=1e-6, atol=1e-6)
+
+
+def test_weights_give_the_bits_that_the_model_gives(folder, model, x):
+    again = load_weights(folder)
+    np.testing.assert_array_equal(again.encode(x), model.encode(x))
+    np.testing.assert_array_equal(again.reconstruct(x), model.reconstruct(x))
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(again.generate(key, 4), model.generate(key, 4))
+    assert again.active_dims.tolist() == model.active_dims.tolist()
+
+
+def test_one_program_is_for_every_batch_and_every_platform(folder, model, x):
+    exported = load_exported(folder)
+    for program in exported.programs.values():
+        assert program.platforms == ("cpu", "cuda", "tpu")
+        assert [str(aval.shape[0]) for aval in program.in_avals] == ["N"]
+    for size in (1, 3, 128):
+        np.testing.assert_allclose(exported.encode(x[:size]), model.encode(x)[:size], atol=1e-6)
+    many = np.concatenate([x] * 9)
+    assert exported.reconstruct(many).shape == many.shape
+
+
+def test_jax_alone_is_enough(folder, model, x, tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    command = [sys.executable, "-c", ONLY_JAX, str(folder), tmp_path / "x.npy", tmp_path / "y.npy"]
+    subprocess.run(command, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model.reconstruct(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(("part", "other"), [("encoder", "decoder"), ("decoder", "encoder")])
+def test_a_part_is_a_program_alone(model, x, tmp_path, part, other):
+    exported = load_exported(export_model(model, tmp_path / "model", part))
+    assert list(exported.programs) == [part]
+    with pytest.raises(ValueError, match=f"the folder of the exported model has no {other}"):
+        exported.reconstruct(x)
+
+
+def test_what_the_model_refuses_is_refused(folder, x):
+    exported = load_exported(folder)
+    for bad in ((255 * x).astype(np.uint8), x + 1, x[..., 0], x[:0], np.full_like(x, np.nan)):
+        with pytest.raises(ValueError, match="images must"):
+            exported.encode(bad)
+    with pytest.raises(ValueError, match=r"z must have shape \(N, 8\), got \(2, 3\)"):
+        exported.decode(np.zeros((2, 3), np.float32))
+
+
+def test_a_bad_part_and_a_folder_in_use_are_refused(model, folder):
+    with pytest.raises(ValueError, match=r"part must be one of .*, got 'all'"):
+        export_model(model, folder, "all")
+    with pytest.raises(FileExistsError, match="exists already"):
+        export_model(model, folder)
+
+
+@pytest.mark.parametrize("name", ["encoder.stablehlo", "model.safetensors", "config.json"])
+@pytest.mark.parametrize("load", [load_exported, load_weights])
+def test_a_damaged_file_is_named(folder, load, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        load(folder)
+
+
+def test_a_card_may_be_edited_but_nothing_else_be_added(folder):
+    (folder / "README.md").write_text("mine")
+    load_exported(folder)
+    (folder / "load.pkl").write_bytes(b"\x80\x04cos\nsystem\n.")
+    with pytest.raises(ValueError, match=r"load\.pkl is not in the manifest"):
+        load_weights(folder)
+
+
+def altered(folder, name: str, content: bytes):
+    """The folder with another file under that name, its manifest made anew."""
+    (folder / name).write_bytes(content)
+    manifest.write_manifest(folder)
+    return folder
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04cos\nsystem\n.", b"\0" * 4096])
+def test_what_is_not_a_program_is_refused_in_one_line(folder, content):
+    with pytest.raises(ValueError, match="is not an exported program") as error:
+        load_exported(altered(folder, "decoder.stablehlo", content))
+    assert "\n" not in str(error.value)
+
+
+def test_a_program_that_calls_out_or_of_another_model_is_refused(folder):
+    def program(function):
+        shape = jax.ShapeDtypeStruct(jax_export.symbolic_shape("N, 8"), jnp.float32)
+        skip = [jax_export.DisabledSafetyCheck.custom_call("elsewhere")]
+        return jax_export.export(jax.jit(function), disabled_checks=skip)(shape).serialize()
+
+    calling = program(lambda z: jax.ffi.ffi_call("elsewhere", z)(z))
+    with pytest.raises(ValueError, match="is refused: it calls code outside of itself"):
+        load_exported(altered(folder, "decoder.stablehlo", calling))
+    with pytest.raises(ValueError, match=r"must map \(8,\) to \(12, 12, 1\), as config.json"):
+        load_exported(altered(folder, "decoder.stablehlo", program(lambda z: z)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 9}, "has format 9, this version reads 1"),
+        ({"image_shape": "all"}, "is missing or not the configuration of a model"),
+        ({"input_range": [1, 0]}, "is missing or not the configuration of a model"),
+        ({"config": {"latent_dim": 8, "k": 0}}, "k must be at least 1, got 0"),
+        ({"config": {"latent_dim": 8, "eval": "x"}}, "unknown configuration fields"),
+        ({"config": SMALL.replace(widths=(9,)).to_dict()}, r"must be float32\(.*got float32\("),
+        ({"config": SMALL.replace(body="residual").to_dict()}, "got left out"),
+        ({"data": {}}, "'train' is missing"),
+    ],
+)
+def test_a_configuration_that_is_not_of_the_weights_is_refused(folder, changes, message):
+    about = json.loads((folder / "config.json").read_text()) | changes
+    with pytest.raises(ValueError, match=message) as error:
+        load_weights(altered(folder, "config.json", json.dumps(about).encode()))
+    assert "\n" not in str(error.value)
+
+
+def test_a_pickle_is_no_weights(folder):
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        load_weights(altered(folder, "model.safetensors", b"\x80\x04cos\nsystem\n."))
+
+
+def test_no_folder_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        load_exported(tmp_path / "none")

@@ -1,0 +1,63 @@
+"""The importance of every dimension over training, kept in a run's folder beside its scalars."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vae_topk_jax.runs.scalars import drop_after, read_scalars
+
+IMPORTANCE = "importance.jsonl"
+LINES = 100
+
+
+class ImportanceLog:
+    """One JSON object a line in `importance.jsonl`, about 100 over a run.
+
+    Which steps have a line depends on the length of the run alone, so that a resumed run gives the
+    file of one that never stopped. Where nothing is ever written, as for a dense model, there is no
+    file.
+
+    Args:
+        folder: the run's folder; made if it is missing.
+        total_steps: of the whole run.
+        resume_step: lines after it are dropped.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     log = ImportanceLog(Path(folder), total_steps=200)
+        ...     log.write(4, np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8]]))
+        ...     read_importance(Path(folder))
+        {'step': [2, 4], 'values': [[0.3, 0.4], [0.7, 0.8]]}
+    """
+
+    def __init__(self, folder: Path, total_steps: int, resume_step: int = 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / IMPORTANCE
+        self.every = max(1, total_steps // LINES)
+        if self.path.exists():
+            drop_after(self.path, resume_step)
+
+    def write(self, step: int, importance_SxD: np.ndarray) -> None:
+        """Adds the lines of the last S steps, of which `step` is the last."""
+        lines = [
+            {"step": number, "importance": [float(f"{value:.4g}") for value in importance_D]}
+            for number, importance_D in enumerate(importance_SxD, step - len(importance_SxD) + 1)
+            if number % self.every == 0
+        ]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def read_importance(folder: Path) -> dict[str, Any] | None:
+    """{"step": [...], "values": [[...], ...]}, a list of D numbers a step; None if the run kept
+    none."""
+    lines = read_scalars(folder / IMPORTANCE)
+    if not lines:
+        return None
+    return {
+        "step": [line["step"] for line in lines],
+        "values": [line["importance"] for line in lines],
+    }
