@@ -161,7 +161,7 @@ def no_training(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("the probe was trained, not loaded")
 
-    return lambda: monkeypatch.setattr("vae_topk_jax.metrics.probe_cache.train_probe", fail)
+    return lambda: monkeypatch.setattr("vae_topk_jax.metrics.classifier_cache.train_probe", fail)
 
 
 def test_the_cache_gives_back_what_was_trained(blobs, tmp_path, no_training, caplog):
