@@ -23,7 +23,6 @@ from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import spike_and_slab_kl
-from vae_topk_jax.models import MODELS
 from vae_topk_jax.runs.progress import console
 
 BETAS = (1e-4, 3e-4, 3e-3, 1e-2, 3e-2, 1e-1)  # and the baseline's own, 1e-3
@@ -42,7 +41,7 @@ def run(study: Study, only: str = "") -> None:
 
 def measure_rate(study: Study, title: str, config: Config) -> None:
     """Adds the rate row of one model, if it has a posterior."""
-    if not hasattr(MODELS[config.model], "posterior"):
+    if not hasattr(config.system, "posterior"):
         return
 
     def measure() -> Measurement:

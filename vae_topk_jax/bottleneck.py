@@ -12,9 +12,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax import importance as importances
-from vae_topk_jax.checks import check_batch, check_valid
+from vae_topk_jax.checks import check_batch, check_valid, lookup
 from vae_topk_jax.ema import update_ema
-from vae_topk_jax.scores import SCORES, Score, lookup
+from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import (
     apply_mask,
     batch_top_k_mask,
@@ -28,8 +28,6 @@ from vae_topk_jax.selection import (
 SelectionRule = Literal["dimension", "element", "sample"]
 Calibration = Literal["boundary", "lowest"]
 
-# How sharply the gate of a `Selection` opens around the threshold.
-GATE_SLOPE = 4.0
 # Below this running frequency a dimension is dead.
 DEAD = 1e-3
 
@@ -69,14 +67,11 @@ class Selection(NamedTuple):
 
     Attributes:
         mask_BxD: zeros and ones, a constant to differentiation.
-        gate_BxD: the mask made soft, sigmoid(4 (score / threshold - 1)), through which gradients
-            reach the score: how probable it is that the entry is active.
         agreement: () Jaccard index of the batch's own choice and that of the running statistics,
             where both were made; 1 where there is but one.
     """
 
     mask_BxD: Array
-    gate_BxD: Array
     agreement: Array | float = 1.0
 
 
@@ -116,9 +111,6 @@ class BatchTopK(nn.Module):
         selection: the rule, one of the three above.
         score: what ranks entries: a name in `vae_topk_jax.scores.SCORES` or a callable of (z, mu,
             logvar).
-        hysteresis: by dimension, a dimension outside the running choice must beat one inside it by
-            this share of its importance.
-        straight_through: pass gradients to the entries that were set to zero as if they were not.
         calibration: by element, what the running threshold averages: "boundary", halfway between
             the smallest score kept and the largest left out, or "lowest", the former alone.
         calibrate_after: how many batches the average of the threshold leaves out; until there are
@@ -145,10 +137,8 @@ class BatchTopK(nn.Module):
     decay: float = 0.99
     use_running_average: bool | None = None
     axis_name: str | None = None
-    selection: SelectionRule = "dimension"
+    selection: SelectionRule = "element"
     score: str | Score = "abs_mu"
-    hysteresis: float = 0.0
-    straight_through: bool = False
     calibration: Calibration = "boundary"
     calibrate_after: int = 0
 
@@ -161,7 +151,6 @@ class BatchTopK(nn.Module):
         valid_B: Array | None = None,
         use_running_average: bool | None = None,
         count: ArrayLike | None = None,
-        frozen: ArrayLike | None = None,
         weight_D: Array | None = None,
     ) -> Array:
         """The masked latent.
@@ -174,8 +163,6 @@ class BatchTopK(nn.Module):
             use_running_average: where the attribute is None.
             count: passes this many latents in place of k; it need not be static, so it can be
                 annealed. By element it counts only in training.
-            frozen: where true, a training batch is masked by the running statistics as well, and
-                the running importance stands still; the threshold goes on being calibrated.
             weight_D: what a unit of each dimension is worth: multiplies importances and scores.
 
         Returns:
@@ -194,24 +181,9 @@ class BatchTopK(nn.Module):
             valid_B=valid_B,
             use_running_average=use_running_average,
             count=count,
-            frozen=frozen,
             weight_D=weight_D,
         )
-        return self.apply_selection(z_BxD, selection)
-
-    def apply_selection(self, z_BxD: Array, selection: Selection) -> Array:
-        """z_BxD where the mask is one, zero elsewhere, with gradients as `straight_through` says.
-
-        Examples:
-            >>> selection = Selection(jnp.array([[1.0, 0.0]]), jnp.array([[0.9, 0.1]]))
-            >>> BatchTopK(k=1).apply_selection(jnp.array([[2.0, 3.0]]), selection).tolist()
-            [[2.0, 0.0]]
-        """
-        kept_BxD = apply_mask(z_BxD, selection.mask_BxD)
-        if self.straight_through:
-            zero_BxD = jnp.where(jnp.isfinite(z_BxD), z_BxD - jax.lax.stop_gradient(z_BxD), 0)
-            kept_BxD += apply_mask(zero_BxD, 1 - selection.mask_BxD)
-        return kept_BxD
+        return apply_mask(z_BxD, selection.mask_BxD)
 
     @nn.compact
     def select(
@@ -223,7 +195,6 @@ class BatchTopK(nn.Module):
         valid_B: Array | None = None,
         use_running_average: bool | None = None,
         count: ArrayLike | None = None,
-        frozen: ArrayLike | None = None,
         weight_D: Array | None = None,
     ) -> Selection:
         """The selection that the call applies; arguments and updates as there."""
@@ -244,26 +215,22 @@ class BatchTopK(nn.Module):
         if running and not self.is_initializing():
             if self.selection != "sample":
                 _refuse_without_updates(stats["count"].value)
-            return self._choose_by_statistics(scores_BxD, stats, count)
+            return Selection(self._choose_by_statistics(scores_BxD, stats, count))
 
         importance_D = self._importance(z_BxD, mu_BxD, logvar_BxD, valid_B) * weight_D
-        earlier = self._choose_by_statistics(scores_BxD, stats, count)
-        choose = functools.partial(
-            self._choose_by_batch, scores_BxD, importance_D, earlier.mask_BxD[0], valid_B
-        )
-        choice, threshold = choose(count)
-        agreement = self._agreement(choice.mask_BxD, earlier.mask_BxD, valid_B)
-        held_D = importance_D
-        if frozen is not None and not self.is_initializing():
-            choice = jax.tree.map(functools.partial(jnp.where, frozen), earlier, choice)
-            held_D = jnp.where(frozen, stats["importance"].value, importance_D)
-        choice = choice._replace(agreement=agreement)
-        usual = choice if count is None else choose(None)[0]
+        choose = functools.partial(self._choose_by_batch, scores_BxD, importance_D, valid_B)
+        mask_BxD, threshold = choose(count)
+        usual_BxD = mask_BxD if count is None else choose(None)[0]
+        running_BxD = self._choose_by_statistics(scores_BxD, stats, count)
         if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
-            frequency_D = importances.batch_mean(usual.mask_BxD, valid_B, self._axis)
-            observed = {"importance": held_D, "frequency": frequency_D, "threshold": threshold}
+            frequency_D = importances.batch_mean(usual_BxD, valid_B, self._axis)
+            observed = {
+                "importance": importance_D,
+                "frequency": frequency_D,
+                "threshold": threshold,
+            }
             self._update(stats, jax.lax.stop_gradient(observed))
-        return choice
+        return Selection(mask_BxD, self._agreement(mask_BxD, running_BxD, valid_B))
 
     def scores(
         self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, weight_D: Array | None = None
@@ -277,16 +244,6 @@ class BatchTopK(nn.Module):
         """
         scores_BxD = lookup("score", self.score, SCORES)(z_BxD, mu_BxD, logvar_BxD)
         return scores_BxD if weight_D is None else scores_BxD * weight_D[None, :]
-
-    def dead_code(self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
-        """z of the dead dimensions alone, of them the k with the largest score in each image.
-
-        A dimension is dead while its running frequency is below 0.001.
-        """
-        frequency_D: Array = self.get_variable("batch_stats", "frequency")
-        scores_BxD = self.scores(z_BxD, mu_BxD, logvar_BxD)
-        candidates_BxD = jnp.where(frequency_D[None, :] < DEAD, scores_BxD, -jnp.inf)
-        return apply_mask(z_BxD, sample_top_k_mask(candidates_BxD, self.k))
 
     @property
     def _axis(self) -> str | None:
@@ -317,47 +274,40 @@ class BatchTopK(nn.Module):
         self,
         scores_BxD: Array,
         importance_D: Array,
-        earlier_D: Array,
         valid_B: Array | None,
         count: ArrayLike | None,
-    ) -> tuple[Selection, Array]:
-        """The batch's own choice, and the threshold that goes into the statistics."""
+    ) -> tuple[Array, Array]:
+        """mask_BxD of the batch's own choice, and the threshold that goes into the statistics."""
         if self.selection == "dimension":
-            bonus_D = 1.0 + self.hysteresis * jnp.nan_to_num(earlier_D)
-            mask_D = self._dimensions(importance_D * bonus_D, count)
-            level = boundary(importance_D, mask_D)
-            return _selection(mask_D, importance_D, level, scores_BxD.shape), level
+            mask_D = self._dimensions(importance_D, count)
+            return jnp.broadcast_to(mask_D, scores_BxD.shape), boundary(importance_D, mask_D)
         if self.selection == "element":
             k = self.k if count is None else count
             mask_BxD, level = element_top_k(scores_BxD, k, valid_B, self._axis)
             if self.calibration == "lowest":
                 level = lowest_kept(scores_BxD, mask_BxD, self._axis)
-            return _selection(mask_BxD, scores_BxD, level, scores_BxD.shape), level
-        choice, level_B = self._choose_per_sample(scores_BxD, count)
-        return choice, importances.batch_mean(level_B[:, None], valid_B, self._axis)[0]
+            return mask_BxD, level
+        mask_BxD = self._choose_per_sample(scores_BxD, count)
+        level_B = jax.vmap(boundary)(scores_BxD, mask_BxD)
+        return mask_BxD, importances.batch_mean(level_B[:, None], valid_B, self._axis)[0]
 
     def _choose_by_statistics(
         self, scores_BxD: Array, stats: dict[str, nn.Variable], count: ArrayLike | None
-    ) -> Selection:
+    ) -> Array:
+        """mask_BxD of the running statistics; NaN before their first update."""
         if self.selection == "sample":
-            return self._choose_per_sample(scores_BxD, count)[0]
-        level = stats["threshold"].value
+            return self._choose_per_sample(scores_BxD, count)
         if self.selection == "dimension":
-            rank = stats["importance"].value
-            mask = self._dimensions(rank, count)
+            mask_D = self._dimensions(stats["importance"].value, count)
+            mask_BxD = jnp.broadcast_to(mask_D, scores_BxD.shape)
         else:
-            rank = scores_BxD
-            mask = (jax.lax.stop_gradient(scores_BxD) >= level).astype(jnp.float32)
-        known_mask = jnp.where(stats["count"].value > 0, mask, jnp.nan)
-        return _selection(known_mask, rank, level, scores_BxD.shape)
+            reaches_BxD = jax.lax.stop_gradient(scores_BxD) >= stats["threshold"].value
+            mask_BxD = reaches_BxD.astype(jnp.float32)
+        return jnp.where(stats["count"].value > 0, mask_BxD, jnp.nan)
 
-    def _choose_per_sample(
-        self, scores_BxD: Array, count: ArrayLike | None
-    ) -> tuple[Selection, Array]:
+    def _choose_per_sample(self, scores_BxD: Array, count: ArrayLike | None) -> Array:
         k = self.k if count is None else scores_BxD.shape[1]
-        mask_BxD = sample_top_k_mask(scores_BxD, k, count)
-        level_B = jax.vmap(boundary)(scores_BxD, mask_BxD)
-        return _selection(mask_BxD, scores_BxD, level_B[:, None], scores_BxD.shape), level_B
+        return sample_top_k_mask(scores_BxD, k, count)
 
     def _agreement(self, mask_BxD: Array, earlier_BxD: Array, valid_B: Array | None) -> Array:
         """The Jaccard index of two masks; 0 where there are no statistics yet."""
@@ -382,12 +332,6 @@ class BatchTopK(nn.Module):
                 f"got {importance_D.shape}"
             )
         return importance_D.astype(jnp.float32)
-
-
-def _selection(mask: Array, rank: Array, level: Array, shape: tuple[int, ...]) -> Selection:
-    """A mask of dimensions or of entries, with its gate, spread over every entry."""
-    gate = jax.nn.sigmoid(GATE_SLOPE * (rank / jnp.maximum(level, 1e-6) - 1.0))
-    return Selection(*(jnp.broadcast_to(jnp.atleast_2d(x), shape) for x in (mask, gate)))
 
 
 def _refuse_without_updates(count: Array) -> None:

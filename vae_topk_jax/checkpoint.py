@@ -90,7 +90,7 @@ class RunInfo:
             if min(height, width, channels) < 1:
                 raise ValueError(f"image_shape must be positive, got {fields['image_shape']}")
             return cls(
-                config=Config.from_dict(fields["config"]),
+                config=Config.from_saved(fields["config"]),
                 image_shape=(height, width, channels),
                 data=fields["data"],
                 data_digest=fields["data_digest"],

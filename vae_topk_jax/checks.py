@@ -1,12 +1,16 @@
 """What the functions of arrays refuse, in one line that names the argument."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+
+Function = TypeVar("Function")
 
 
 def check_batch(**arrays: Array) -> None:
@@ -53,6 +57,21 @@ def check_valid(valid_B: Array | None, size: int) -> None:
         raise ValueError(f"valid must have shape {(size,)}, got {jnp.shape(valid_B)}")
 
 
+def check_image_shape(shape: Sequence[int]) -> None:
+    """Refuses what is not the shape of an image.
+
+    Raises:
+        ValueError: other than three positive sizes.
+
+    Examples:
+        >>> check_image_shape(())
+        Traceback (most recent call last):
+        ValueError: image_shape must be (H, W, C), all positive, got ()
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"image_shape must be (H, W, C), all positive, got {tuple(shape)}")
+
+
 def check_number(name: str, value: ArrayLike, low: float, high: float = math.inf) -> None:
     """Refuses what is not one number in [low, high]; while tracing its value is not known.
 
@@ -69,6 +88,23 @@ def check_number(name: str, value: ArrayLike, low: float, high: float = math.inf
     number = np.asarray(value)
     if number.ndim or number.dtype.kind not in "iuf" or not low <= number <= high:
         raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
+
+
+def lookup(kind: str, name: str | Function, known: Mapping[str, Function]) -> Function:
+    """The function of that name, or the callable itself.
+
+    Raises:
+        ValueError: no function of that name is known.
+
+    Examples:
+        >>> lookup("reduction", "sum", {"sum": jnp.sum, "mean": jnp.mean}) is jnp.sum
+        True
+    """
+    if not isinstance(name, str):
+        return name
+    if name not in known:
+        raise ValueError(f"{kind} must be a callable or one of {sorted(known)}, got {name!r}")
+    return known[name]
 
 
 def _is(value: Array, kind: type) -> bool:

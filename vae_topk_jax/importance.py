@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax import scores
-from vae_topk_jax.checks import check_batch, check_valid
+from vae_topk_jax.checks import check_batch, check_valid, lookup
 
 
 class Importance(Protocol):
@@ -84,35 +84,6 @@ def mean_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     return batch_mean(scores.abs_z(z_BxD, mu_BxD, logvar_BxD), valid_B, axis_name)
 
 
-def mean_square_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
-    """E z^2: the literal rule with a square; 1 for a dimension that carries nothing.
-
-    Examples:
-        >>> z = jnp.array([[1.0, -3.0], [1.0, 3.0]])
-        >>> mean_square_z(z, z, z).tolist()
-        [1.0, 9.0]
-    """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
-    return batch_mean(jnp.square(z_BxD.astype(jnp.float32)), valid_B, axis_name)
-
-
-def max_abs_z(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
-    """max |z| over the batch: the literal rule with the paper's "aggregate" read as a maximum.
-
-    Examples:
-        >>> z = jnp.array([[1.0, -3.0], [-2.0, 3.0]])
-        >>> max_abs_z(z, z, z).tolist()
-        [2.0, 3.0]
-    """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
-    abs_BxD = jnp.abs(z_BxD.astype(jnp.float32))
-    check_valid(valid_B, z_BxD.shape[0])
-    if valid_B is not None:
-        abs_BxD = jnp.where(valid_B.astype(bool)[:, None], abs_BxD, -jnp.inf)
-    max_D = jnp.max(abs_BxD, axis=0)
-    return max_D if axis_name is None else jax.lax.pmax(max_D, axis_name)
-
-
 def mean_abs_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """E|mu|: the literal rule without the posterior's noise; 0 for a dimension at its prior.
 
@@ -136,22 +107,6 @@ def kl(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         [2.0, 0.0]
     """
     return batch_mean(scores.element_kl(z_BxD, mu_BxD, logvar_BxD), valid_B, axis_name)
-
-
-def var_mu(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
-    """Var(mu) over the batch: how much the posterior mean moves with the input.
-
-    The "active units" statistic of Burda et al. (2016), where a unit is active above 0.01.
-
-    Examples:
-        >>> mu = jnp.array([[1.0, 5.0], [3.0, 5.0]])
-        >>> var_mu(mu, mu, mu).tolist()
-        [1.0, 0.0]
-    """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
-    mu_BxD = mu_BxD.astype(jnp.float32)
-    mean_D = batch_mean(mu_BxD, valid_B, axis_name)
-    return batch_mean(jnp.square(mu_BxD - mean_D[None, :]), valid_B, axis_name)
 
 
 def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
@@ -184,11 +139,8 @@ def fixed(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
 
 IMPORTANCES: dict[str, Importance] = {
     "mean_abs_z": mean_abs_z,
-    "mean_square_z": mean_square_z,
-    "max_abs_z": max_abs_z,
     "mean_abs_mu": mean_abs_mu,
     "kl": kl,
-    "var_mu": var_mu,
     "signal_to_noise": signal_to_noise,
     "fixed": fixed,
 }
@@ -204,4 +156,4 @@ def resolve(importance: str | Callable[..., Array]) -> Callable[..., Array]:
         >>> resolve("kl") is kl
         True
     """
-    return scores.lookup("importance", importance, IMPORTANCES)
+    return lookup("importance", importance, IMPORTANCES)

@@ -60,7 +60,7 @@ class Inference:
         Raises:
             ValueError: the model was not, or k is outside [1, D].
         """
-        if not self.config.nested:
+        if not getattr(self.model, "nested", False):
             raise ValueError(
                 f"with_k needs a model trained with nested=True, got k {k} for another"
             )

@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from vae_topk_jax.checks import check_batch, check_shape, check_valid
-from vae_topk_jax.scores import element_kl, lookup
+from vae_topk_jax.checks import check_batch, check_shape, check_valid, lookup
+from vae_topk_jax.scores import element_kl
 
 Reduction = Literal["sum", "mean"]
 Likelihood = Literal["gaussian", "bernoulli"]
-KLMode = Literal["gaussian", "spike_and_slab"]
 
 _PIXELS = (1, 2, 3)
 

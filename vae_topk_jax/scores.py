@@ -10,8 +10,7 @@ ranks the scores themselves; most importances are their mean over the batch. A s
 entries pass, not what passes: one may select on mu and decode the sample z.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +18,6 @@ from jax import Array
 from vae_topk_jax.checks import check_batch
 
 Score = Callable[[Array, Array, Array], Array]
-Function = TypeVar("Function")
 
 
 def abs_z(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
@@ -74,20 +72,3 @@ SCORES: dict[str, Score] = {
     "kl": element_kl,
     "signal_to_noise": signal_to_noise,
 }
-
-
-def lookup(kind: str, name: str | Function, known: Mapping[str, Function]) -> Function:
-    """The function of that name, or the callable itself.
-
-    Raises:
-        ValueError: no function of that name is known.
-
-    Examples:
-        >>> lookup("score", "abs_mu", SCORES) is abs_mu
-        True
-    """
-    if not isinstance(name, str):
-        return name
-    if name not in known:
-        raise ValueError(f"{kind} must be a callable or one of {sorted(known)}, got {name!r}")
-    return known[name]

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
-from vae_topk_jax.models import MODELS, System, build_model
+from vae_topk_jax.models import System
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
 
 # How many training images a model may see before it starts.
@@ -85,7 +85,7 @@ def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransforma
     if warmup:
         ramp = optax.linear_schedule(0.0, config.learning_rate, warmup)
         decay = optax.join_schedules([ramp, decay], [warmup])
-    return MODELS[config.model].optimizer(getattr(optax, config.optimizer)(decay))
+    return config.system.optimizer(getattr(optax, config.optimizer)(decay))
 
 
 def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
@@ -266,7 +266,7 @@ class Trainer:
     @functools.cached_property
     def model(self) -> System:
         """The linen module."""
-        return build_model(self.config, self.image_shape)
+        return self.config.system.clone(image_shape=tuple(self.image_shape))
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:

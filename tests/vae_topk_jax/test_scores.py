@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_topk_jax.scores import SCORES, lookup
+from vae_topk_jax.checks import lookup
+from vae_topk_jax.scores import SCORES
 
 NUMPY = {
     "abs_z": lambda z, mu, logvar: np.abs(z),

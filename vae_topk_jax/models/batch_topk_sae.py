@@ -1,22 +1,29 @@
 """The BatchTopK sparse autoencoder of activations, or of any other vectors."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import BatchTopK
+from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.ema import update_ema
 from vae_topk_jax.importance import batch_mean
 from vae_topk_jax.losses import Reduction, batch_average
 from vae_topk_jax.models.system import System
-from vae_topk_jax.selection import annealed_k, apply_mask, element_top_k, sample_top_k_mask
+from vae_topk_jax.selection import (
+    annealed_k,
+    apply_mask,
+    check_k,
+    element_top_k,
+    sample_top_k_mask,
+)
 
 MEDIAN_STEPS = 100
 LARGEST_GRADIENT = 1.0
@@ -32,23 +39,6 @@ class BatchTopKSAE(System):
     f_aux holds the aux_k largest dead latents of each input. At inference z = f where f reaches a
     threshold: the running average of the smallest positive entry that a batch keeps. Inputs may
     have any values and any shape (H, W, C): the model sees them as vectors of F = H W C.
-
-    Attributes:
-        image_shape: (H, W, C); (1, 1, F) for vectors.
-        latent_dim: D.
-        k: how many latents an input has on average.
-        ema_decay: decay of the threshold's average. 0.999, as in dictionary_learning, is for runs
-            that are long beside 1,000 steps: it remembers weights that are no more.
-        threshold_start: how many steps that average leaves out; in a run without many more it is
-            that of about the last tenth. It starts as a plain mean (see `update_ema`), where
-            dictionary_learning lets the first batch decide it for a long while.
-        k_anneal: share of the run over which the number of latents falls from D to k; the
-            threshold is that of k all the while.
-        aux_weight: weight of the second term, 1/32 in the papers.
-        aux_k: of how many dead latents; 0: F / 2, as Gao et al. have it.
-        dead_after: for how many examples a latent must have been silent to be dead.
-        pixel_reduction: how the squared error is reduced over F.
-        dtype: type of the products; parameters, latents and losses stay float32.
 
     Examples:
         >>> model = BatchTopKSAE(image_shape=(1, 1, 16), latent_dim=64, k=4)
@@ -69,19 +59,32 @@ class BatchTopKSAE(System):
 
     input_range: ClassVar[tuple[float, float] | None] = None
 
-    image_shape: Sequence[int]
-    latent_dim: int
-    k: int = 8
-    ema_decay: float = 0.99
-    threshold_start: int = 1000
-    k_anneal: float = 0.0
-    aux_weight: float = 0.03125
-    aux_k: int = 0
-    dead_after: int = 10_000
-    pixel_reduction: Reduction = "sum"
-    dtype: Any = jnp.float32
+    k: Annotated[int, Ge(1)] = 8
+    """How many latents an input has on average."""
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.99
+    """Decay of the threshold's running average per step. 0.999, as in dictionary_learning, is for
+    runs that are long beside 1,000 steps: it remembers weights of long before."""
+    threshold_start: Annotated[int, Ge(0)] = 1000
+    """How many steps the average of the threshold leaves out; without many more it is that of about
+    the last tenth of the steps. It starts as a plain mean, where dictionary_learning lets the first
+    batch decide it for a long while."""
+    k_anneal: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Fraction of training over which the number of latents falls geometrically from D to K; the
+    threshold is that of K throughout."""
+    aux_weight: Annotated[float, Ge(0)] = 0.03125
+    """Weight of the dead latents' reconstruction of the residual, 1/32 in the papers."""
+    aux_k: Annotated[int, Ge(0)] = 0
+    """How many dead latents an input is given for that; 0: half as many as it has values."""
+    dead_after: Annotated[int, Ge(1)] = 10_000
+    """For how many examples a latent must have been silent to count as dead."""
+    pixel_reduction: Reduction = "mean"
+    """How the squared error is reduced over the values of an input."""
+
+    def check(self) -> None:
+        check_k(self.k, self.latent_dim)
 
     def setup(self) -> None:
+        check_image_shape(self.image_shape)
         inputs, latents = math.prod(self.image_shape), self.latent_dim
         self.W_dec = self.param("W_dec", _random_directions, (latents, inputs))
         self.W_enc = self.param("W_enc", lambda key: self.W_dec.T)

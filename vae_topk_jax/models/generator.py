@@ -1,45 +1,42 @@
 """What models of images with a decoder share."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.losses import RECONSTRUCTIONS, Likelihood, Reduction, batch_average
 from vae_topk_jax.models.system import System
 from vae_topk_jax.networks import BODIES, ConvTranspose
 
 
 class Generator(System):
-    """A system whose decoder makes images in [0, 1] of codes.
+    """A system whose decoder makes images in [0, 1] of codes."""
 
-    Attributes:
-        image_shape: (H, W, C).
-        latent_dim: D.
-        body: a name in `vae_topk_jax.networks.BODIES`: "mlp", "residual" or "conv".
-        widths: of the encoder's layers; the decoder mirrors them.
-        likelihood: "gaussian" (squared error of the sigmoid) or "bernoulli" (nats).
-        beta: weight of the KL term.
-        beta_warmup: share of the run over which beta rises linearly from 0.
-        pixel_reduction, latent_reduction: how the two terms are reduced over pixels and latents.
-        dtype: type of the layers' arithmetic; parameters, latents and losses stay float32.
-    """
-
-    image_shape: Sequence[int]
-    latent_dim: int
-    body: str = "mlp"
-    widths: Sequence[int] = (512, 256)
+    body: Literal["mlp", "residual", "conv"] = "mlp"
+    """Encoder and decoder: dense layers with ReLU, dense layers with LayerNorm, GELU and skips, or
+    convolutions."""
+    widths: Annotated[tuple[int, ...], Ge(1)] = (512, 256)
+    """Widths of the encoder's layers (channels, for "conv"); the decoder mirrors them."""
     likelihood: Likelihood = "gaussian"
-    beta: float = 1.0
-    beta_warmup: float = 0.0
-    pixel_reduction: Reduction = "sum"
-    latent_reduction: Reduction = "sum"
-    dtype: Any = jnp.float32
+    """Reconstruction term: squared error of the sigmoid, or Bernoulli in nats."""
+    beta: Annotated[float, Ge(0)] = 0.001
+    """Weight of the KL term, or of the prior."""
+    beta_warmup: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    """Fraction of training over which beta rises linearly from 0. Without it, a KL summed over
+    latents switches some of the K dimensions off before they carry anything, for good; 0 for the
+    paper."""
+    pixel_reduction: Reduction = "mean"
+    """How the reconstruction term is reduced over pixels."""
+    latent_reduction: Reduction = "mean"
+    """How the KL term is reduced over latents."""
 
     def setup(self) -> None:
+        check_image_shape(self.image_shape)
         self.decoder = BODIES[self.body][1](self.image_shape, self.widths, self.dtype)
 
     def decode(self, z_BxD: Array) -> Array:
@@ -85,6 +82,6 @@ class Generator(System):
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
     def _warmed_up_beta(self, progress: ArrayLike) -> ArrayLike:
-        """The beta in force: linear from 0 over the first `beta_warmup` of the run."""
-        share = jnp.minimum(1.0, progress / self.beta_warmup) if self.beta_warmup else 1.0
-        return self.beta * share
+        """The beta in force: linear from 0 over the first `beta_warmup` of training."""
+        risen = jnp.minimum(1.0, progress / self.beta_warmup) if self.beta_warmup else 1.0
+        return self.beta * risen

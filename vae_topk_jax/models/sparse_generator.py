@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Gt, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import RECONSTRUCTIONS
 from vae_topk_jax.models.generator import Generator
-from vae_topk_jax.selection import apply_mask
+from vae_topk_jax.selection import apply_mask, check_k
 
 # Share of the run over which the spike shrinks from the slab's width to its own.
 SHRINKING = 0.5
@@ -38,12 +40,6 @@ class SparseGenerator(Generator):
     where r is the probability that z comes from the slab; z times the inner bracket is the gradient
     of -log p(z).
 
-    Attributes:
-        k: alpha D, the number of latents that the prior expects to be active.
-        inference_steps: how many.
-        inference_step_size: h, in terms of the error summed over pixels.
-        spike_width: s after the first half of a run.
-
     Examples:
         >>> model = SparseGenerator(image_shape=(8, 8, 1), latent_dim=6, k=2, widths=(16,))
         >>> x = jax.random.uniform(jax.random.key(0), (4, 8, 8, 1))
@@ -58,10 +54,17 @@ class SparseGenerator(Generator):
         Optimization of Short Run MCMC for Approximate Inference", ECCV 2020 (short, afresh).
     """
 
-    k: int = 8
-    inference_steps: int = 30
-    inference_step_size: float = 0.1
-    spike_width: float = 0.05
+    k: Annotated[int, Ge(1)] = 8
+    """alpha D, how many latents the prior expects to be active."""
+    inference_steps: Annotated[int, Ge(1)] = 30
+    """How many gradient steps infer the latents of an image."""
+    inference_step_size: Annotated[float, Gt(0)] = 0.1
+    """h, how far a step goes along the gradient of the error summed over pixels."""
+    spike_width: Annotated[float, Interval(gt=0, lt=1)] = 0.05
+    """Standard deviation of the prior's spikes after the first half of training."""
+
+    def check(self) -> None:
+        check_k(self.k, self.latent_dim)
 
     def infer(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0, key: Array | None = None) -> Array:
         """z_BxD of the images, before any is set to zero.

@@ -1,10 +1,13 @@
 """What the trainer, inference and the experiments ask of every model."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
+from annotated_types import Ge
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -17,11 +20,37 @@ class System(nn.Module):
     A system gives `loss`, `encode` and `decode`; the rest has defaults that fit a dense one. Its
     methods are used through `apply`, as pure functions of the variables.
 
+    The fields of a system are the settings that `vae_topk_jax.Config` has for it; the text below
+    each is what `--help` shows.
+
     Attributes:
         input_range: the smallest and the largest value of an input; None: any finite one.
+        is_sparse: whether some latents are exactly zero in a code.
+        fixed: the names of fields that a configuration cannot set.
+        image_shape: (H, W, C); (1, 1, F) for vectors.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    is_sparse: ClassVar[bool] = True
+    fixed: ClassVar[frozenset[str]] = frozenset()
+
+    image_shape: Sequence[int] = ()
+    latent_dim: Annotated[int, Ge(1)] = 64
+    """D, the number of latent dimensions."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the layers' arithmetic; parameters, statistics and losses stay float32."""
+
+    def check(self) -> None:
+        """Refuses settings that exclude each other.
+
+        Raises:
+            ValueError: names the setting.
+        """
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The type of the layers' arithmetic."""
+        return jnp.dtype(self.compute_dtype)
 
     def loss(
         self,

@@ -1,17 +1,21 @@
 """The batch Top-K VAE, the paper's and its variants."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
-from vae_topk_jax.losses import KLMode, masked_kl, spike_and_slab_kl
+from vae_topk_jax.fields import OneOf
+from vae_topk_jax.importance import IMPORTANCES
+from vae_topk_jax.losses import masked_kl
 from vae_topk_jax.models.vae import BetaVAE, Code
-from vae_topk_jax.scores import Score
-from vae_topk_jax.selection import annealed_k
+from vae_topk_jax.scores import SCORES, Score
+from vae_topk_jax.selection import annealed_k, apply_mask, check_k
 from vae_topk_jax.sensitivity import DecoderSensitivity
 
 
@@ -19,23 +23,9 @@ class TopKVAE(BetaVAE):
     """A beta-VAE whose decoder sees k of the D latents.
 
     As the paper has it, the batch keeps the k most important dimensions and the KL is taken over
-    all D, before the mask. The attributes below are what else one may want; each does nothing at
-    its default.
-
-    Attributes:
-        k, importance, ema_decay, selection, score, hysteresis, straight_through: see
-            `vae_topk_jax.BatchTopK`.
-        k_anneal: share of the run over which the number of latents that pass falls geometrically
-            from D to k.
-        freeze_after: share of the run after which training batches are masked as at inference.
-        nested: draw that number anew for each batch, log-uniform from 1 to D, so that one model
-            serves every k (by dimension or per sample).
-        revival: weight of a second reconstruction, in which the latents of dead dimensions are
-            added to the code, that held constant: what is left of the image is theirs to explain.
-        kl_mode: "gaussian", or "spike_and_slab" with k / D as the prior's share of active latents.
-        kl_inactive: weight of the KL of the masked entries (see `losses.masked_kl`).
-        sensitivity_every: multiply importances and scores by the decoder's sensitivity, estimated
-            on every so many batches; 0: do not.
+    all D, before the mask. The default selects by element and weighs scores by the decoder's
+    sensitivity; the literal paper is `selection="dimension", importance="mean_abs_z",
+    sensitivity_every=0`.
 
     Examples:
         >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8)
@@ -52,23 +42,42 @@ class TopKVAE(BetaVAE):
     References:
         Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
         in VAE-Based Models". Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022
-        (nested). Gao et al., "Scaling and evaluating sparse autoencoders", 2024 (revival).
+        (nested).
     """
 
-    k: int = 8
-    importance: str | Callable[..., Array] = "kl"
-    ema_decay: float = 0.99
-    selection: SelectionRule = "dimension"
-    score: str | Score = "abs_mu"
-    hysteresis: float = 0.0
-    straight_through: bool = False
-    k_anneal: float = 0.0
-    freeze_after: float = 1.0
+    is_sparse = True
+
+    k: Annotated[int, Ge(1)] = 8
+    """K, how many of the D latents pass the mask."""
+    selection: SelectionRule = "element"
+    """What the K are: B * K entries of the batch by element, K entries of each image per sample, or
+    the batch's K dimensions by dimension, which is the paper's."""
+    importance: Annotated[str | Callable[..., Array], OneOf(IMPORTANCES)] = "kl"
+    """What ranks dimensions, by dimension; "mean_abs_z" is the paper's literal rule."""
+    score: Annotated[str | Score, OneOf(SCORES)] = "abs_mu"
+    """What ranks entries, by element and per sample."""
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.99
+    """Decay of the running averages per step."""
+    k_anneal: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Fraction of training over which the number of latents that pass falls geometrically from D
+    to K."""
     nested: bool = False
-    revival: float = 0.0
-    kl_mode: KLMode = "gaussian"
-    kl_inactive: float = 1.0
-    sensitivity_every: int = 0
+    """Draw the number of latents that pass anew for each batch, log-uniform from 1 to D, so that
+    one model serves every K (by dimension or per sample)."""
+    sensitivity_every: Annotated[int, Ge(0)] = 10
+    """Multiply importances and scores by the decoder's sensitivity to the dimension, estimated on
+    every so many batches; 0: do not."""
+    kl_inactive: Annotated[float, Ge(0)] = 1.0
+    """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
+    mask, 0 leaves them free, more pulls them to the prior."""
+
+    def check(self) -> None:
+        check_k(self.k, self.latent_dim)
+        if self.nested and (self.selection == "element" or self.k_anneal):
+            raise ValueError(
+                "nested must be False by element (a threshold serves one K) and with k_anneal, "
+                "got True"
+            )
 
     def setup(self) -> None:
         super().setup()
@@ -78,8 +87,6 @@ class TopKVAE(BetaVAE):
             self.ema_decay,
             selection=self.selection,
             score=self.score,
-            hysteresis=self.hysteresis,
-            straight_through=self.straight_through,
         )
         if self.sensitivity_every:
             self.sensitivity = DecoderSensitivity(
@@ -97,7 +104,6 @@ class TopKVAE(BetaVAE):
         progress: ArrayLike | None = None,
     ) -> Code:
         """z with all but k latents set to zero, and the selection."""
-        freezes = progress is not None and self.freeze_after < 1.0
         selection = self.batch_top_k.select(
             z_BxD,
             mu_BxD,
@@ -105,10 +111,9 @@ class TopKVAE(BetaVAE):
             valid_B=valid_B,
             use_running_average=use_running_average,
             count=None if progress is None else self._count(progress),
-            frozen=jnp.asarray(progress) >= self.freeze_after if freezes else None,
             weight_D=self._weight(),
         )
-        return Code(self.batch_top_k.apply_selection(z_BxD, selection), selection)
+        return Code(apply_mask(z_BxD, selection.mask_BxD), selection)
 
     def scores(self, x_BxHxWxC: Array) -> Array:
         """score_BxD, by which the entries of an image are ranked at inference: `score` times the
@@ -117,35 +122,17 @@ class TopKVAE(BetaVAE):
         return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
-        """The KL term of each example, in the mode that was asked for."""
+        """The KL term of each example, that of masked entries weighted by `kl_inactive`."""
         assert code.selection is not None
-        if self.kl_mode == "spike_and_slab":
-            rate = self.k / self.latent_dim
-            gate_BxD = code.selection.gate_BxD
-            return spike_and_slab_kl(mu_BxD, logvar_BxD, gate_BxD, rate, self.latent_reduction)
         if self.kl_inactive == 1.0:
             return super().divergence(mu_BxD, logvar_BxD, code)
         mask_BxD = code.selection.mask_BxD
         return masked_kl(mu_BxD, logvar_BxD, mask_BxD, self.kl_inactive, self.latent_reduction)
 
-    def auxiliary(
-        self,
-        z_BxD: Array,
-        mu_BxD: Array,
-        logvar_BxD: Array,
-        code: Code,
-        target_BxHxWxC: Array,
-        valid_B: Array | None,
-    ) -> dict[str, Array]:
-        """The revival term. The decoder's sensitivity is observed here as well."""
+    def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
+        """Estimates the decoder's sensitivity at the codes, every `sensitivity_every` batches."""
         if self.sensitivity_every:
-            self.sensitivity.observe(self._pure_decoder(), code.z_BxD, self.make_rng("latent"))
-        if not self.revival:
-            return {}
-        dead_BxD = self.batch_top_k.dead_code(z_BxD, mu_BxD, logvar_BxD)
-        together_BxD = jax.lax.stop_gradient(code.z_BxD) + dead_BxD
-        again = self._reconstruction_loss(together_BxD, target_BxHxWxC, valid_B)
-        return {"revival": self.revival * again}
+            self.sensitivity.observe(self._pure_decoder(), z_BxD, self.make_rng("latent"))
 
     def _count(self, progress: ArrayLike) -> Array | None:
         """How many latents pass in training; None for k throughout."""

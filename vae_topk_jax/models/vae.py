@@ -1,15 +1,16 @@
 """The VAE and the beta-VAE."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge
 from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import Selection
-from vae_topk_jax.losses import Reduction, gaussian_kl
+from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
 
@@ -33,7 +34,7 @@ class VAE(Generator):
         loss = reconstruction(decoder(z), x) + beta * KL(N(mu, exp(logvar)) || N(0, I))
 
     Use its methods through `apply`, as pure functions of the variables:
-    `model.apply(variables, x, method="encode")`. For its attributes see `Generator`.
+    `model.apply(variables, x, method="encode")`. For its other attributes see `Generator`.
 
     Examples:
         >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
@@ -45,6 +46,11 @@ class VAE(Generator):
     References:
         Kingma & Welling, "Auto-Encoding Variational Bayes", 2013.
     """
+
+    is_sparse = False
+    fixed = frozenset({"beta"})
+
+    beta: float = 1.0
 
     def setup(self) -> None:
         super().setup()
@@ -78,17 +84,8 @@ class VAE(Generator):
         """The KL term of each example, kl_B."""
         return gaussian_kl(mu_BxD, logvar_BxD, self.latent_reduction)
 
-    def auxiliary(
-        self,
-        z_BxD: Array,
-        mu_BxD: Array,
-        logvar_BxD: Array,
-        code: Code,
-        target_BxHxWxC: Array,
-        valid_B: Array | None,
-    ) -> dict[str, Array]:
-        """Further terms of the training loss by name, weighted already."""
-        return {}
+    def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
+        """Updates statistics of a training batch's codes, those that are decoded."""
 
     def latents(self, x_BxHxWxC: Array) -> Array:
         """The posterior means, before any mask."""
@@ -134,8 +131,7 @@ class VAE(Generator):
         kl_B = self.divergence(mu_BxD, logvar_BxD, code)
         terms = self._bound(code.z_BxD, kl_B, target_BxHxWxC, valid_B, progress)
         if train:
-            extra = self.auxiliary(z_BxD, mu_BxD, logvar_BxD, code, target_BxHxWxC, valid_B)
-            terms = terms | extra | {"loss": sum(extra.values(), terms["loss"])}
+            self.observe(code.z_BxD, valid_B)
             if code.selection is not None:
                 terms["agreement"] = jnp.asarray(code.selection.agreement)
         return terms["loss"], terms
@@ -146,7 +142,7 @@ class VAE(Generator):
 
 
 class BetaVAE(VAE):
-    """A VAE whose KL term is weighted, by default as in the paper, with averaged losses.
+    """A VAE whose KL term is weighted, by default as in the paper.
 
     Examples:
         >>> BetaVAE(image_shape=(28, 28, 1), latent_dim=64).beta
@@ -157,6 +153,7 @@ class BetaVAE(VAE):
         Framework", ICLR 2017. Byeon & Lee, section 2.3 (beta = 0.001).
     """
 
-    beta: float = 0.001
-    pixel_reduction: Reduction = "mean"
-    latent_reduction: Reduction = "mean"
+    fixed = frozenset()
+
+    beta: Annotated[float, Ge(0)] = Generator.beta
+    """Weight of the KL term."""

@@ -1,10 +1,11 @@
 """Variational Sparse Coding."""
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -12,7 +13,7 @@ from vae_topk_jax.losses import spike_and_slab_kl
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
 from vae_topk_jax.samplers import sample_spike_and_slab
-from vae_topk_jax.selection import apply_mask
+from vae_topk_jax.selection import apply_mask, check_k
 
 # How steep the relaxed spike is at the start and at the end of a run.
 STEEPNESS = (50.0, 200.0)
@@ -82,12 +83,6 @@ class VSC(Generator):
     softmax; for the slabs of the KL, which lambda scales here as well, so that the loss is a bound
     throughout; and for gates of exactly 1, which get a gradient that closes them (see `log_gate`).
 
-    Attributes:
-        k: alpha D, the number of latents that the prior expects to be active.
-        vsc_prior: "pseudo_inputs" or "fixed".
-        pseudo_inputs: U, how many.
-        slab_warmup: share of the run after which lambda is 1; for half of it lambda is 0.
-
     Examples:
         >>> model = VSC(image_shape=(28, 28, 1), latent_dim=64, k=8)
         >>> x = jax.random.uniform(jax.random.key(0), (4, 28, 28, 1))
@@ -100,10 +95,19 @@ class VSC(Generator):
         preprint of 2018 (fixed prior).
     """
 
-    k: int = 8
-    vsc_prior: str = "pseudo_inputs"
-    pseudo_inputs: int = 10
-    slab_warmup: float = 0.2
+    k: Annotated[int, Ge(1)] = 8
+    """alpha D, how many latents the prior expects to be active."""
+    vsc_prior: Literal["pseudo_inputs", "fixed"] = "pseudo_inputs"
+    """What the prior is: the encodings of trainable inputs, one chosen for each image, or fixed,
+    with N(0, 1) slabs."""
+    pseudo_inputs: Annotated[int, Ge(1)] = 10
+    """How many trainable inputs the prior has."""
+    slab_warmup: Annotated[float, Interval(ge=0, le=1)] = 0.2
+    """Fraction of training after which slabs have means and variances of their own; for its first
+    half they are N(0, 1), so that spikes are learnt first."""
+
+    def check(self) -> None:
+        check_k(self.k, self.latent_dim)
 
     def setup(self) -> None:
         super().setup()

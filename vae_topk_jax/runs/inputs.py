@@ -19,7 +19,6 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import load
 from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
-from vae_topk_jax.models import MODELS
 
 PIXELS, PROBE = "pixels", "probe"
 PENULTIMATE = "penultimate layer of the digit classifier"
@@ -57,7 +56,7 @@ class Inputs:
         Raises:
             ValueError: a model of images, for activations.
         """
-        if not self.are_images and MODELS[config.model].input_range is not None:
+        if not self.are_images and config.system.input_range is not None:
             raise ValueError(
                 f"model must be batch_topk_sae for activations, got {config.model!r}, which takes "
                 "images in [0, 1]"

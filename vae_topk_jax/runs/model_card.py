@@ -83,7 +83,7 @@ def _is_of(row: Row, info: RunInfo) -> bool:
 
 def _facts(folder: Path, inference: Inference, row: Row | None) -> dict[str, Any]:
     config, info = inference.config, inference.info
-    is_sparse = config.model not in ("vae", "beta_vae")
+    is_sparse = config.system.is_sparse
     chosen = f", {config.k} of {config.latent_dim}" if is_sparse else f", {config.latent_dim}"
     low_high = inference.model.input_range
     present = {name: text for name, text in _CONTENTS.items() if (folder / name).exists()}
