@@ -22,7 +22,7 @@ _NOT_SETTINGS = {"image_shape", "parent", "name"}
 _LIMIT = 2**31
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class OneOf:
     """The value is one of these names; a module may hold a callable in its place.
 

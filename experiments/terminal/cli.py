@@ -15,6 +15,7 @@ import jax
 import tyro
 from rich.logging import RichHandler
 
+from experiments.terminal.configuration import flags_of, has_configuration, options_from
 from vae_topk_jax.runs.progress import console
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -32,7 +33,8 @@ def run(main: Callable[..., None], args: list[str] | None = None) -> None:
 
 
 def parse(target, args: list[str] | None = None, **options):
-    """`tyro.cli` as the commands use it: a nested configuration's fields are flags of their own.
+    """`tyro.cli` as the commands use it: nested fields are flags of their own, and a configuration
+    has the fields of the chosen system alone.
 
     Args:
         target: a dataclass, or a function that does nothing but return what it is given.
@@ -42,22 +44,40 @@ def parse(target, args: list[str] | None = None, **options):
     Raises:
         ValueError: a command line that does not parse, in one line.
     """
-    said = io.StringIO()
+    if has_configuration(target):
+        words = sys.argv[1:] if args is None else args
+        flags = flags_of(target, words, options.pop("default", None))
+        return options_from(target, _parse(type(flags), args, default=flags, **options))
+    return _parse(target, args, **options)
+
+
+def _parse(target, args: list[str] | None, **options):
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(target, args=args, config=(tyro.conf.OmitArgPrefixes,), **options)
+        with contextlib.redirect_stderr(printed):
+            return tyro.cli(
+                target, prog=_prog(), args=args, config=(tyro.conf.OmitArgPrefixes,), **options
+            )
     except SystemExit as stop:
         if stop.code != 2:
             raise
-    raise ValueError(_message(said.getvalue()))
+    raise ValueError(_message(printed.getvalue()))
+
+
+def _prog() -> str | None:
+    """How the command was started: `python -m experiments.train`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
 
 
 def _message(box: str) -> str:
-    """What is said in a box of tyro's between its title and the next rule."""
+    """The error in one of tyro's boxes, in one line, with the flag that may have been meant."""
     rows = [row.strip("│ ") for row in _COLOUR.sub("", box).splitlines()[1:]]
     is_text = [bool(row.strip("─-")) for row in rows]
     start = is_text.index(True)
-    return " ".join(rows[start : is_text.index(False, start)]).removeprefix("Error parsing ")
+    text = " ".join(rows[start : is_text.index(False, start)]).removeprefix("Error parsing ")
+    meant = re.search("Perhaps you meant:\\s+(--[\\w-]+)", " ".join(rows))
+    return f"{text}: did you mean {meant[1]}?" if meant else text
 
 
 @contextlib.contextmanager
