@@ -81,10 +81,10 @@ class BatchTopK(nn.Module):
     In training the batch chooses; at inference running statistics of the batches do, so that an
     output never depends on who shares its batch. Three rules of selection:
 
+        element     the B k entries of the largest score; at inference the entries whose score
+                    reaches the running threshold: k latents per image on average (the default)
         dimension   the k dimensions of the largest importance, the same for the whole batch; at
                     inference those of the largest running importance (the paper)
-        element     the B k entries of the largest score; at inference the entries whose score
-                    reaches the running threshold: k latents an image on average
         sample      the k entries of the largest score in each image, in training and at inference
 
     The statistics live in the mutable collection `batch_stats`, all float32 but the count, as
@@ -118,13 +118,18 @@ class BatchTopK(nn.Module):
 
     Examples:
         >>> z = jax.random.normal(jax.random.key(0), (16, 6)) * jnp.arange(6.0)[None]
-        >>> layer = BatchTopK(k=2, importance="mean_abs_z")
+        >>> layer = BatchTopK(k=2)
         >>> stats = layer.init(jax.random.key(1), z, use_running_average=False)
         >>> kept, stats = layer.apply(stats, z, use_running_average=False, mutable="batch_stats")
+        >>> int((kept != 0).sum()), layer.apply(stats, z[:1], use_running_average=True).shape
+        (32, (1, 6))
+
+        By dimension, as in the paper, the same 2 pass in every image:
+
+        >>> layer = BatchTopK(k=2, selection="dimension", importance="mean_abs_z")
+        >>> kept, _ = layer.apply(stats, z, use_running_average=False, mutable="batch_stats")
         >>> jnp.flatnonzero(jnp.any(kept != 0, axis=0)).tolist()
         [4, 5]
-        >>> layer.apply(stats, z[:1], use_running_average=True).shape
-        (1, 6)
 
     References:
         Byeon & Lee, sections 2.1 and 2.2 (by dimension); Bussmann, Leask & Nanda, "BatchTopK Sparse

@@ -69,7 +69,7 @@ class Config(Training):
         ValueError: vsc_prior is not a field of beta_vae; it belongs to vsc
     """
 
-    system: System
+    system: System = dataclasses.field(kw_only=True)
 
     def __init__(self, model: str | System = "top_k_vae", **fields: Any) -> None:
         system = model if isinstance(model, System) else find_model(model)()

@@ -10,16 +10,23 @@ that it may hold as `typing.Annotated`, and below it the text that `--help` show
 import dataclasses
 import functools
 import math
+import operator
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-import annotated_types
 import docstring_parser
+from annotated_types import Ge, Gt, Interval, Le, Lt
 
 # What the trainer fills in, and what linen adds to every module.
 _NOT_SETTINGS = {"image_shape", "parent", "name"}
 _LIMIT = 2**31
+_BOUNDS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
+    Ge: ("ge", "at least", operator.ge),
+    Gt: ("gt", "above", operator.gt),
+    Le: ("le", "at most", operator.le),
+    Lt: ("lt", "below", operator.lt),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,7 +62,7 @@ class Field(NamedTuple):
             ValueError: a value of another type or outside the range, with the name of the field.
 
         Examples:
-            >>> Field("k", int, 8, (annotated_types.Ge(1),)).checked(0)
+            >>> Field("k", int, 8, (Ge(1),)).checked(0)
             Traceback (most recent call last):
             ValueError: k must be at least 1, got 0
         """
@@ -66,8 +73,9 @@ class Field(NamedTuple):
         self._require(all(map(math.isfinite, numbers)), "finite", value)
         integers = [item for item in items if type(item) is int]
         self._require(all(abs(item) < _LIMIT for item in integers), "below 2^31", value)
-        for expected, holds in _ranges(self.constraints):
-            self._require(all(map(holds, items)), expected, value)
+        for constraint in self.constraints:
+            holds = all(_meets(constraint, item) for item in items)
+            self._require(holds, _expected(constraint), value)
         return plain
 
     def _require(self, holds: bool, expected: str, value: Any) -> None:
@@ -75,7 +83,6 @@ class Field(NamedTuple):
             raise ValueError(f"{self.name} must be {expected}, got {value!r}")
 
 
-@functools.cache
 def fields_of(cls: type) -> dict[str, Field]:
     """The settings that a dataclass or a linen module declares, by name, those of its bases first.
 
@@ -84,15 +91,10 @@ def fields_of(cls: type) -> dict[str, Field]:
         >>> fields_of(VSC)["pseudo_inputs"].default
         10
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {
-        field.name: _read(field.name, hints[field.name], field.default)
-        for field in dataclasses.fields(cls)
-        if field.init and field.name not in _NOT_SETTINGS
-    }
+    kind: Any = cls  # linen's modules are no Hashable to a type checker
+    return _fields_of(kind)
 
 
-@functools.cache
 def help_of(cls: type) -> dict[str, str]:
     """The text under each field of a class and of its bases.
 
@@ -108,6 +110,16 @@ def help_of(cls: type) -> dict[str, str]:
             found = docstring_parser.parse_from_object(base).params
             texts |= {p.arg_name: " ".join((p.description or "").split()) for p in found}
     return {name: texts.get(name, "") for name in fields_of(cls)}
+
+
+@functools.cache
+def _fields_of(cls: type) -> dict[str, Field]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {
+        field.name: _read(field.name, hints[field.name], field.default)
+        for field in dataclasses.fields(cls)
+        if field.init and field.name not in _NOT_SETTINGS
+    }
 
 
 def _read(name: str, hint: Any, default: Any) -> Field:
@@ -148,25 +160,17 @@ def _describe(kind: Any) -> str:
     return {int: "an integer", float: "a number", bool: "True or False"}.get(kind, "text")
 
 
-def _ranges(constraints: tuple[Any, ...]) -> Iterator[tuple[str, Callable[[Any], bool]]]:
-    """Each range in words, and whether a number lies in it."""
-    for constraint in constraints:
-        if isinstance(constraint, annotated_types.Interval):
-            low, high = constraint.ge, constraint.le
-            opening = "[" if low is not None else "("
-            closing = "]" if high is not None else ")"
-            low = constraint.gt if low is None else low
-            high = constraint.lt if high is None else high
-            tests = [test for _, test in _ranges(tuple(constraint))]
-            yield (
-                f"in {opening}{low}, {high}{closing}",
-                lambda x, tests=tests: all(test(x) for test in tests),
-            )
-        elif isinstance(constraint, annotated_types.Ge):
-            yield f"at least {constraint.ge}", lambda x, low=constraint.ge: x >= low
-        elif isinstance(constraint, annotated_types.Gt):
-            yield f"above {constraint.gt}", lambda x, low=constraint.gt: x > low
-        elif isinstance(constraint, annotated_types.Le):
-            yield f"at most {constraint.le}", lambda x, high=constraint.le: x <= high
-        elif isinstance(constraint, annotated_types.Lt):
-            yield f"below {constraint.lt}", lambda x, high=constraint.lt: x < high
+def _meets(constraint: Any, value: Any) -> bool:
+    parts = constraint if isinstance(constraint, Interval) else [constraint]
+    bounds = ((_BOUNDS[type(part)], part) for part in parts)
+    return all(compare(value, getattr(part, name)) for (name, _, compare), part in bounds)
+
+
+def _expected(constraint: Any) -> str:
+    """The range in words."""
+    if isinstance(constraint, Interval):
+        low = f"({constraint.gt}" if constraint.ge is None else f"[{constraint.ge}"
+        high = f"{constraint.lt})" if constraint.le is None else f"{constraint.le}]"
+        return f"in {low}, {high}"
+    name, words, _ = _BOUNDS[type(constraint)]
+    return f"{words} {getattr(constraint, name)}"

@@ -155,7 +155,7 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
 
 def _build(params: Mapping[str, np.ndarray], k: int, threshold: float) -> SAE:
     latents, inputs = params["W_dec"].shape
-    model = BatchTopKSAE((1, 1, inputs), latents, check_k(k, latents))
+    model = BatchTopKSAE((1, 1, inputs), latents, k=check_k(k, latents))
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, 1, inputs)))
     stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["batch_stats"])
     if threshold >= 0:

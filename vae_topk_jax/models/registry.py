@@ -1,7 +1,5 @@
 """Which systems there are, and which settings are whose."""
 
-import functools
-
 from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
 from vae_topk_jax.models.sparse_generator import SparseGenerator
@@ -54,7 +52,6 @@ def name_of(system: System) -> str:
     )
 
 
-@functools.cache
 def settings_of(model: type[System]) -> dict[str, Field]:
     """The fields of a system that a configuration may set: all but those that it fixes.
 
