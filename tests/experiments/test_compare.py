@@ -20,7 +20,7 @@ from experiments.reporting.layout import COMPARISON, LIKELIHOOD, RATE
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.lineup import ELEMENT
 from experiments.study.study import Study
-from tests.vae_topk_jax.test_training import SMALL
+from tests.helpers.runs import SMALL
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.sparsity import hoyer

@@ -18,7 +18,7 @@ from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
 from experiments.table1 import measure_model
-from tests.vae_topk_jax.test_training import SMALL
+from tests.helpers.runs import SMALL
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
 

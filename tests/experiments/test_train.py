@@ -3,12 +3,11 @@
 import json
 import signal
 
-import numpy as np
 import pytest
 
 from experiments import train
 from experiments.records.rows import read_results
-from tests.vae_topk_jax.test_training import bits
+from tests.helpers.runs import FLAGS, bits
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
 from vae_topk_jax.data.idx import read_idx, write_idx
@@ -17,21 +16,7 @@ from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
 SAE = ["--model", "batch_topk_sae", *FLAGS]
-
-
-@pytest.fixture
-def data(blobs, tmp_path):
-    folder = tmp_path / "spots"
-    folder.mkdir()
-    for stem, images, labels in (
-        ("train", blobs.train_images, blobs.train_labels),
-        ("t10k", blobs.test_images, blobs.test_labels),
-    ):
-        write_idx(folder / f"{stem}-images-idx3-ubyte", images[..., 0])
-        write_idx(folder / f"{stem}-labels-idx1-ubyte", labels.astype(np.uint8))
-    return folder
 
 
 def run(data, out, *flags) -> None:

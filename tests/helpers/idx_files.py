@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vae_topk_jax.data import Dataset
 from vae_topk_jax.data.idx import MNIST, KnownFile, write_idx
 
 
@@ -30,6 +31,18 @@ def write_folder(folder: Path, arrays: dict[str, np.ndarray], suffix: str = "") 
     for stem, array in arrays.items():
         write_idx(folder / f"{stem}{suffix}", array)
     return folder
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> Path:
+    """A data set with one channel as a folder of IDX files."""
+    splits = (
+        (dataset.train_images, dataset.train_labels),
+        (dataset.test_images, dataset.test_labels),
+    )
+    arrays = [
+        array for images, labels in splits for array in (images[..., 0], labels.astype(np.uint8))
+    ]
+    return write_folder(folder, dict(zip(MNIST, arrays, strict=True)))
 
 
 def pass_for_mnist(monkeypatch: pytest.MonkeyPatch, arrays: dict[str, np.ndarray]) -> None:

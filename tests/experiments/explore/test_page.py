@@ -24,7 +24,7 @@ from experiments.explore.view import View
 from experiments.study.study import to_uint8
 from experiments.table2 import noisy
 from experiments.terminal import cli
-from tests.vae_topk_jax.test_export import untrained
+from tests.helpers.runs import untrained
 from vae_topk_jax import load
 from vae_topk_jax.data import load_dataset, to_unit_float
 from vae_topk_jax.runs.importance_log import ImportanceLog, read_importance
