@@ -105,14 +105,6 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_goes_on(
     assert load(newest).state.step == 24
 
 
-def test_a_line_of_scalars_that_a_crash_cut_short_is_dropped(tmp_path):
-    JsonLines(tmp_path).write(1, {"loss": 0.5})
-    with (tmp_path / "scalars.jsonl").open("a") as file:
-        file.write('{"step": 2, "lo')
-    JsonLines(tmp_path, resume_step=2).write(2, {"loss": 0.25})
-    assert [line["loss"] for line in read_scalars(tmp_path / "scalars.jsonl")] == [0.5, 0.25]
-
-
 def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):
     with sole_writer(tmp_path / "run"), pytest.raises(SystemExit) as stopped:
         run(data, tmp_path / "run", *FLAGS)
