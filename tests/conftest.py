@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.helpers.idx_files import write_dataset
 from vae_topk_jax.data import Dataset
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -72,3 +73,9 @@ def blobs() -> Dataset:
         return images[..., None].astype(np.uint8), labels
 
     return Dataset("blobs", "synthetic spots", *split(512), *split(128))
+
+
+@pytest.fixture
+def data(blobs: Dataset, tmp_path: Path) -> Path:
+    """The blobs as a folder of IDX files."""
+    return write_dataset(tmp_path / "spots", blobs)

@@ -7,7 +7,7 @@ from experiments import export, hub
 from experiments.hub import FILES
 from experiments.terminal import cli
 from tests.helpers.hub_server import running_hub
-from tests.vae_topk_jax.test_export import untrained
+from tests.helpers.runs import untrained
 from vae_topk_jax import load_exported, load_weights
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.data import to_unit_float

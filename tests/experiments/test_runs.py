@@ -10,7 +10,7 @@ import pytest
 
 from experiments import runs
 from experiments.records.rows import ResultsFile, Row, read_results
-from tests.vae_topk_jax.test_export import untrained
+from tests.helpers.runs import untrained
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.runs.scalars import open_sinks
 

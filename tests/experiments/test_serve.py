@@ -11,7 +11,7 @@ import pytest
 from experiments import serve
 from experiments.bench import http_load as serve_load
 from experiments.terminal import cli
-from tests.vae_topk_jax.test_export import untrained
+from tests.helpers.runs import untrained
 from vae_topk_jax import load_exported
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model

@@ -3,12 +3,11 @@
 import json
 import signal
 
-import numpy as np
 import pytest
 
 from experiments import train
 from experiments.records.rows import read_results
-from tests.vae_topk_jax.test_training import bits
+from tests.helpers.runs import FLAGS, bits
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
 from vae_topk_jax.data.idx import read_idx, write_idx
@@ -17,21 +16,7 @@ from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
 SAE = ["--model", "batch_topk_sae", *FLAGS]
-
-
-@pytest.fixture
-def data(blobs, tmp_path):
-    folder = tmp_path / "spots"
-    folder.mkdir()
-    for stem, images, labels in (
-        ("train", blobs.train_images, blobs.train_labels),
-        ("t10k", blobs.test_images, blobs.test_labels),
-    ):
-        write_idx(folder / f"{stem}-images-idx3-ubyte", images[..., 0])
-        write_idx(folder / f"{stem}-labels-idx1-ubyte", labels.astype(np.uint8))
-    return folder
 
 
 def run(data, out, *flags) -> None:
@@ -118,14 +103,6 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_goes_on(
     assert "NOT USED" in said
     assert spoilt.name in said.replace(" ", "")
     assert load(newest).state.step == 24
-
-
-def test_a_line_of_scalars_that_a_crash_cut_short_is_dropped(tmp_path):
-    JsonLines(tmp_path).write(1, {"loss": 0.5})
-    with (tmp_path / "scalars.jsonl").open("a") as file:
-        file.write('{"step": 2, "lo')
-    JsonLines(tmp_path, resume_step=2).write(2, {"loss": 0.25})
-    assert [line["loss"] for line in read_scalars(tmp_path / "scalars.jsonl")] == [0.5, 0.25]
 
 
 def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vae_topk_jax.data import Dataset
 from vae_topk_jax.data.idx import MNIST, KnownFile, write_idx
 
 
@@ -32,6 +33,18 @@ def write_folder(folder: Path, arrays: dict[str, np.ndarray], suffix: str = "") 
     return folder
 
 
+def write_dataset(folder: Path, dataset: Dataset) -> Path:
+    """A data set with one channel as a folder of IDX files."""
+    splits = (
+        (dataset.train_images, dataset.train_labels),
+        (dataset.test_images, dataset.test_labels),
+    )
+    arrays = [
+        array for images, labels in splits for array in (images[..., 0], labels.astype(np.uint8))
+    ]
+    return write_folder(folder, dict(zip(MNIST, arrays, strict=True)))
+
+
 def pass_for_mnist(monkeypatch: pytest.MonkeyPatch, arrays: dict[str, np.ndarray]) -> None:
     """Has the hashes of these arrays taken for those of the original MNIST."""
     for stem, array in arrays.items():
@@ -44,3 +57,8 @@ def flip(path: Path, position: int, mask: int = 1) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= mask
     path.write_bytes(content)
+
+
+# What the tests let pass for the original MNIST, as arrays and as files.
+ARRAYS = small_arrays(seed=1)
+FILES = {stem: idx_bytes(array) for stem, array in ARRAYS.items()}

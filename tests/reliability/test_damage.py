@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_checkpoint import GOLDEN
+from tests.helpers.checkpoints import GOLDEN
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import CheckpointError, restore_checkpoint
 

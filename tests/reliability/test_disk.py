@@ -11,8 +11,8 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from experiments import train
-from tests.experiments.test_train import FLAGS, data  # noqa: F401
-from tests.vae_topk_jax.test_checkpoint import GOLDEN
+from tests.helpers.checkpoints import GOLDEN
+from tests.helpers.runs import FLAGS
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     CheckpointWriter,
@@ -63,7 +63,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, make):
 
 
 @pytest.mark.parametrize("make", [file_in_the_way, read_only])
-def test_a_run_that_cannot_be_written_ends_in_one_line(data, tmp_path, capsys, make):  # noqa: F811
+def test_a_run_that_cannot_be_written_ends_in_one_line(data, tmp_path, capsys, make):
     out, _ = make(tmp_path / "run")
     with pytest.raises(SystemExit, match="2"):
         train.main(["--data", str(data), "--out", str(out), *FLAGS])
@@ -82,12 +82,7 @@ def test_a_folder_that_vanished_is_made_again(tmp_path):
 
 @pytest.mark.parametrize("whole", [1, 2], ids=["on the way", "at the very end"])
 def test_a_run_on_a_full_disk_ends_in_one_line_and_goes_on(
-    data,  # noqa: F811
-    tmp_path,
-    capsys,
-    monkeypatch,
-    full_disk,
-    whole,
+    data, tmp_path, capsys, monkeypatch, full_disk, whole
 ):
     flags = ["--data", str(data), "--out", str(tmp_path / "run")]
     full_disk(whole)

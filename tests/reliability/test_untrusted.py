@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import safetensors
 
+from tests.helpers.checkpoints import GOLDEN, rewrite_about
 from tests.helpers.idx_files import idx_bytes, small_arrays, write_folder
-from tests.vae_topk_jax.test_checkpoint import GOLDEN, rewrite_about
 from vae_topk_jax import load, manifest
 from vae_topk_jax.checkpoint import CheckpointError, read_info, restore_checkpoint
 from vae_topk_jax.data import DataError, idx, load_dataset

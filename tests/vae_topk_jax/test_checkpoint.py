@@ -1,16 +1,15 @@
 """Checkpoints give back the bits, and training goes on as if it had never stopped."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_training import SMALL, bits
-from vae_topk_jax import load, manifest
+from tests.helpers.checkpoints import GOLDEN, rewrite_about
+from tests.helpers.runs import SMALL, bits
+from vae_topk_jax import load
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     CheckpointWriter,
@@ -21,8 +20,6 @@ from vae_topk_jax.checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "run"
 
 
 @pytest.fixture
@@ -78,14 +75,6 @@ def test_a_missing_checkpoint_is_named(tmp_path, make):
     make(tmp_path / "run")
     with pytest.raises(CheckpointError, match=r"no checkpoint in .*run"):
         load(tmp_path / "run")
-
-
-def rewrite_about(path, change) -> None:
-    """As another program might have written it: with a manifest that fits."""
-    about = json.loads((path / "about.json").read_text())
-    change(about)
-    (path / "about.json").write_text(json.dumps(about))
-    manifest.write_manifest(path)
 
 
 def test_another_format_is_named(run):

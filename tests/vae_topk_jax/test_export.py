@@ -1,6 +1,5 @@
 """Model files: they give what the model gives, alone and elsewhere, and only if they are whole."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -12,9 +11,8 @@ import numpy as np
 import pytest
 from jax import export as jax_export
 
-from tests.vae_topk_jax.test_training import SMALL
+from tests.helpers.runs import SMALL, untrained
 from vae_topk_jax import manifest
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model, load_exported
 from vae_topk_jax.inference import Inference
@@ -33,21 +31,6 @@ from vae_topk_jax.export import load_exported
 model = load_exported(sys.argv[1])
 np.save(sys.argv[3], model.reconstruct(np.load(sys.argv[2])))
 """
-
-
-def untrained(blobs, **changes) -> Inference:
-    """A model with random weights and mask, as if its running average had seen a batch."""
-    info = RunInfo(SMALL.replace(**changes), blobs.image_shape, blobs.describe())
-
-    def fill(path, leaf):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if jnp.issubdtype(leaf.dtype, jnp.integer):
-            return jnp.ones_like(leaf)
-        return jax.random.uniform(jax.random.key(len(name)), leaf.shape) if leaf.shape else leaf
-
-    state = info.trainer.init()
-    stats = jax.tree_util.tree_map_with_path(fill, state.batch_stats)
-    return Inference(dataclasses.replace(state, batch_stats=stats), info)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_training import SMALL
+from tests.helpers.runs import SMALL
 from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_training import SMALL, bits, trainer_of
+from tests.helpers.runs import SMALL, bits, trainer_of
 from vae_topk_jax.selection import element_top_k
 from vae_topk_jax.sharding import batch_sharding, make_mesh, put, to_host
 from vae_topk_jax.training import NonFiniteError, Trainer

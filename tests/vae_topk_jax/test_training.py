@@ -1,6 +1,5 @@
 """Training: what a step changes, what an epoch visits, what the same seed gives."""
 
-import functools
 import itertools
 import re
 
@@ -10,34 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.helpers.runs import SMALL, bits, trainer_of
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, batch_indices, take_batch
 from vae_topk_jax.training import NonFiniteError, Trainer, corrupt, make_optimizer
-
-SMALL = Config(
-    selection="dimension",
-    sensitivity_every=0,
-    latent_dim=8,
-    k=2,
-    widths=(32,),
-    batch_size=64,
-    epochs=3,
-)
-
-
-def trainer_of(dataset: Dataset, config: Config) -> Trainer:
-    return Trainer(config, dataset.image_shape, len(dataset.train_images))
 
 
 def run(dataset: Dataset, config: Config) -> list:
     trainer = trainer_of(dataset, config)
     return list(trainer.epochs(trainer.init(), dataset.train_images))
-
-
-def bits(tree) -> list[bytes]:
-    is_key = functools.partial(jax.dtypes.issubdtype, b=jax.dtypes.prng_key)
-    data = jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x.dtype) else x, tree)
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(data)]
 
 
 @pytest.mark.parametrize(

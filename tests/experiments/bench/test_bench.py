@@ -17,7 +17,7 @@ from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
 from experiments.records.rows import read_results
 from experiments.reporting.tables import BASELINE
-from tests.vae_topk_jax.test_training import SMALL
+from tests.helpers.runs import SMALL
 from vae_topk_jax.training import Trainer
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

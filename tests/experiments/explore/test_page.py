@@ -24,10 +24,10 @@ from experiments.explore.view import View
 from experiments.study.study import to_uint8
 from experiments.table2 import noisy
 from experiments.terminal import cli
-from tests.vae_topk_jax.test_export import untrained
+from tests.helpers.runs import untrained
 from vae_topk_jax import load
 from vae_topk_jax.data import load_dataset, to_unit_float
-from vae_topk_jax.runs.importance_log import ImportanceLog, read_importance
+from vae_topk_jax.runs.importance_log import read_importance
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -129,19 +129,6 @@ def test_importance_over_training_is_shown_where_the_run_kept_it(run, view, tmp_
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / checkpoint.name).symlink_to(checkpoint)
     assert read_importance(tmp_path) is None
-
-
-def test_a_resumed_run_keeps_the_history_of_one_that_never_stopped(tmp_path):
-    importance_SxD = np.arange(600.0).reshape(300, 2)
-    ImportanceLog(tmp_path / "whole", 300).write(300, importance_SxD)
-    ImportanceLog(tmp_path / "parts", 300).write(40, importance_SxD[:40])
-    for part in (importance_SxD[35:70], importance_SxD[70:]):
-        start = int(part[0, 0] / 2)
-        log = ImportanceLog(tmp_path / "parts", 300, resume_step=start)
-        log.write(start + len(part), part)
-    whole = read_importance(tmp_path / "whole")
-    assert whole == read_importance(tmp_path / "parts")
-    assert whole["step"] == list(range(3, 301, 3))
 
 
 def test_a_drawing_becomes_a_centred_digit(view):

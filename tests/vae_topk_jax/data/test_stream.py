@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_training import SMALL, trainer_of
+from tests.helpers.runs import SMALL, trainer_of
 from vae_topk_jax.data import batch_indices, take_batch
 from vae_topk_jax.data.stream import stream
 from vae_topk_jax.sharding import batch_sharding, make_mesh

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_training import SMALL, bits, trainer_of
+from tests.helpers.runs import SMALL, bits, trainer_of
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float

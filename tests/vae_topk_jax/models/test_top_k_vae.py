@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.models.test_vae import MLP, SHAPE, loss
-from tests.vae_topk_jax.test_training import SMALL
+from tests.helpers.models import MLP, SHAPE, loss
+from tests.helpers.runs import SMALL
 from vae_topk_jax import TopKVAE, batch_top_k_mask
 from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.checkpoint import RunInfo

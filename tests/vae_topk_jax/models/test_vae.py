@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.helpers.models import MLP, SHAPE, loss
 from vae_topk_jax import VAE, BetaVAE, TopKVAE
 from vae_topk_jax.config import Config
 from vae_topk_jax.losses import gaussian_kl
@@ -14,27 +15,12 @@ from vae_topk_jax.training import Trainer
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-SHAPE = (10, 9, 1)
-MLP = {"image_shape": SHAPE, "latent_dim": 6, "widths": (16, 8)}
 CONV = MLP | {"body": "conv", "widths": (4, 6)}
 
 
 @pytest.fixture
 def x() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (5, *SHAPE))
-
-
-def loss(model, variables, x, valid=None, **options):
-    return model.apply(
-        variables,
-        x,
-        x,
-        valid,
-        **({"train": True} | options),
-        method="loss",
-        rngs={"latent": jax.random.key(2)},
-        mutable=["batch_stats"],
-    )
 
 
 def trained_once(model, x) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from tests.vae_topk_jax.models.test_vae import MLP, SHAPE, loss
+from tests.helpers.models import MLP, SHAPE, loss
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import VSC
 from vae_topk_jax.models.vsc import MARGIN, SpikeAndSlab, log_gate

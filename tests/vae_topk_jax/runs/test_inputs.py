@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from vae_topk_jax.runs.inputs import load_inputs
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.runs.inputs import load_inputs
 
 
 def fake_probe(dataset):
