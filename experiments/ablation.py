@@ -10,13 +10,13 @@ the masks change while they are learnt. An interrupted run picks up where it sto
 import itertools
 from typing import Any
 
-from experiments.report import write_report
-from experiments.study.lineup import pca_title
+from experiments.measures.generation import measure_model, settings
+from experiments.measures.robustness import measure_robustness
+from experiments.reporting.compose import write_report
+from experiments.study.lineup import BASELINE, LATENT_DIM, K, pca_title
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K, measure_model, settings
-from experiments.table2 import measure_robustness
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.runs.progress import console
@@ -73,7 +73,7 @@ def variants() -> dict[str, dict[str, Any]]:
     """
     dense = {"model": "beta_vae"}
     found: dict[str, dict[str, Any]] = {
-        "beta-VAE": dense,
+        BASELINE: dense,
         f"dense VAE, {K} latents": dense | {"latent_dim": K},
     }
     for rule, fields in _RULES.items():
@@ -90,9 +90,7 @@ def variants() -> dict[str, dict[str, Any]]:
 def run(study: Study, only: str = "") -> None:
     """Measures every variant whose title contains `only`, and the beta-VAE."""
     chosen = {
-        title: fields
-        for title, fields in variants().items()
-        if only in title or title == "beta-VAE"
+        title: fields for title, fields in variants().items() if only in title or title == BASELINE
     }
     for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
         config = study.config(seed=seed, **{"latent_dim": LATENT_DIM, "k": K} | fields)

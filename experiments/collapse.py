@@ -10,12 +10,19 @@ Beta stays at its default while the KL's weight beside the pixels changes by a f
 import itertools
 from typing import Any, Literal
 
-from experiments.report import write_report
-from experiments.study.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.reporting.compose import write_report
+from experiments.study.lineup import (
+    DIMENSION,
+    ELEMENT,
+    LATENT_DIM,
+    LITERAL,
+    K,
+    pca_title,
+    trained_models,
+)
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import reconstruction_metrics

@@ -8,33 +8,23 @@ to an image. An interrupted run picks up where it stopped.
 """
 
 import itertools
-import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from experiments import likelihood, rate
-from experiments.likelihood import TEXTBOOK
-from experiments.measures.traversals import atlas, traversals
-from experiments.report import write_report
-from experiments.reporting.layout import SAMPLERS
-from experiments.study.lineup import pca_title, trained_models
+from experiments.measures.generation import settings
+from experiments.measures.system import measure_system
+from experiments.reporting.compose import write_report
+from experiments.study.lineup import LATENT_DIM, TEXTBOOK, K, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K, measure_model, settings
-from experiments.table2 import measure_robustness
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
-from vae_topk_jax.metrics import linear_probe_accuracy, sparsity_metrics
-from vae_topk_jax.metrics.linear_probe import TRAIN_CODES
-from vae_topk_jax.metrics.sparsity import dims_in_use
 from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}"
-SHOWN_SIGMA = 0.5
-_ENCODED = 1024  # images whose encoding is timed, five times
 
 _SIZES = {"latent_dim": LATENT_DIM, "k": K}
 # Betas at which about K latents are active; at the others' 0.001 there are 20 and more.
@@ -62,43 +52,6 @@ def run(study: Study, only: str = "") -> None:
     rate.run(study, only)
     if only in likelihood.TITLE:
         likelihood.run(study)
-
-
-def measure_system(
-    study: Study, model: Any, seed: int
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The metrics of one row of the comparison, but for its costs in training, and its pictures."""
-    metrics, pictures = measure_model(study, model, seed)
-    accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
-    train, test = (
-        np.asarray(model.encode(images))
-        for images in (study.train_images[:TRAIN_CODES], study.test_images)
-    )
-    labels = study.dataset.train_labels[: len(train)]
-    metrics |= accuracies | sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
-    metrics["linear_probe"] = linear_probe_accuracy(train, labels, test, study.dataset.test_labels)
-    metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:_ENCODED])
-    for distance in ("fid_clf", "kid_clf"):
-        metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
-    best = min(SAMPLERS, key=lambda name: metrics[f"fid_clf_{name}"])
-    shown = {"originals", "reconstructions", f"samples_{best}"}
-    kept = {name: images for name, images in pictures.items() if name in shown}
-    kept |= {name: images for name, images in noisy.items() if name.endswith(f"_{SHOWN_SIGMA}")}
-    return metrics, kept | {
-        "traversals": traversals(model.decode, train),
-        "atlas": atlas(model.decode, train),
-    }
-
-
-def _encode_milliseconds(model: Any, images: np.ndarray) -> float:
-    """The median time an image takes on its way to its code, among 1,024 of them."""
-    np.asarray(model.encode(images))  # compiles
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        np.asarray(model.encode(images))
-        seconds.append(time.perf_counter() - started)
-    return 1000 * float(np.median(seconds)) / len(images)
 
 
 def _measure_trained(study: Study, title: str, config: Config) -> None:

@@ -8,31 +8,19 @@ grey images make no Bernoulli likelihood: there both figures are cross-entropies
 """
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-
-from experiments.report import write_report
+from experiments.measures.likelihood import SAMPLES, bounds
+from experiments.reporting.compose import write_report
+from experiments.study.lineup import TEXTBOOK
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study, study_key
+from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, binarized
-from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import Bounds, likelihood_bounds
 from vae_topk_jax.runs.progress import console
 
-SAMPLES = 500
 TITLE = "dense VAE, 16 latents"
-TEXTBOOK: dict[str, Any] = {
-    "model": "vae",
-    "likelihood": "bernoulli",
-    "pixel_reduction": "sum",
-    "latent_reduction": "sum",
-}
 
 
 def run(study: Study) -> None:
@@ -46,33 +34,12 @@ def run(study: Study) -> None:
         _measure(dataclasses.replace(study, dataset=dataset, _last_trained={}), variant, config)
 
 
-def bounds(inference: Inference, images: np.ndarray, seed: int) -> Bounds:
-    """`likelihood_bounds` of a trained model.
-
-    Raises:
-        ValueError: a model of another kind.
-    """
-    config = inference.config
-    if config.model not in ("vae", "beta_vae") or config.likelihood != "bernoulli":
-        raise ValueError(
-            f"model must be a dense VAE with likelihood 'bernoulli', "
-            f"got {config.model!r} with {config.likelihood!r}"
-        )
-    apply: Callable[..., Any] = inference.model.apply
-    return likelihood_bounds(
-        functools.partial(apply, method="posterior"),
-        functools.partial(apply, method=lambda vae, z_BxD: vae.decoder(z_BxD)),
-        inference.variables,
-        images,
-        study_key(seed, "likelihood"),
-        samples=SAMPLES,
-    )
-
-
 def _measure(study: Study, variant: str, config: Config) -> None:
     def measure() -> Measurement:
         trained = study.train(config, f"{TITLE}, {variant}, seed {config.seed}")
-        found = bounds(trained.inference, study.test_images[: study.budget.samples], config.seed)
+        found = bounds(
+            trained.inference, study.test_images[: study.budget.samples], config.seed, SAMPLES
+        )
         metrics = {
             "elbo": float(found.elbo_N.mean()),
             "importance_bound": float(found.importance_N.mean()),

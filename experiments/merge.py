@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records.rows import Key, Row, read_results, write_results
-from experiments.report import write_report
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.runs.progress import console
 

@@ -10,9 +10,9 @@ up where it stopped.
 from pathlib import Path
 
 from experiments import table1, table2
-from experiments.report import write_report
+from experiments.measures.robustness import Classifier
+from experiments.reporting.compose import write_report
 from experiments.study.options import StudyOptions
-from experiments.table2 import Classifier
 from experiments.terminal import cli
 from vae_topk_jax.runs.progress import console
 

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.records.rows import Row, encode_images, write_results
-from experiments.report import write_report
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.checkpoint import read_info
 from vae_topk_jax.config import Config

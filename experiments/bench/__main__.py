@@ -30,7 +30,7 @@ from experiments.bench.groups import (
 )
 from experiments.bench.sizes import PRESETS
 from experiments.records.rows import ResultsFile
-from experiments.report import write_report
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.data import load_dataset
 from vae_topk_jax.runs.progress import console

@@ -10,8 +10,8 @@ import numpy as np
 from experiments.explore import markup
 from experiments.explore.inspection import Inspector, with_entry
 from experiments.explore.markup import Tile
+from experiments.measures.robustness import noisy
 from experiments.reporting.figures.draw import STYLE, draw_importance
-from experiments.table2 import noisy
 from vae_topk_jax.checkpoint import latest_checkpoint
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.metrics.image import psnr

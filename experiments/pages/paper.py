@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from experiments import ablation, collapse, compare
 from experiments.pages.table import PageTable
-from experiments.reporting.layout import (
+from experiments.reporting.columns import (
     ACCURACY,
     CHURN,
     COMPARISON,

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from experiments.records.intervals import Summary, paired_difference
 from experiments.records.rows import Row
-from experiments.reporting.layout import ACCURACY, GENERATION, QUALITY
-from experiments.reporting.tables import BASELINE, Column, by_model
+from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY
+from experiments.reporting.tables import Column, by_model
+from experiments.study.lineup import BASELINE
 
 REPLICATES = "replicates"
 FAILS = "does not replicate"

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from experiments.records.intervals import Summary, paired_difference, summarise
 from experiments.records.rows import Row
+from experiments.study.lineup import BASELINE
 
-BASELINE = "beta-VAE"
 REFERENCES = ("PCA", "train images", "classifier on")  # not trained autoencoders, never the best
 
 Direction = Literal["higher", "lower", "neither"]

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from experiments import compare, likelihood, rate
-from experiments.likelihood import bounds
+from experiments.measures import system
+from experiments.measures.likelihood import bounds
+from experiments.measures.rate import rate_and_distortion
 from experiments.measures.traversals import SHOWN, STEPS, atlas, traversals
-from experiments.rate import rate_and_distortion
 from experiments.records.rows import ResultsFile, Row, decode_images
-from experiments.report import write_report
-from experiments.reporting.layout import COMPARISON, LIKELIHOOD, RATE
+from experiments.reporting.columns import COMPARISON, LIKELIHOOD, RATE
+from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.lineup import ELEMENT
 from experiments.study.study import Study
@@ -50,7 +51,7 @@ def rows(study) -> dict[str, dict[str, Row]]:
     """Experiment -> model -> row of a small comparison."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "SYSTEMS", SYSTEMS)
-        patch.setattr(compare, "_ENCODED", 32)
+        patch.setattr(system, "ENCODED", 32)
         patch.setattr(rate, "BETAS", (0.1,))
         patch.setattr(rate, "LATENT_DIM", 8)
         patch.setattr(likelihood, "SAMPLES", 5)

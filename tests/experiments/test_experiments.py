@@ -7,8 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import ablation, collapse, table2
+from experiments import ablation, collapse
 from experiments.ablation import variants
+from experiments.measures import robustness
+from experiments.measures.generation import measure_model
 from experiments.measures.stability import jaccard, measure_stability
 from experiments.merge import merge
 from experiments.records.rows import ResultsFile, Row, read_results
@@ -17,7 +19,6 @@ from experiments.study.lineup import trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
-from experiments.table1 import measure_model
 from tests.vae_topk_jax.test_training import SMALL
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
@@ -49,12 +50,12 @@ def test_pca_keeps_what_k_components_can(blobs):
 @pytest.mark.parametrize("clip", [True, False])
 def test_noise_has_its_sigma_and_the_same_draw_at_every_sigma(clip):
     x = np.full((50, 20, 20, 1), 0.5, np.float32)
-    small, large = (table2.noisy(x, sigma, seed=3, clip=clip) for sigma in (0.1, 0.7))
+    small, large = (robustness.noisy(x, sigma, seed=3, clip=clip) for sigma in (0.1, 0.7))
     np.testing.assert_allclose((small - x).std(), 0.1, rtol=0.02)
     assert ((large >= 0) & (large <= 1)).all() == clip
     if not clip:
         np.testing.assert_allclose((large - x) / 0.7, (small - x) / 0.1, atol=1e-5)
-    np.testing.assert_array_equal(table2.noisy(x, 0.0, seed=3, clip=clip), x)
+    np.testing.assert_array_equal(robustness.noisy(x, 0.0, seed=3, clip=clip), x)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_table_1_metrics_of_a_model_and_the_stability_of_its_mask(study):
 
 @pytest.mark.parametrize("classifier", ["clean", "reconstructions"])
 def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier):
-    metrics, pictures = table2.measure_robustness(study, np.asarray, 0, classifier=classifier)
+    metrics, pictures = robustness.measure_robustness(study, np.asarray, 0, classifier=classifier)
     if classifier == "clean":
         assert metrics["accuracy_0.0"] == study.probe.test_accuracy
     assert metrics["accuracy_0.0"] >= metrics["accuracy_0.7"]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from experiments.records.rows import Row, encode_images, write_results
-from experiments.report import main, write_report
+from experiments.report import main
 from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims
-from experiments.reporting.layout import ACCURACY, PAPER_TABLE2, QUALITY
+from experiments.reporting.columns import ACCURACY, PAPER_TABLE2, QUALITY
+from experiments.reporting.compose import write_report
 from experiments.reporting.tables import (
     difference_table,
     differences,

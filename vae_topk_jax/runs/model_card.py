@@ -8,7 +8,7 @@ import jax
 import jinja2
 
 import vae_topk_jax
-from experiments.reporting.layout import define
+from experiments.reporting.definitions import define
 from experiments.records.rows import RESULTS_NAME, Row, read_results
 from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.config import Config

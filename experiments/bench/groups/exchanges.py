@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from experiments.bench.bench import Bench
 from experiments.bench.groups.startup import python
 from experiments.bench.groups.training import mlp_config
-from experiments.reporting.tables import BASELINE
-from experiments.study.lineup import DIMENSION, ELEMENT, SAMPLE, trained_models
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT, SAMPLE, trained_models
 from vae_topk_jax.config import Config
 
 EXPERIMENT = "bench_exchanges"

@@ -6,8 +6,7 @@ from typing import Any
 from experiments.bench.bench import Bench
 from experiments.bench.clock import alternate
 from experiments.bench.groups.training import epochs, lineup, mlp_config, whole_batches
-from experiments.reporting.tables import BASELINE
-from experiments.study.lineup import DIMENSION, ELEMENT
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT
 from vae_topk_jax.config import Config
 
 EXPERIMENT = "bench_growth"

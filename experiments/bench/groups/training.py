@@ -10,8 +10,7 @@ from experiments.bench.bench import Bench
 from experiments.bench.clock import WARM_UP, Seconds
 from experiments.bench.peers import registry as peers
 from experiments.bench.products import Product, products_alone, products_of, square
-from experiments.reporting.tables import BASELINE
-from experiments.study.lineup import DIMENSION, ELEMENT, trained_models
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT, trained_models
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer
 

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.records.rows import Row, decode_images
+from experiments.reporting.columns import SAMPLERS
 from experiments.reporting.figures.fronts import WIDTH, draw_churn, draw_fronts
 from experiments.reporting.figures.rate_distortion import draw_curve
 from experiments.reporting.figures.stitching import draw_stitching
-from experiments.reporting.layout import SAMPLERS
 from experiments.reporting.tables import by_model
 
 STYLE: dict[Any, Any] = {

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from experiments.records.intervals import summarise
 from experiments.records.rows import Row
-from experiments.reporting.layout import SAMPLERS
-from experiments.reporting.tables import BASELINE
+from experiments.reporting.columns import SAMPLERS
+from experiments.study.lineup import BASELINE
 
 WIDTH = 4.5  # inches; narrow, so that a label is still readable when a phone shrinks the page
 FAMILIES = {"dimension": "tab:blue", "element": "tab:orange", "sample": "tab:green"}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.records.intervals import summarise
 from experiments.records.rows import Row
 from experiments.reporting.figures.fronts import DENSE, WIDTH
-from experiments.reporting.tables import BASELINE
+from experiments.study.lineup import BASELINE
 
 AXES = {"mse": "mean squared error a pixel", "distortion": "distortion, nats an image"}
 COLOURS = [colour for colour in TABLEAU_COLORS if colour != DENSE]

@@ -16,7 +16,7 @@ from experiments.bench.layout import EXPERIMENTS
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
 from experiments.records.rows import read_results
-from experiments.reporting.tables import BASELINE
+from experiments.study.lineup import BASELINE
 from tests.vae_topk_jax.test_training import SMALL
 from vae_topk_jax.training import Trainer
 

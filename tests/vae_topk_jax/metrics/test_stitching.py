@@ -8,8 +8,8 @@ import pytest
 
 from experiments import stitch
 from experiments.records.rows import ResultsFile
-from experiments.report import write_report
-from experiments.reporting.layout import SAE, STITCHED
+from experiments.reporting.columns import SAE, STITCHED
+from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.study import Study
 from vae_topk_jax.metrics.stitching import (
