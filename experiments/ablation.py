@@ -12,16 +12,30 @@ from typing import Any
 
 from experiments.measures.generation import measure_model, settings
 from experiments.measures.robustness import measure_robustness
+from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY, SAMPLERS, SPARSITY
 from experiments.reporting.compose import write_report
+from experiments.reporting.figures.churn import draw_churn
+from experiments.reporting.figures.fronts import draw_fronts
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM, K, pca_title
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
-from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}, averaged KL"
+CHURN = Column("agreement", "agreement in the last epoch", 3, "higher")
+LAYOUT = Experiment(
+    "ablation",
+    "Ablation: one change at a time",
+    "Variants of the batch Top-K under one budget. Agreement: Jaccard index of the mask that a "
+    "training batch chooses and the one that the running statistics would.",
+    (QUALITY[0], QUALITY[2], *GENERATION[: len(SAMPLERS)], *SPARSITY, CHURN),
+    further={"robustness": ACCURACY},
+    figures=(draw_fronts, draw_churn),
+)
 
 _RULES: dict[str, dict[str, Any]] = {
     "dimension": {"selection": "dimension", "sensitivity_every": 0},
@@ -132,8 +146,7 @@ def main(options: StudyOptions, only: str = "") -> None:
         only: measure only the variants whose title contains this, and the beta-VAE.
     """
     run(options.study(), only)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

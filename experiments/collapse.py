@@ -10,7 +10,10 @@ Beta stays at its default while the KL's weight beside the pixels changes by a f
 import itertools
 from typing import Any, Literal
 
+from experiments.reporting.columns import QUALITY, SPARSITY
 from experiments.reporting.compose import write_report
+from experiments.reporting.figures.training_curves import draw_importance, draw_losses
+from experiments.reporting.layout import Experiment
 from experiments.study.lineup import (
     DIMENSION,
     ELEMENT,
@@ -26,11 +29,17 @@ from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import reconstruction_metrics
-from vae_topk_jax.runs.progress import console
 
 Body = Literal["mlp", "conv"]
 WIDTHS = {"mlp": (512, 256), "conv": (32, 64)}
 REDUCTIONS = {"mean": "averaged", "sum": "summed"}
+LAYOUT = Experiment(
+    "collapse",
+    "Collapse: every reduction of the losses, both bodies",
+    "A model that reconstructs no better than as many principal components has collapsed.",
+    (*QUALITY, SPARSITY[1]),
+    figures=(draw_importance, draw_losses),
+)
 
 
 def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
@@ -74,8 +83,7 @@ def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> N
         bodies: which bodies to train.
     """
     run(options.study(), bodies)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

@@ -15,16 +15,49 @@ import jax
 from experiments import likelihood, rate
 from experiments.measures.generation import settings
 from experiments.measures.system import measure_system
+from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY, SAMPLERS, SPARSITY
 from experiments.reporting.compose import write_report
+from experiments.reporting.figures.strips import (
+    draw_latents,
+    draw_noise,
+    draw_reconstructions,
+    draw_samples,
+)
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from experiments.study.lineup import LATENT_DIM, TEXTBOOK, K, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
 from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
-from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}"
+LAYOUT = Experiment(
+    "compare",
+    "Comparison: every system",
+    "One budget for all, and one body but for the SAE and PCA, which are linear. VSC and the "
+    "sparse generator have betas of their own, at which about K latents are active. Best "
+    "sampler: of the prior, the patterns and the mixture of Table 1, the one with the smallest "
+    "distance.",
+    (
+        QUALITY[0],
+        QUALITY[2],
+        Column("fid_clf_best", "FID-clf, best sampler", 1, "lower"),
+        GENERATION[0],
+        Column("kid_clf_best", "KID-clf, best sampler", 3, "lower"),
+        GENERATION[len(SAMPLERS)],
+        *ACCURACY,
+        *SPARSITY,
+        Column("hoyer", "Hoyer", 3),
+        Column("active_units", "active units", 0),
+        Column("linear_probe", "linear probe", 4, "higher"),
+        Column("parameters", "parameters", 0),
+        Column("seconds_epoch", "an epoch", 2, "lower", "s"),
+        Column("encode_ms", "encoding an image", 4, "lower", "ms"),
+    ),
+    figures=(draw_reconstructions, draw_samples, draw_noise, draw_latents),
+)
 
 _SIZES = {"latent_dim": LATENT_DIM, "k": K}
 # Betas at which about K latents are active; at the others' 0.001 there are 20 and more.
@@ -87,8 +120,7 @@ def main(options: StudyOptions, only: str = "") -> None:
         only: measure only what has this in its title.
     """
     run(options.study(), only)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT, rate.LAYOUT, likelihood.LAYOUT])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records.rows import Key, Row, read_results, write_results
+from experiments.report import LAYOUTS
 from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.runs.progress import console
@@ -57,8 +58,8 @@ def main(runs: tuple[Path, ...], out: Path) -> None:
     if not runs:
         raise ValueError("runs must name at least one folder, got none")
     rows = merge(runs, out)
-    markdown, page = write_report(out)
-    console.print(f"{len(rows)} rows, report: {markdown}, {page}")
+    console.print(f"{len(rows)} rows")
+    write_report(out, LAYOUTS)
 
 
 if __name__ == "__main__":

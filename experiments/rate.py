@@ -10,16 +10,30 @@ from typing import Any
 
 from experiments.measures.rate import rate_and_distortion
 from experiments.reporting.compose import write_report
+from experiments.reporting.figures.rate_distortion import draw_curve
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM
 from experiments.study.options import StudyOptions
 from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import MODELS
-from vae_topk_jax.runs.progress import console
 
 BETAS = (1e-4, 3e-4, 3e-3, 1e-2, 3e-2, 1e-1)  # and the baseline's own, 1e-3
 VARIANT = f"D={LATENT_DIM}"
+LAYOUT = Experiment(
+    "rate",
+    "Rate and distortion",
+    "Codes are drawn from the posterior. Systems without one have no rate.",
+    (
+        Column("rate", "rate", 2, unit="nats"),
+        Column("mse", "MSE", 5),
+        Column("distortion", "distortion", 1, unit="nats"),
+        Column("rate_and_distortion", "rate + distortion", 1, unit="nats"),
+    ),
+    figures=(draw_curve,),
+)
 
 
 def run(study: Study, only: str = "") -> None:
@@ -46,8 +60,7 @@ def measure_rate(study: Study, title: str, config: Config) -> None:
 def main(options: StudyOptions) -> None:
     """The sweep over beta alone, and its report."""
     run(options.study())
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def show_comparison(options: Compare) -> None:
     if options.out is not None:
         rows = list(_rows(runs, load_dataset(options.data)))
         write_results(options.out, rows)
-        console.print(f"report: {', '.join(map(str, write_report(options.out)))}")
+        write_report(options.out, [])
 
 
 def _rows(runs: Mapping[str, Run], dataset: Dataset) -> Iterator[Row]:

@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 
 from experiments.measures.dictionaries import sae_metrics, side_of, train_on
+from experiments.reporting.columns import SPARSITY
 from experiments.reporting.compose import write_report
+from experiments.reporting.figures.stitching import draw_stitching
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from experiments.study.options import StudyOptions
 from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
@@ -29,7 +33,6 @@ from vae_topk_jax.metrics.stitching import (
     sweep,
 )
 from vae_topk_jax.models.meta_sae import decoder_directions
-from vae_topk_jax.runs import progress
 from vae_topk_jax.runs.inputs import PIXELS, Inputs, load_inputs
 
 SAE = {"learning_rate": 1e-3}
@@ -37,6 +40,32 @@ THRESHOLD = 0.7  # the paper's
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, THRESHOLD, 0.8, 0.9)
 BATCHES_TO_DEATH = 100
 _STITCHED_ON = 2000  # test inputs
+LAYOUT = Experiment(
+    "stitch",
+    "Dictionaries: stitching and the meta-SAE",
+    "BatchTopK SAEs of two sizes on the same inputs, the small one turned into the large one "
+    "latent by latent; and one of the directions of the large one, which says how far they are "
+    "sums of a few others. Only latents that are active in a test input are stitched.",
+    (
+        Column("explained_variance", "explained variance", 4, "higher"),
+        Column("error", "error", 5, "lower"),
+        *SPARSITY,
+    ),
+    further={
+        "stitched": (
+            Column("novel", "novel latents", 0),
+            Column("swaps", "groups swapped", 0),
+            Column("error_small", "error of the small one", 5),
+            Column("error_novel", "with the novel ones", 5),
+            Column("error_large", "error of the large one", 5),
+            Column("helping", "novel that help", 3),
+            Column("harming", "others that harm", 3),
+            Column("best_threshold", "best threshold", 1),
+            Column("best_error", "error there", 5),
+        )
+    },
+    figures=(draw_stitching,),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +213,7 @@ def main(
     """
     study = options.study()
     run(study, load_inputs(inputs, study.dataset, lambda _: study.probe), sizes)
-    markdown, page = write_report(options.folder)
-    progress.console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

@@ -6,52 +6,77 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench.layout import EXPERIMENTS as BENCH
+from experiments.records.grouping import by_model, by_variant
 from experiments.records.rows import Results, Row, current_rows, read_results, results_path
 from experiments.reporting.claims import Finding, claims
 from experiments.reporting.definitions import define
 from experiments.reporting.document import Bullets, Section, write_document
 from experiments.reporting.figures.draw import draw_pictures
-from experiments.reporting.layout import EXPERIMENTS, Experiment
+from experiments.reporting.figures.strips import (
+    draw_latents,
+    draw_noise,
+    draw_reconstructions,
+    draw_samples,
+)
+from experiments.reporting.figures.training_curves import draw_importance, draw_losses
+from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import (
     Column,
     Table,
-    by_model,
     difference_table,
     differences,
     measured,
     metric_table,
 )
 from experiments.study.lineup import BASELINE
+from vae_topk_jax.runs.progress import console
 
 TITLE = "Batch Top-K VAE: reproduction report"
-KNOWN = (*EXPERIMENTS, *BENCH)
+# Of an experiment without a layout.
+PLAIN = "Metrics under the names that they have in the results file."
+FIGURES = (
+    draw_reconstructions,
+    draw_samples,
+    draw_noise,
+    draw_latents,
+    draw_importance,
+    draw_losses,
+)
 
 
 def write_report(
-    results: str | os.PathLike[str], out_dir: str | os.PathLike[str] | None = None
+    results: str | os.PathLike[str],
+    layouts: Sequence[Experiment],
+    out: str | os.PathLike[str] | None = None,
 ) -> tuple[Path, Path]:
     """Writes `report.md` with its `figures/`, and the self-contained `report.html`.
 
+    Prints where they are.
+
     Args:
         results: the results file, or the directory that holds it.
-        out_dir: where to write; beside the results if None.
+        layouts: how the experiments are shown, in reading order; of any other that has rows, every
+            metric stands under the name that it has there.
+        out: the directory to write to; that of the results if None.
 
     Returns:
         The paths of both reports.
     """
-    out_dir = results_path(results).parent if out_dir is None else Path(out_dir)
-    return write_document(TITLE, list(compose(read_results(results))), out_dir)
+    folder = results_path(results).parent if out is None else Path(out)
+    sections = list(compose(read_results(results), layouts))
+    markdown, page = write_document(TITLE, sections, folder)
+    console.print(f"report: {markdown}, {page}")
+    return markdown, page
 
 
-def compose(results: Results) -> Iterator[Section]:
+def compose(results: Results, layouts: Sequence[Experiment]) -> Iterator[Section]:
     """The sections in reading order; an experiment without rows has none."""
     rows = current_rows(results.rows)
     yield Section("What was run", [Bullets(list(_run(results, rows)))])
     yield Section("Definitions", [Bullets(list(_definitions(results.environment, rows)))])
     shown = [
         (experiment, inside)
-        for experiment in (*KNOWN, *_others(rows))
+        for experiment in (*layouts, *_others(rows, layouts))
         if (inside := [row for row in rows if row.experiment == experiment.name])
     ]
     for experiment, inside in shown:
@@ -63,8 +88,8 @@ def compose(results: Results) -> Iterator[Section]:
             picture._replace(
                 caption=f"{variant}: {picture.caption}" if variant else picture.caption
             )
-            for variant, same in _by_variant(inside).items()
-            for picture in draw_pictures(same)
+            for variant, same in by_variant(inside).items()
+            for picture in draw_pictures(experiment, same)
         ]
         if pictures:
             yield Section(f"Pictures: {experiment.title.partition(':')[0]}", pictures)
@@ -76,7 +101,7 @@ def compose(results: Results) -> Iterator[Section]:
 def _run(results: Results, rows: Sequence[Row]) -> Iterator[str]:
     for name in dict.fromkeys(row.experiment for row in rows):
         inside = [row for row in rows if row.experiment == name]
-        variants = " and ".join(filter(None, _by_variant(inside)))
+        variants = " and ".join(filter(None, by_variant(inside)))
         yield f"{name}{f', {variants}' if variants else ''}: {'; '.join(by_model(inside))}."
     for data in dict.fromkeys(json.dumps(dict(row.data), sort_keys=True) for row in rows):
         values = json.loads(data)
@@ -121,18 +146,16 @@ def _definitions(environment: Mapping[str, Any], rows: Sequence[Row]) -> Iterato
 def _tables(experiment: Experiment, rows: Sequence[Row]) -> Iterator[str | Table]:
     if experiment.intro:
         yield experiment.intro
-    for variant, inside in _by_variant(rows).items():
-        for group, columns in experiment.groups.items():
-            title = ": ".join(filter(None, (variant, group))) or experiment.title
+    for variant, inside in by_variant(rows).items():
+        for name, columns in experiment.tables.items():
+            title = ": ".join(filter(None, (variant, name))) or experiment.title
             if grid := measured(inside, columns):
                 yield metric_table(title, grid, columns)
             grid = differences(inside, columns)
             if any(summary.n > 1 for cells in grid.values() for summary in cells.values()):
                 yield difference_table(f"{title}, difference to {BASELINE}", grid, columns)
     if experiment.paper:
-        yield metric_table(
-            "The paper", experiment.paper, experiment.paper_columns, experiment.paper_note
-        )
+        yield metric_table("The paper", *experiment.paper)
 
 
 def _claims(findings: Sequence[Finding]) -> Iterator[str | Bullets]:
@@ -141,22 +164,16 @@ def _claims(findings: Sequence[Finding]) -> Iterator[str | Bullets]:
         yield Bullets([finding.sentence for finding in findings if finding.claim == claim])
 
 
-def _others(rows: Iterable[Row]) -> Iterator[Experiment]:
-    """Experiments without a layout of their own: every metric as it is named."""
+def _others(rows: Iterable[Row], layouts: Sequence[Experiment]) -> Iterator[Experiment]:
+    """A plain layout of each experiment that has none: every metric as it is named."""
     metrics: dict[str, dict[str, None]] = {}
     for row in rows:
         metrics.setdefault(row.experiment, {}).update(dict.fromkeys(row.metrics))
-    known = {experiment.name for experiment in KNOWN}
+    known = {layout.name for layout in layouts}
     for name, own in metrics.items():
         if name not in known:
-            yield Experiment(name, name, "", {"": [Column(metric, metric, 4) for metric in own]})
-
-
-def _by_variant(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    variants: dict[str, list[Row]] = {}
-    for row in rows:
-        variants.setdefault(row.variant, []).append(row)
-    return variants
+            columns = [Column(metric, metric, 4) for metric in own]
+            yield Experiment(name, name, PLAIN, columns, figures=FIGURES)
 
 
 def _settings(row: Row) -> str:

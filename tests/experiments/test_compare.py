@@ -16,7 +16,6 @@ from experiments.measures.likelihood import bounds
 from experiments.measures.rate import rate_and_distortion
 from experiments.measures.traversals import SHOWN, STEPS, atlas, traversals
 from experiments.records.rows import ResultsFile, Row, decode_images
-from experiments.reporting.columns import COMPARISON, LIKELIHOOD, RATE
 from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.lineup import ELEMENT
@@ -26,6 +25,7 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.sparsity import hoyer
 
+LAYOUTS = (compare.LAYOUT, rate.LAYOUT, likelihood.LAYOUT)
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
 
 SYSTEMS = {
@@ -80,7 +80,7 @@ def test_every_system_is_a_valid_configuration_of_its_own():
 def test_every_column_of_the_comparison_is_measured(rows):
     assert list(rows["compare"]) == [*SYSTEMS, "PCA, 8 components"]
     for row in rows["compare"].values():
-        missing = {column.metric for column in COMPARISON} - row.metrics.keys()
+        missing = {column.metric for column in compare.LAYOUT.columns} - row.metrics.keys()
         assert missing == (set() if row.seed == 0 else {"seconds_epoch"})
     by_name = {name: row.metrics for name, row in rows["compare"].items()}
     assert by_name["beta-VAE"]["active_latents"] == by_name["beta-VAE"]["active_dims"] == 8
@@ -107,12 +107,12 @@ def test_a_system_is_measured_on_its_codes(study, rows, element):
 
 
 def test_the_page_shows_the_table_the_curve_and_what_the_latents_do(rows, folder):
-    markdown, _ = write_report(folder)
+    markdown, _ = write_report(folder, LAYOUTS)
     text = markdown.read_text()
     for section in ("Comparison: every system", "Rate and distortion", "Likelihood of the test"):
         assert f"## {section}" in text
-    for columns in (COMPARISON, RATE, LIKELIHOOD):
-        header = " | ".join(["| model", *(column.heading for column in columns)])
+    for layout in LAYOUTS:
+        header = " | ".join(["| model", *(column.heading for column in layout.columns)])
         assert header in text
     figures = set(re.findall(r"\]\(figures/([^)]*)\)", text))
     assert {"rate-d-64-curve.png", "compare-k-8-of-64-reconstructions.png"} <= figures
