@@ -7,6 +7,7 @@ One table, the fronts of reconstruction against generation, sparsity and robustn
 the masks change while they are learnt. An interrupted run picks up where it stopped.
 """
 
+import functools
 import itertools
 from typing import Any
 
@@ -21,9 +22,8 @@ from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM, K, pca_title
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 
 VARIANT = f"K={K} of {LATENT_DIM}, averaged KL"
 CHURN = Column("agreement", "agreement in the last epoch", 3, "higher")
@@ -108,7 +108,8 @@ def run(study: Study, only: str = "") -> None:
     }
     for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
         config = study.config(seed=seed, **{"latent_dim": LATENT_DIM, "k": K} | fields)
-        _measure(study, title, config)
+        measure = functools.partial(_measure, study)
+        study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
     _measure_pca(study)
 
 
@@ -120,22 +121,18 @@ def _measure_pca(study: Study) -> None:
         return Measurement(metrics | accuracies)
 
     fields = settings(study) | {"components": K}
-    study.measure("ablation", VARIANT, pca_title(K), fields, None, measure)
+    study.measure(LAYOUT.name, VARIANT, pca_title(K), fields, None, measure)
 
 
-def _measure(study: Study, title: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, seed {config.seed}")
-        metrics, _ = measure_model(study, trained.inference, config.seed)
-        accuracies, _ = measure_robustness(study, trained.inference.reconstruct, config.seed)
-        metrics |= accuracies | {"seconds_training": round(trained.seconds, 2)}
-        if "agreement" in trained.history:
-            metrics["agreement"] = trained.history["agreement"][-1]
-        history = {name: value for name, value in trained.history.items() if name != "importance"}
-        return Measurement(metrics, None, history)
-
-    fields = config.to_dict() | settings(study)
-    study.measure("ablation", VARIANT, title, fields, config.seed, measure)
+def _measure(study: Study, trained: Trained) -> Measurement:
+    inference = trained.inference
+    metrics, _ = measure_model(study, inference, inference.config.seed)
+    accuracies, _ = measure_robustness(study, inference.reconstruct, inference.config.seed)
+    metrics |= accuracies
+    if "agreement" in trained.history:
+        metrics["agreement"] = trained.history["agreement"][-1]
+    history = {name: value for name, value in trained.history.items() if name != "importance"}
+    return Measurement(metrics, None, history)
 
 
 def main(options: StudyOptions, only: str = "") -> None:

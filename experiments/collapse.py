@@ -25,9 +25,8 @@ from experiments.study.lineup import (
 )
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import reconstruction_metrics
 
 Body = Literal["mlp", "conv"]
@@ -44,6 +43,13 @@ LAYOUT = Experiment(
 
 def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
     """Measures the reconstruction of each selection in every regime."""
+
+    def measure(trained: Trained) -> Measurement:
+        reconstructed = trained.inference.reconstruct(study.test_images)
+        metrics = reconstruction_metrics(reconstructed, study.test_images)
+        metrics["active_dims"] = len(trained.inference.active_dims)
+        return Measurement(metrics, None, trained.history)
+
     rows = trained_models(LATENT_DIM, K)
     for seed, body, pixels, latents in itertools.product(
         study.budget.seeds, bodies, REDUCTIONS, REDUCTIONS
@@ -52,19 +58,9 @@ def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
         variant = f"{body}, pixels {REDUCTIONS[pixels]}, KL {REDUCTIONS[latents]}"
         for title in (LITERAL, DIMENSION, ELEMENT):
             fields = rows[title] | regime | {"body": body, "widths": WIDTHS[body], "seed": seed}
-            _measure(study, variant, title, study.config(**fields))
+            config = study.config(**fields)
+            study.measure_trained(LAYOUT.name, variant, title, config, measure)
         _measure_floor(study, variant)
-
-
-def _measure(study: Study, variant: str, title: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, {variant}, seed {config.seed}")
-        reconstructed = trained.inference.reconstruct(study.test_images)
-        metrics = reconstruction_metrics(reconstructed, study.test_images)
-        metrics["active_dims"] = len(trained.inference.active_dims)
-        return Measurement(metrics, None, trained.history)
-
-    study.measure("collapse", variant, title, config.to_dict(), config.seed, measure)
 
 
 def _measure_floor(study: Study, variant: str) -> None:
@@ -72,7 +68,7 @@ def _measure_floor(study: Study, variant: str) -> None:
         reconstructed = PCA(study.train_images, K).reconstruct(study.test_images)
         return Measurement(reconstruction_metrics(reconstructed, study.test_images))
 
-    study.measure("collapse", variant, pca_title(K), {"components": K}, None, measure)
+    study.measure(LAYOUT.name, variant, pca_title(K), {"components": K}, None, measure)
 
 
 def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:

@@ -7,6 +7,7 @@ With the beta-VAE's rate-distortion curve, the likelihood of a dense VAE, and wh
 to an image. An interrupted run picks up where it stopped.
 """
 
+import functools
 import itertools
 from typing import Any
 
@@ -28,9 +29,8 @@ from experiments.reporting.tables import Column
 from experiments.study.lineup import LATENT_DIM, TEXTBOOK, K, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 
 VARIANT = f"K={K} of {LATENT_DIM}"
 LAYOUT = Experiment(
@@ -78,7 +78,8 @@ def run(study: Study, only: str = "") -> None:
     for seed, (title, fields) in itertools.product(study.budget.seeds, SYSTEMS.items()):
         if only in title:
             config = study.config(seed=seed, **fields)
-            _measure_trained(study, title, config)
+            measure = functools.partial(_measure, study)
+            study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
             rate.measure_rate(study, title, config)
     if only in pca_title(K):
         _measure_pca(study)
@@ -87,19 +88,14 @@ def run(study: Study, only: str = "") -> None:
         likelihood.run(study)
 
 
-def _measure_trained(study: Study, title: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, seed {config.seed}")
-        metrics, pictures = measure_system(study, trained.inference, config.seed)
-        leaves = jax.tree.leaves(trained.inference.variables["params"])
-        metrics["parameters"] = sum(leaf.size for leaf in leaves)
-        metrics["seconds_training"] = round(trained.seconds, 2)
-        if trained.seconds_epoch is not None:
-            metrics["seconds_epoch"] = round(trained.seconds_epoch, 3)
-        return Measurement(metrics, pictures)
-
-    fields = config.to_dict() | settings(study)
-    study.measure("compare", VARIANT, title, fields, config.seed, measure)
+def _measure(study: Study, trained: Trained) -> Measurement:
+    inference = trained.inference
+    metrics, pictures = measure_system(study, inference, inference.config.seed)
+    leaves = jax.tree.leaves(inference.variables["params"])
+    metrics["parameters"] = sum(leaf.size for leaf in leaves)
+    if trained.seconds_epoch is not None:
+        metrics["seconds_epoch"] = round(trained.seconds_epoch, 3)
+    return Measurement(metrics, pictures)
 
 
 def _measure_pca(study: Study) -> None:
@@ -109,7 +105,7 @@ def _measure_pca(study: Study) -> None:
         return Measurement(metrics, pictures)
 
     fields = settings(study) | {"components": K}
-    study.measure("compare", VARIANT, pca_title(K), fields, None, measure)
+    study.measure(LAYOUT.name, VARIANT, pca_title(K), fields, None, measure)
 
 
 def main(options: StudyOptions, only: str = "") -> None:

@@ -7,7 +7,7 @@ a VAE of this kind is published at about -90 nats an image. The binarisation is 
 grey images make no Bernoulli likelihood: there both figures are cross-entropies.
 """
 
-import dataclasses
+import functools
 import itertools
 
 from experiments.measures.likelihood import SAMPLES, bounds
@@ -17,9 +17,8 @@ from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import TEXTBOOK
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, binarized
 
 TITLE = "dense VAE, 16 latents"
@@ -46,25 +45,21 @@ def run(study: Study) -> None:
     }
     for seed, (variant, dataset) in itertools.product(study.budget.seeds, sets.items()):
         config = study.config(seed=seed, latent_dim=16, **TEXTBOOK)
-        _measure(dataclasses.replace(study, dataset=dataset, _last_trained={}), variant, config)
+        own = study.on(dataset)
+        settings = {"bound_samples": SAMPLES, "images": study.budget.samples}
+        measure = functools.partial(_measure, own)
+        own.measure_trained(LAYOUT.name, variant, TITLE, config, measure, **settings)
 
 
-def _measure(study: Study, variant: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{TITLE}, {variant}, seed {config.seed}")
-        found = bounds(
-            trained.inference, study.test_images[: study.budget.samples], config.seed, SAMPLES
-        )
-        metrics = {
-            "elbo": float(found.elbo_N.mean()),
-            "importance_bound": float(found.importance_N.mean()),
-            "rate": float(found.kl_N.mean()),
-            "seconds_training": round(trained.seconds, 2),
-        }
-        return Measurement(metrics, None, trained.history)
-
-    settings = config.to_dict() | {"bound_samples": SAMPLES, "images": study.budget.samples}
-    study.measure("likelihood", variant, TITLE, settings, config.seed, measure)
+def _measure(study: Study, trained: Trained) -> Measurement:
+    images = study.test_images[: study.budget.samples]
+    found = bounds(trained.inference, images, trained.inference.config.seed, SAMPLES)
+    metrics = {
+        "elbo": float(found.elbo_N.mean()),
+        "importance_bound": float(found.importance_N.mean()),
+        "rate": float(found.kl_N.mean()),
+    }
+    return Measurement(metrics, None, trained.history)
 
 
 def main(options: StudyOptions) -> None:

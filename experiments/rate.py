@@ -15,7 +15,7 @@ from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import MODELS
@@ -50,11 +50,10 @@ def measure_rate(study: Study, title: str, config: Config) -> None:
     if not hasattr(MODELS[config.model], "posterior"):
         return
 
-    def measure() -> Measurement:
-        inference = study.train(config, f"{title}, seed {config.seed}").inference
-        return Measurement(rate_and_distortion(inference, study.test_images))
+    def measure(trained: Trained) -> Measurement:
+        return Measurement(rate_and_distortion(trained.inference, study.test_images))
 
-    study.measure("rate", VARIANT, title, config.to_dict(), config.seed, measure)
+    study.measure_trained(LAYOUT.name, VARIANT, title, config, measure)
 
 
 def main(options: StudyOptions) -> None:

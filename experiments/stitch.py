@@ -90,7 +90,7 @@ def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
     settings = dataclasses.asdict(sizes) | {"inputs": variant}
     for seed in study.budget.seeds:
         trained = functools.cache(functools.partial(_train_sae, study, inputs, sizes.k, seed))
-        measure = functools.partial(study.measure, "stitch", variant, seed=seed)
+        measure = functools.partial(study.measure, LAYOUT.name, variant, seed=seed)
         for latents in (sizes.small, sizes.large):
             config = _config(study, latents, sizes.k, seed)
             measure(

@@ -27,9 +27,8 @@ from experiments.study.lineup import (
 )
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import feature_distances
 
 VARIANTS = {"mean": "averaged KL", "sum": "summed KL"}
@@ -60,30 +59,23 @@ LAYOUT = Experiment(
 
 def run(study: Study, inception_weights: Path | None = None) -> None:
     """Measures every row of Table 1 and the stability of its Top-K models."""
+
+    def measure(trained: Trained) -> Measurement:
+        seed = trained.inference.config.seed
+        found = measure_model(study, trained.inference, seed, inception_weights)
+        return Measurement(*found, trained.history)
+
     _measure_floor(study)
     for seed, reduction in itertools.product(study.budget.seeds, study.budget.variants):
         for title, fields in trained_models(LATENT_DIM, K).items():
             config = study.config(seed=seed, latent_reduction=reduction, **fields)
-            _measure_trained(study, title, config, inception_weights)
+            study.measure_trained(
+                LAYOUT.name, VARIANTS[reduction], title, config, measure, **settings(study)
+            )
             if title in (LITERAL, DIMENSION, ELEMENT):  # where a batch has a choice
                 measure_stability(study, VARIANTS[reduction], title, config)
     for components in (K, LATENT_DIM):
         _measure_pca(study, components)
-
-
-def _measure_trained(
-    study: Study, title: str, config: Config, inception_weights: Path | None
-) -> None:
-    variant = VARIANTS[config.latent_reduction]
-
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, {variant}, seed {config.seed}")
-        metrics, pictures = measure_model(study, trained.inference, config.seed, inception_weights)
-        metrics["seconds_training"] = round(trained.seconds, 2)
-        return Measurement(metrics, pictures, trained.history)
-
-    fields = config.to_dict() | settings(study)
-    study.measure("table1", variant, title, fields, config.seed, measure)
 
 
 def _measure_floor(study: Study) -> None:
@@ -97,7 +89,7 @@ def _measure_floor(study: Study) -> None:
 
     for reduction in study.budget.variants:
         study.measure(
-            "table1", VARIANTS[reduction], "train images (floor)", {"samples": n}, None, measure
+            LAYOUT.name, VARIANTS[reduction], "train images (floor)", {"samples": n}, None, measure
         )
 
 
@@ -110,7 +102,7 @@ def _measure_pca(study: Study, components: int) -> None:
 
     for reduction in study.budget.variants:
         title = pca_title(components)
-        study.measure("table1", VARIANTS[reduction], title, fields, None, measure)
+        study.measure(LAYOUT.name, VARIANTS[reduction], title, fields, None, measure)
 
 
 def main(options: StudyOptions, inception_weights: Path | None = None) -> None:

@@ -23,9 +23,8 @@ from experiments.reporting.layout import Experiment, Published, published
 from experiments.study.lineup import ANNEALED, SAMPLE, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 
 LATENT_DIM, K = 256, 4
 TRAIN_NOISE = 0.8
@@ -54,6 +53,12 @@ LAYOUT = Experiment(
 def run(study: Study, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
     """Measures every row of Table 2."""
     settings: Settings = {"clip_noise": clip_noise, "classifier": classifier}
+
+    def measure(trained: Trained) -> Measurement:
+        reconstruct, seed = trained.inference.reconstruct, trained.inference.config.seed
+        found = measure_robustness(study, reconstruct, seed, **settings)
+        return Measurement(*found, trained.history)
+
     models = trained_models(LATENT_DIM, K)
     models[ANNEALED] = models[SAMPLE] | {"k_anneal": 0.3}
     for seed in study.budget.seeds:
@@ -61,21 +66,8 @@ def run(study: Study, clip_noise: bool = True, classifier: Classifier = "clean")
             changes = {"seed": seed, "train_noise": noise, "clip_noise": clip_noise}
             for title, fields in models.items():
                 config = study.config(BODY, **changes, **fields)
-                _measure_trained(study, protocol, title, config, settings)
+                study.measure_trained(LAYOUT.name, protocol, title, config, measure, **settings)
         _measure_references(study, settings, seed)
-
-
-def _measure_trained(
-    study: Study, protocol: str, title: str, config: Config, settings: Settings
-) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, {protocol}, seed {config.seed}")
-        reconstruct = trained.inference.reconstruct
-        metrics, pictures = measure_robustness(study, reconstruct, config.seed, **settings)
-        metrics["seconds_training"] = round(trained.seconds, 2)
-        return Measurement(metrics, pictures, trained.history)
-
-    study.measure("table2", protocol, title, config.to_dict() | settings, config.seed, measure)
 
 
 def _measure_references(study: Study, settings: Settings, seed: int) -> None:
@@ -96,7 +88,7 @@ def _measure_references(study: Study, settings: Settings, seed: int) -> None:
     for title, measure in references.items():
         once = functools.cache(measure)
         for protocol in PROTOCOLS.values():
-            study.measure("table2", protocol, title, settings, seed, once)
+            study.measure(LAYOUT.name, protocol, title, settings, seed, once)
 
 
 def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier = "clean") -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.study.study import study_key
+from experiments.study.keys import study_key
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import Bounds, likelihood_bounds
 

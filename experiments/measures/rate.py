@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.study.study import study_key
+from experiments.study.keys import study_key
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import spike_and_slab_kl
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column, Direction
-from experiments.study.study import Measurement, Study, study_key
+from experiments.study.keys import study_key
+from experiments.study.study import Measurement, Study, Trained
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import psnr
@@ -53,8 +54,8 @@ LAYOUT = Experiment(
 def measure_stability(study: Study, variant: str, title: str, config: Config) -> None:
     """Adds the stability row of one Top-K model."""
 
-    def measure() -> Measurement:
-        compiled = _compile(study.train(config, title).inference)
+    def measure(trained: Trained) -> Measurement:
+        compiled = _compile(trained.inference)
         rng = np.random.default_rng(config.seed)
         metrics: dict[str, float] = {}
         for size in BATCH_SIZES:
@@ -62,8 +63,8 @@ def measure_stability(study: Study, variant: str, title: str, config: Config) ->
                 metrics |= _of_size(study, compiled, config.seed, size, rng)
         return Measurement(metrics)
 
-    settings = config.to_dict() | {"batches": study.budget.stability_batches}
-    study.measure("stability", variant, title, settings, config.seed, measure)
+    batches = study.budget.stability_batches
+    study.measure_trained(LAYOUT.name, variant, title, config, measure, batches=batches)
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:
