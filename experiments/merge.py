@@ -41,8 +41,8 @@ def merge(runs: Iterable[Path], out: Path) -> list[Row]:
 
 
 def _without_extras(row: Row, rows: Iterable[Row]) -> Row:
-    place = (row.experiment, row.variant, row.model)
-    seeds = [r.seed for r in rows if (r.experiment, r.variant, r.model) == place]
+    place = row.place.of_any_seed
+    seeds = [other.seed for other in rows if other.place.of_any_seed == place]
     if row.seed is None or row.seed == min(seed for seed in seeds if seed is not None):
         return row
     return replace(row, history=None, pictures=None)

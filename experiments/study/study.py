@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.records.rows import ResultsFile, Row, encode_images, row_key
+from experiments.records.rows import Place, ResultsFile, Row, encode_images, row_key
 from experiments.study.budget import Budget
 from experiments.study.keys import study_key
 from vae_topk_jax.checkpoint import RunInfo
@@ -153,7 +153,7 @@ class Study:
     ) -> None:
         """Adds the row that `measure` gives, unless it is there already."""
         config = {**config, "test_latent": self.test_latent}
-        if self.results.has(row_key(experiment, variant, model, seed, config)):
+        if self.results.has(row_key(Place(experiment, variant, model, seed), config)):
             return
         started = time.perf_counter()
         metrics, pictures, history = measure()
