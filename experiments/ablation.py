@@ -7,21 +7,35 @@ One table, the fronts of reconstruction against generation, sparsity and robustn
 the masks change while they are learnt. An interrupted run picks up where it stopped.
 """
 
+import functools
 import itertools
 from typing import Any
 
-from experiments.report import write_report
-from experiments.study.lineup import pca_title
+from experiments.measures.generation import measure_model, settings
+from experiments.measures.robustness import measure_robustness
+from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY, SAMPLERS, SPARSITY
+from experiments.reporting.compose import write_report
+from experiments.reporting.figures.churn import draw_churn
+from experiments.reporting.figures.fronts import draw_fronts
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import BASELINE, LATENT_DIM, K, pca_title
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K, measure_model, settings
-from experiments.table2 import measure_robustness
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
-from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}, averaged KL"
+CHURN = Column("agreement", "agreement in the last epoch", 3, "higher")
+LAYOUT = Experiment(
+    "ablation",
+    "Ablation: one change at a time",
+    "Variants of the batch Top-K under one budget. Agreement: Jaccard index of the mask that a "
+    "training batch chooses and the one that the running statistics would.",
+    (QUALITY[0], QUALITY[2], *GENERATION[: len(SAMPLERS)], *SPARSITY, CHURN),
+    further={"robustness": ACCURACY},
+    figures=(draw_fronts, draw_churn),
+)
 
 _RULES: dict[str, dict[str, Any]] = {
     "dimension": {"selection": "dimension", "sensitivity_every": 0},
@@ -73,7 +87,7 @@ def variants() -> dict[str, dict[str, Any]]:
     """
     dense = {"model": "beta_vae"}
     found: dict[str, dict[str, Any]] = {
-        "beta-VAE": dense,
+        BASELINE: dense,
         f"dense VAE, {K} latents": dense | {"latent_dim": K},
     }
     for rule, fields in _RULES.items():
@@ -90,13 +104,12 @@ def variants() -> dict[str, dict[str, Any]]:
 def run(study: Study, only: str = "") -> None:
     """Measures every variant whose title contains `only`, and the beta-VAE."""
     chosen = {
-        title: fields
-        for title, fields in variants().items()
-        if only in title or title == "beta-VAE"
+        title: fields for title, fields in variants().items() if only in title or title == BASELINE
     }
     for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
         config = study.config(seed=seed, **{"latent_dim": LATENT_DIM, "k": K} | fields)
-        _measure(study, title, config)
+        measure = functools.partial(_measure, study)
+        study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
     _measure_pca(study)
 
 
@@ -108,22 +121,18 @@ def _measure_pca(study: Study) -> None:
         return Measurement(metrics | accuracies)
 
     fields = settings(study) | {"components": K}
-    study.measure("ablation", VARIANT, pca_title(K), fields, None, measure)
+    study.measure(LAYOUT.name, VARIANT, pca_title(K), fields, None, measure)
 
 
-def _measure(study: Study, title: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, seed {config.seed}")
-        metrics, _ = measure_model(study, trained.inference, config.seed)
-        accuracies, _ = measure_robustness(study, trained.inference.reconstruct, config.seed)
-        metrics |= accuracies | {"seconds_training": round(trained.seconds, 2)}
-        if "agreement" in trained.history:
-            metrics["agreement"] = trained.history["agreement"][-1]
-        history = {name: value for name, value in trained.history.items() if name != "importance"}
-        return Measurement(metrics, None, history)
-
-    fields = config.to_dict() | settings(study)
-    study.measure("ablation", VARIANT, title, fields, config.seed, measure)
+def _measure(study: Study, trained: Trained) -> Measurement:
+    inference = trained.inference
+    metrics, _ = measure_model(study, inference, inference.config.seed)
+    accuracies, _ = measure_robustness(study, inference.reconstruct, inference.config.seed)
+    metrics |= accuracies
+    if "agreement" in trained.history:
+        metrics["agreement"] = trained.history["agreement"][-1]
+    history = {name: value for name, value in trained.history.items() if name != "importance"}
+    return Measurement(metrics, None, history)
 
 
 def main(options: StudyOptions, only: str = "") -> None:
@@ -134,8 +143,7 @@ def main(options: StudyOptions, only: str = "") -> None:
         only: measure only the variants whose title contains this, and the beta-VAE.
     """
     run(options.study(), only)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

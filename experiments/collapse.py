@@ -10,24 +10,46 @@ Beta stays at its default while the KL's weight beside the pixels changes by a f
 import itertools
 from typing import Any, Literal
 
-from experiments.report import write_report
-from experiments.study.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.reporting.columns import QUALITY, SPARSITY
+from experiments.reporting.compose import write_report
+from experiments.reporting.figures.training_curves import draw_importance, draw_losses
+from experiments.reporting.layout import Experiment
+from experiments.study.lineup import (
+    DIMENSION,
+    ELEMENT,
+    LATENT_DIM,
+    LITERAL,
+    K,
+    pca_title,
+    trained_models,
+)
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 from vae_topk_jax.metrics import reconstruction_metrics
-from vae_topk_jax.runs.progress import console
 
 Body = Literal["mlp", "conv"]
 WIDTHS = {"mlp": (512, 256), "conv": (32, 64)}
 REDUCTIONS = {"mean": "averaged", "sum": "summed"}
+LAYOUT = Experiment(
+    "collapse",
+    "Collapse: every reduction of the losses, both bodies",
+    "A model that reconstructs no better than as many principal components has collapsed.",
+    (*QUALITY, SPARSITY[1]),
+    figures=(draw_importance, draw_losses),
+)
 
 
 def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
     """Measures the reconstruction of each selection in every regime."""
+
+    def measure(trained: Trained) -> Measurement:
+        reconstructed = trained.inference.reconstruct(study.test_images)
+        metrics = reconstruction_metrics(reconstructed, study.test_images)
+        metrics["active_dims"] = len(trained.inference.active_dims)
+        return Measurement(metrics, None, trained.history)
+
     rows = trained_models(LATENT_DIM, K)
     for seed, body, pixels, latents in itertools.product(
         study.budget.seeds, bodies, REDUCTIONS, REDUCTIONS
@@ -36,19 +58,9 @@ def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
         variant = f"{body}, pixels {REDUCTIONS[pixels]}, KL {REDUCTIONS[latents]}"
         for title in (LITERAL, DIMENSION, ELEMENT):
             fields = rows[title] | regime | {"body": body, "widths": WIDTHS[body], "seed": seed}
-            _measure(study, variant, title, study.config(**fields))
+            config = study.config(**fields)
+            study.measure_trained(LAYOUT.name, variant, title, config, measure)
         _measure_floor(study, variant)
-
-
-def _measure(study: Study, variant: str, title: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, {variant}, seed {config.seed}")
-        reconstructed = trained.inference.reconstruct(study.test_images)
-        metrics = reconstruction_metrics(reconstructed, study.test_images)
-        metrics["active_dims"] = len(trained.inference.active_dims)
-        return Measurement(metrics, None, trained.history)
-
-    study.measure("collapse", variant, title, config.to_dict(), config.seed, measure)
 
 
 def _measure_floor(study: Study, variant: str) -> None:
@@ -56,7 +68,7 @@ def _measure_floor(study: Study, variant: str) -> None:
         reconstructed = PCA(study.train_images, K).reconstruct(study.test_images)
         return Measurement(reconstruction_metrics(reconstructed, study.test_images))
 
-    study.measure("collapse", variant, pca_title(K), {"components": K}, None, measure)
+    study.measure(LAYOUT.name, variant, pca_title(K), {"components": K}, None, measure)
 
 
 def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
@@ -67,8 +79,7 @@ def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> N
         bodies: which bodies to train.
     """
     run(options.study(), bodies)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

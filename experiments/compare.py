@@ -7,34 +7,57 @@ With the beta-VAE's rate-distortion curve, the likelihood of a dense VAE, and wh
 to an image. An interrupted run picks up where it stopped.
 """
 
+import functools
 import itertools
-import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from experiments import likelihood, rate
-from experiments.likelihood import TEXTBOOK
-from experiments.measures.traversals import atlas, traversals
-from experiments.report import write_report
-from experiments.reporting.layout import SAMPLERS
-from experiments.study.lineup import pca_title, trained_models
+from experiments.measures.generation import settings
+from experiments.measures.system import measure_system
+from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY, SAMPLERS, SPARSITY
+from experiments.reporting.compose import write_report
+from experiments.reporting.figures.strips import (
+    draw_latents,
+    draw_noise,
+    draw_reconstructions,
+    draw_samples,
+)
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import LATENT_DIM, TEXTBOOK, K, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study
-from experiments.table1 import LATENT_DIM, K, measure_model, settings
-from experiments.table2 import measure_robustness
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
-from vae_topk_jax.metrics import linear_probe_accuracy, sparsity_metrics
-from vae_topk_jax.metrics.linear_probe import TRAIN_CODES
-from vae_topk_jax.metrics.sparsity import dims_in_use
-from vae_topk_jax.runs.progress import console
 
 VARIANT = f"K={K} of {LATENT_DIM}"
-SHOWN_SIGMA = 0.5
-_ENCODED = 1024  # images whose encoding is timed, five times
+LAYOUT = Experiment(
+    "compare",
+    "Comparison: every system",
+    "One budget for all, and one body but for the SAE and PCA, which are linear. VSC and the "
+    "sparse generator have betas of their own, at which about K latents are active. Best "
+    "sampler: of the prior, the patterns and the mixture of Table 1, the one with the smallest "
+    "distance.",
+    (
+        QUALITY[0],
+        QUALITY[2],
+        Column("fid_clf_best", "FID-clf, best sampler", 1, "lower"),
+        GENERATION[0],
+        Column("kid_clf_best", "KID-clf, best sampler", 3, "lower"),
+        GENERATION[len(SAMPLERS)],
+        *ACCURACY,
+        *SPARSITY,
+        Column("hoyer", "Hoyer", 3),
+        Column("active_units", "active units", 0),
+        Column("linear_probe", "linear probe", 4, "higher"),
+        Column("parameters", "parameters", 0),
+        Column("seconds_epoch", "an epoch", 2, "lower", "s"),
+        Column("encode_ms", "encoding an image", 4, "lower", "ms"),
+    ),
+    figures=(draw_reconstructions, draw_samples, draw_noise, draw_latents),
+)
 
 _SIZES = {"latent_dim": LATENT_DIM, "k": K}
 # Betas at which about K latents are active; at the others' 0.001 there are 20 and more.
@@ -55,7 +78,8 @@ def run(study: Study, only: str = "") -> None:
     for seed, (title, fields) in itertools.product(study.budget.seeds, SYSTEMS.items()):
         if only in title:
             config = study.config(seed=seed, **fields)
-            _measure_trained(study, title, config)
+            measure = functools.partial(_measure, study)
+            study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
             rate.measure_rate(study, title, config)
     if only in pca_title(K):
         _measure_pca(study)
@@ -64,56 +88,14 @@ def run(study: Study, only: str = "") -> None:
         likelihood.run(study)
 
 
-def measure_system(
-    study: Study, model: Any, seed: int
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The metrics of one row of the comparison, but for its costs in training, and its pictures."""
-    metrics, pictures = measure_model(study, model, seed)
-    accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
-    train, test = (
-        np.asarray(model.encode(images))
-        for images in (study.train_images[:TRAIN_CODES], study.test_images)
-    )
-    labels = study.dataset.train_labels[: len(train)]
-    metrics |= accuracies | sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
-    metrics["linear_probe"] = linear_probe_accuracy(train, labels, test, study.dataset.test_labels)
-    metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:_ENCODED])
-    for distance in ("fid_clf", "kid_clf"):
-        metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
-    best = min(SAMPLERS, key=lambda name: metrics[f"fid_clf_{name}"])
-    shown = {"originals", "reconstructions", f"samples_{best}"}
-    kept = {name: images for name, images in pictures.items() if name in shown}
-    kept |= {name: images for name, images in noisy.items() if name.endswith(f"_{SHOWN_SIGMA}")}
-    return metrics, kept | {
-        "traversals": traversals(model.decode, train),
-        "atlas": atlas(model.decode, train),
-    }
-
-
-def _encode_milliseconds(model: Any, images: np.ndarray) -> float:
-    """The median time an image takes on its way to its code, among 1,024 of them."""
-    np.asarray(model.encode(images))  # compiles
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        np.asarray(model.encode(images))
-        seconds.append(time.perf_counter() - started)
-    return 1000 * float(np.median(seconds)) / len(images)
-
-
-def _measure_trained(study: Study, title: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, seed {config.seed}")
-        metrics, pictures = measure_system(study, trained.inference, config.seed)
-        leaves = jax.tree.leaves(trained.inference.variables["params"])
-        metrics["parameters"] = sum(leaf.size for leaf in leaves)
-        metrics["seconds_training"] = round(trained.seconds, 2)
-        if trained.seconds_epoch is not None:
-            metrics["seconds_epoch"] = round(trained.seconds_epoch, 3)
-        return Measurement(metrics, pictures)
-
-    fields = config.to_dict() | settings(study)
-    study.measure("compare", VARIANT, title, fields, config.seed, measure)
+def _measure(study: Study, trained: Trained) -> Measurement:
+    inference = trained.inference
+    metrics, pictures = measure_system(study, inference, inference.config.seed)
+    leaves = jax.tree.leaves(inference.variables["params"])
+    metrics["parameters"] = sum(leaf.size for leaf in leaves)
+    if trained.seconds_epoch is not None:
+        metrics["seconds_epoch"] = round(trained.seconds_epoch, 3)
+    return Measurement(metrics, pictures)
 
 
 def _measure_pca(study: Study) -> None:
@@ -123,7 +105,7 @@ def _measure_pca(study: Study) -> None:
         return Measurement(metrics, pictures)
 
     fields = settings(study) | {"components": K}
-    study.measure("compare", VARIANT, pca_title(K), fields, None, measure)
+    study.measure(LAYOUT.name, VARIANT, pca_title(K), fields, None, measure)
 
 
 def main(options: StudyOptions, only: str = "") -> None:
@@ -134,8 +116,7 @@ def main(options: StudyOptions, only: str = "") -> None:
         only: measure only what has this in its title.
     """
     run(options.study(), only)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT, rate.LAYOUT, likelihood.LAYOUT])
 
 
 if __name__ == "__main__":

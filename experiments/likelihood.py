@@ -7,32 +7,34 @@ a VAE of this kind is published at about -90 nats an image. The binarisation is 
 grey images make no Bernoulli likelihood: there both figures are cross-entropies.
 """
 
-import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-
-from experiments.report import write_report
+from experiments.measures.likelihood import SAMPLES, bounds
+from experiments.reporting.compose import write_report
+from experiments.reporting.figures.training_curves import draw_losses
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import TEXTBOOK
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study, study_key
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, binarized
-from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import Bounds, likelihood_bounds
-from vae_topk_jax.runs.progress import console
 
-SAMPLES = 500
 TITLE = "dense VAE, 16 latents"
-TEXTBOOK: dict[str, Any] = {
-    "model": "vae",
-    "likelihood": "bernoulli",
-    "pixel_reduction": "sum",
-    "latent_reduction": "sum",
-}
+LAYOUT = Experiment(
+    "likelihood",
+    "Likelihood of the test images",
+    "Nats an image; a density of pixels that are black or white. On grey images the same sums "
+    "are cross-entropies, not likelihoods. The binarisation is our own draw from the grey "
+    "values, made once.",
+    (
+        Column("elbo", "ELBO", 2, "higher", "nats"),
+        Column("importance_bound", f"bound of {SAMPLES} samples", 2, "higher", "nats"),
+        Column("rate", "KL", 2, unit="nats"),
+    ),
+    figures=(draw_losses,),
+)
 
 
 def run(study: Study) -> None:
@@ -43,53 +45,27 @@ def run(study: Study) -> None:
     }
     for seed, (variant, dataset) in itertools.product(study.budget.seeds, sets.items()):
         config = study.config(seed=seed, latent_dim=16, **TEXTBOOK)
-        _measure(dataclasses.replace(study, dataset=dataset, _last_trained={}), variant, config)
+        own = study.on(dataset)
+        settings = {"bound_samples": SAMPLES, "images": study.budget.samples}
+        measure = functools.partial(_measure, own)
+        own.measure_trained(LAYOUT.name, variant, TITLE, config, measure, **settings)
 
 
-def bounds(inference: Inference, images: np.ndarray, seed: int) -> Bounds:
-    """`likelihood_bounds` of a trained model.
-
-    Raises:
-        ValueError: a model of another kind.
-    """
-    config = inference.config
-    if config.model not in ("vae", "beta_vae") or config.likelihood != "bernoulli":
-        raise ValueError(
-            f"model must be a dense VAE with likelihood 'bernoulli', "
-            f"got {config.model!r} with {config.likelihood!r}"
-        )
-    apply: Callable[..., Any] = inference.model.apply
-    return likelihood_bounds(
-        functools.partial(apply, method="posterior"),
-        functools.partial(apply, method=lambda vae, z_BxD: vae.decoder(z_BxD)),
-        inference.variables,
-        images,
-        study_key(seed, "likelihood"),
-        samples=SAMPLES,
-    )
-
-
-def _measure(study: Study, variant: str, config: Config) -> None:
-    def measure() -> Measurement:
-        trained = study.train(config, f"{TITLE}, {variant}, seed {config.seed}")
-        found = bounds(trained.inference, study.test_images[: study.budget.samples], config.seed)
-        metrics = {
-            "elbo": float(found.elbo_N.mean()),
-            "importance_bound": float(found.importance_N.mean()),
-            "rate": float(found.kl_N.mean()),
-            "seconds_training": round(trained.seconds, 2),
-        }
-        return Measurement(metrics, None, trained.history)
-
-    settings = config.to_dict() | {"bound_samples": SAMPLES, "images": study.budget.samples}
-    study.measure("likelihood", variant, TITLE, settings, config.seed, measure)
+def _measure(study: Study, trained: Trained) -> Measurement:
+    images = study.test_images[: study.budget.samples]
+    found = bounds(trained.inference, images, trained.inference.config.seed, SAMPLES)
+    metrics = {
+        "elbo": float(found.elbo_N.mean()),
+        "importance_bound": float(found.importance_N.mean()),
+        "rate": float(found.kl_N.mean()),
+    }
+    return Measurement(metrics, None, trained.history)
 
 
 def main(options: StudyOptions) -> None:
     """The likelihood alone, and its report."""
     run(options.study())
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records.rows import Key, Row, read_results, write_results
-from experiments.report import write_report
+from experiments.report import LAYOUTS
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.runs.progress import console
 
@@ -40,8 +41,8 @@ def merge(runs: Iterable[Path], out: Path) -> list[Row]:
 
 
 def _without_extras(row: Row, rows: Iterable[Row]) -> Row:
-    place = (row.experiment, row.variant, row.model)
-    seeds = [r.seed for r in rows if (r.experiment, r.variant, r.model) == place]
+    place = row.place.of_any_seed
+    seeds = [other.seed for other in rows if other.place.of_any_seed == place]
     if row.seed is None or row.seed == min(seed for seed in seeds if seed is not None):
         return row
     return replace(row, history=None, pictures=None)
@@ -57,8 +58,8 @@ def main(runs: tuple[Path, ...], out: Path) -> None:
     if not runs:
         raise ValueError("runs must name at least one folder, got none")
     rows = merge(runs, out)
-    markdown, page = write_report(out)
-    console.print(f"{len(rows)} rows, report: {markdown}, {page}")
+    console.print(f"{len(rows)} rows")
+    write_report(out, LAYOUTS)
 
 
 if __name__ == "__main__":

@@ -3,172 +3,26 @@
 python -m experiments.report --results DIR
 """
 
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from experiments.bench.layout import EXPERIMENTS as BENCH
-from experiments.records.rows import Results, Row, current_rows, read_results, results_path
-from experiments.reporting.claims import Finding, claims
-from experiments.reporting.document import Bullets, Section, write_document
-from experiments.reporting.figures.draw import draw_pictures
-from experiments.reporting.layout import EXPERIMENTS, Experiment, define
-from experiments.reporting.tables import (
-    BASELINE,
-    Column,
-    Table,
-    by_model,
-    difference_table,
-    differences,
-    measured,
-    metric_table,
-)
+from experiments import ablation, collapse, compare, likelihood, rate, stitch, table1, table2
+from experiments.bench import registry
+from experiments.measures import stability
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 
-TITLE = "Batch Top-K VAE: reproduction report"
-KNOWN = (*EXPERIMENTS, *BENCH)
-
-
-def write_report(
-    results: str | os.PathLike[str], out_dir: str | os.PathLike[str] | None = None
-) -> tuple[Path, Path]:
-    """Writes `report.md` with its `figures/`, and the self-contained `report.html`.
-
-    Args:
-        results: the results file, or the directory that holds it.
-        out_dir: where to write; beside the results if None.
-
-    Returns:
-        The paths of both reports.
-    """
-    out_dir = results_path(results).parent if out_dir is None else Path(out_dir)
-    return write_document(TITLE, list(compose(read_results(results))), out_dir)
-
-
-def compose(results: Results) -> Iterator[Section]:
-    """The sections in reading order; an experiment without rows has none."""
-    rows = current_rows(results.rows)
-    yield Section("What was run", [Bullets(list(_run(results, rows)))])
-    yield Section("Definitions", [Bullets(list(_definitions(results.environment, rows)))])
-    shown = [
-        (experiment, inside)
-        for experiment in (*KNOWN, *_others(rows))
-        if (inside := [row for row in rows if row.experiment == experiment.name])
-    ]
-    for experiment, inside in shown:
-        yield Section(experiment.title, list(_tables(experiment, inside)))
-    if findings := claims(rows):
-        yield Section("The paper's claims", list(_claims(findings)))
-    for experiment, inside in shown:
-        pictures = [
-            picture._replace(
-                caption=f"{variant}: {picture.caption}" if variant else picture.caption
-            )
-            for variant, same in _by_variant(inside).items()
-            for picture in draw_pictures(same)
-        ]
-        if pictures:
-            yield Section(f"Pictures: {experiment.title.partition(':')[0]}", pictures)
-    yield Section(
-        "Settings", [Bullets(list(dict.fromkeys(_settings(row) for row in rows if row.config)))]
-    )
-
-
-def _run(results: Results, rows: Sequence[Row]) -> Iterator[str]:
-    for name in dict.fromkeys(row.experiment for row in rows):
-        inside = [row for row in rows if row.experiment == name]
-        variants = " and ".join(filter(None, _by_variant(inside)))
-        yield f"{name}{f', {variants}' if variants else ''}: {'; '.join(by_model(inside))}."
-    for data in dict.fromkeys(json.dumps(dict(row.data), sort_keys=True) for row in rows):
-        values = json.loads(data)
-        yield (
-            f"Data: {values['source']}, {values['train']:,} training and "
-            f"{values['test']:,} test images."
-        )
-    seeds = sorted({row.seed for row in rows if row.seed is not None})
-    yield f"Seeds: {', '.join(map(str, seeds)) or 'none'}." + (
-        " A value after ± is the half-width of the 95 % Student-t interval over the seeds; "
-        "intervals are not corrected for the number of comparisons."
-        if len(seeds) > 1
-        else ""
-    )
-    minutes = sum(row.seconds for row in rows) / 60
-    yield f"Training and measuring took {minutes:,.1f} minutes in all."
-    if left_out := len(results.rows) - len(rows):
-        yield f"Rows left out, superseded by later ones with other settings: {left_out}."
-    environment = dict(results.environment)
-    earlier = environment.pop("earlier", [])
-    yield f"Environment: {_listed(environment)}."
-    for changed in earlier:
-        yield f"Some rows were measured under {_listed(changed)} instead."
-
-
-def _definitions(environment: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
-    metrics = {metric for row in rows for metric in row.metrics}
-    samples = next((row.config["samples"] for row in rows if "samples" in row.config), None)
-    test = max((row.data["test"] for row in rows), default=0)
-    probe = environment.get("probe_accuracy") or next(
-        (row.metrics["probe_accuracy"] for row in rows if "probe_accuracy" in row.metrics), None
-    )
-    yield from define(
-        metrics,
-        samples=f", {samples:,} images against {test:,} test images" if samples else "",
-        probe=f" ({100 * probe:.2f} % of the clean test images)" if probe else "",
-    )
-    yield "Bold in a table of values: the best of the trained autoencoders."
-    yield "Bold in a table of differences: the interval leaves out zero."
-
-
-def _tables(experiment: Experiment, rows: Sequence[Row]) -> Iterator[str | Table]:
-    if experiment.intro:
-        yield experiment.intro
-    for variant, inside in _by_variant(rows).items():
-        for group, columns in experiment.groups.items():
-            title = ": ".join(filter(None, (variant, group))) or experiment.title
-            if grid := measured(inside, columns):
-                yield metric_table(title, grid, columns)
-            grid = differences(inside, columns)
-            if any(summary.n > 1 for cells in grid.values() for summary in cells.values()):
-                yield difference_table(f"{title}, difference to {BASELINE}", grid, columns)
-    if experiment.paper:
-        yield metric_table(
-            "The paper", experiment.paper, experiment.paper_columns, experiment.paper_note
-        )
-
-
-def _claims(findings: Sequence[Finding]) -> Iterator[str | Bullets]:
-    for claim in dict.fromkeys(finding.claim for finding in findings):
-        yield f"{claim.text}."
-        yield Bullets([finding.sentence for finding in findings if finding.claim == claim])
-
-
-def _others(rows: Iterable[Row]) -> Iterator[Experiment]:
-    """Experiments without a layout of their own: every metric as it is named."""
-    metrics: dict[str, dict[str, None]] = {}
-    for row in rows:
-        metrics.setdefault(row.experiment, {}).update(dict.fromkeys(row.metrics))
-    known = {experiment.name for experiment in KNOWN}
-    for name, own in metrics.items():
-        if name not in known:
-            yield Experiment(name, name, "", {"": [Column(metric, metric, 4) for metric in own]})
-
-
-def _by_variant(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    variants: dict[str, list[Row]] = {}
-    for row in rows:
-        variants.setdefault(row.variant, []).append(row)
-    return variants
-
-
-def _settings(row: Row) -> str:
-    settings = ", ".join(f"{k}={v}" for k, v in row.config.items() if k != "seed")
-    return f"{'; '.join(filter(None, (row.experiment, row.variant, row.model)))}: {settings}"
-
-
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+LAYOUTS = (
+    table1.LAYOUT,
+    table2.LAYOUT,
+    stability.LAYOUT,
+    collapse.LAYOUT,
+    ablation.LAYOUT,
+    compare.LAYOUT,
+    rate.LAYOUT,
+    likelihood.LAYOUT,
+    stitch.LAYOUT,
+    *registry.LAYOUTS,
+)
 
 
 def main(results: Path, out: Path | None = None) -> None:
@@ -178,7 +32,7 @@ def main(results: Path, out: Path | None = None) -> None:
         results: the results file, or the directory that holds it.
         out: where to write; beside the results if not given.
     """
-    print("\n".join(map(str, write_report(results, out))))
+    write_report(results, LAYOUTS, out)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ up where it stopped.
 from pathlib import Path
 
 from experiments import table1, table2
-from experiments.report import write_report
+from experiments.measures import stability
+from experiments.measures.robustness import Classifier
+from experiments.reporting.compose import write_report
 from experiments.study.options import StudyOptions
-from experiments.table2 import Classifier
 from experiments.terminal import cli
-from vae_topk_jax.runs.progress import console
 
 
 def main(
@@ -36,8 +36,7 @@ def main(
     study = options.study()
     table1.run(study, inception_weights)
     table2.run(study, clip_noise, classifier)
-    markdown, page = write_report(options.folder)
-    console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [table1.LAYOUT, table2.LAYOUT, stability.LAYOUT])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.records.rows import Row, encode_images, write_results
-from experiments.report import write_report
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.checkpoint import read_info
 from vae_topk_jax.config import Config
@@ -147,7 +147,7 @@ def show_comparison(options: Compare) -> None:
     if options.out is not None:
         rows = list(_rows(runs, load_dataset(options.data)))
         write_results(options.out, rows)
-        console.print(f"report: {', '.join(map(str, write_report(options.out)))}")
+        write_report(options.out, [])
 
 
 def _rows(runs: Mapping[str, Run], dataset: Dataset) -> Iterator[Row]:

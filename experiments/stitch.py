@@ -14,29 +14,58 @@ from typing import Any
 
 import numpy as np
 
-from experiments.report import write_report
+from experiments.measures.dictionaries import sae_metrics, side_of, train_on
+from experiments.reporting.columns import SPARSITY
+from experiments.reporting.compose import write_report
+from experiments.reporting.figures.stitching import draw_stitching
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from experiments.study.options import StudyOptions
 from experiments.study.study import Measurement, Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import explained_variance
 from vae_topk_jax.metrics.stitching import (
-    Side,
     cosines,
     insertion_effects,
     path_errors,
     stitching_path,
     sweep,
 )
-from vae_topk_jax.models.meta_sae import decoder_directions, meta_config
-from vae_topk_jax.runs import progress
+from vae_topk_jax.models.meta_sae import decoder_directions
 from vae_topk_jax.runs.inputs import PIXELS, Inputs, load_inputs
 
 SAE = {"learning_rate": 1e-3}
 THRESHOLD = 0.7  # the paper's
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, THRESHOLD, 0.8, 0.9)
+BATCHES_TO_DEATH = 100
 _STITCHED_ON = 2000  # test inputs
+LAYOUT = Experiment(
+    "stitch",
+    "Dictionaries: stitching and the meta-SAE",
+    "BatchTopK SAEs of two sizes on the same inputs, the small one turned into the large one "
+    "latent by latent; and one of the directions of the large one, which says how far they are "
+    "sums of a few others. Only latents that are active in a test input are stitched.",
+    (
+        Column("explained_variance", "explained variance", 4, "higher"),
+        Column("error", "error", 5, "lower"),
+        *SPARSITY,
+    ),
+    further={
+        "stitched": (
+            Column("novel", "novel latents", 0),
+            Column("swaps", "groups swapped", 0),
+            Column("error_small", "error of the small one", 5),
+            Column("error_novel", "with the novel ones", 5),
+            Column("error_large", "error of the large one", 5),
+            Column("helping", "novel that help", 3),
+            Column("harming", "others that harm", 3),
+            Column("best_threshold", "best threshold", 1),
+            Column("best_error", "error there", 5),
+        )
+    },
+    figures=(draw_stitching,),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +90,7 @@ def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
     settings = dataclasses.asdict(sizes) | {"inputs": variant}
     for seed in study.budget.seeds:
         trained = functools.cache(functools.partial(_train_sae, study, inputs, sizes.k, seed))
-        measure = functools.partial(study.measure, "stitch", variant, seed=seed)
+        measure = functools.partial(study.measure, LAYOUT.name, variant, seed=seed)
         for latents in (sizes.small, sizes.large):
             config = _config(study, latents, sizes.k, seed)
             measure(
@@ -81,24 +110,28 @@ def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
         )
 
 
-def train_on(inputs: Inputs, config: Config, title: str) -> Inference:
-    """A model of any inputs, trained under a progress bar."""
-    info = inputs.info(config)
-    turns = info.trainer.epochs(info.trainer.init(inputs.train), inputs.train)
-    *_, last = progress.show(turns, info.trainer, title)
-    return Inference(last.state, info)
+def meta_config(latent_dim: int, batch_size: int = 128, **fields: Any) -> Config:
+    """The configuration of a meta-SAE: four meta-latents a direction, and the paper's settings.
 
+    Args:
+        latent_dim: how many meta-latents, fewer than there are directions.
+        batch_size: directions a step.
+        fields: others than the paper's.
 
-def sae_metrics(model: Inference, x: np.ndarray) -> dict[str, float]:
-    """What a sparse autoencoder keeps of its inputs, and with how many latents."""
-    codes = np.asarray(model.encode(x))
-    x_hat = np.asarray(model.decode(codes))
-    return {
-        "explained_variance": explained_variance(x, x_hat),
-        "error": float(np.mean(np.square(x - x_hat))),
-        "active_latents": float(np.mean(np.count_nonzero(codes, axis=1))),
-        "active_dims": len(model.active_dims),
+    Examples:
+        >>> meta_config(64, batch_size=32).dead_after
+        3200
+    """
+    settings: dict[str, Any] = {
+        "model": "batch_topk_sae",
+        "k": 4,
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "aux_weight": 1 / 16,
+        "dead_after": BATCHES_TO_DEATH * batch_size,
+        "pixel_reduction": "sum",
     }
+    return Config(**settings | {"latent_dim": latent_dim, "batch_size": batch_size} | fields)
 
 
 def _config(study: Study, latents: int, k: int, seed: int) -> Config:
@@ -121,7 +154,7 @@ def _measure_sae(inputs: Inputs, trained: Any, latents: int) -> Measurement:
 def _measure_stitching(inputs: Inputs, trained: Any, sizes: Sizes) -> Measurement:
     x = inputs.float_test[:_STITCHED_ON]
     x_NxF = x.reshape(len(x), -1)
-    small, large = (_side(trained(latents), x) for latents in (sizes.small, sizes.large))
+    small, large = (side_of(trained(latents), x) for latents in (sizes.small, sizes.large))
     cosine_SxL = cosines(small.directions_DxF, large.directions_DxF)
     path = stitching_path(cosine_SxL, THRESHOLD)
     errors = path_errors(x_NxF, small, large, path)
@@ -161,13 +194,6 @@ def _measure_meta(trained: Any, sizes: Sizes, seed: int) -> Measurement:
     return Measurement(sae_metrics(model, directions) | {"directions": len(directions)})
 
 
-def _side(model: Inference, x: np.ndarray) -> Side:
-    """The latents that are active anywhere in x: the others add nothing wherever they stand."""
-    codes, params = np.asarray(model.encode(x)), model.state.params
-    used = np.flatnonzero(codes.any(axis=0))
-    return Side(codes[:, used], np.asarray(params["W_dec"])[used], np.asarray(params["b_dec"]))
-
-
 def _rounded(values: np.ndarray) -> list[float]:
     return [float(f"{value:.4g}") for value in values]
 
@@ -187,8 +213,7 @@ def main(
     """
     study = options.study()
     run(study, load_inputs(inputs, study.dataset, lambda _: study.probe), sizes)
-    markdown, page = write_report(options.folder)
-    progress.console.print(f"report: {markdown}, {page}")
+    write_report(options.folder, [LAYOUT])
 
 
 if __name__ == "__main__":

@@ -8,115 +8,74 @@ The paper: beta-VAE FID 41.307, PSNR 21.538 dB, SSIM 0.9171; batch Top-K 34.373,
 import functools
 import itertools
 from pathlib import Path
-from typing import Any, Protocol
 
-import jax
-import numpy as np
-
+from experiments.measures.generation import measure_model, settings
 from experiments.measures.stability import measure_stability
-from experiments.study.lineup import DIMENSION, ELEMENT, LITERAL, pca_title, trained_models
+from experiments.reporting.columns import GENERATION, QUALITY, SPARSITY
+from experiments.reporting.figures.strips import draw_reconstructions, draw_samples
+from experiments.reporting.figures.training_curves import draw_importance, draw_losses
+from experiments.reporting.layout import Experiment, Published, published
+from experiments.reporting.tables import Column
+from experiments.study.lineup import (
+    DIMENSION,
+    ELEMENT,
+    LATENT_DIM,
+    LITERAL,
+    K,
+    pca_title,
+    trained_models,
+)
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import PICTURES, Measurement, Study, study_key, to_uint8
+from experiments.study.study import Measurement, Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.config import Config
-from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
-from vae_topk_jax.samplers import (
-    fit_mixture,
-    fit_patterns,
-    sample_mixture,
-    sample_patterns,
-)
+from vae_topk_jax.metrics import feature_distances
 
-LATENT_DIM, K = 64, 8
 VARIANTS = {"mean": "averaged KL", "sum": "summed KL"}
-
-
-class Autoencoder(Protocol):
-    """What a row needs of its model."""
-
-    @property
-    def active_dims(self) -> np.ndarray: ...
-
-    def encode(self, x: Any) -> Any: ...
-    def latents(self, x: Any) -> Any: ...
-    def sparsify(self, z: Any) -> Any: ...
-    def decode(self, z: Any) -> Any: ...
-    def generate(self, key: jax.Array, n: int) -> Any: ...
+PAPER = Published(
+    published(
+        beta_vae={"fid": 41.307, "psnr": 21.538, "ssim": 0.9171},
+        top_k={"fid": 34.373, "psnr": 14.171, "ssim": 0.749},
+    ),
+    (
+        Column("fid", "FID, Inception", 3, "lower"),
+        Column("psnr", "PSNR", 3, "higher", "dB"),
+        Column("ssim", "SSIM", 4, "higher"),
+    ),
+    "The paper's FID is an Inception FID: not comparable with FID-clf.",
+)
+LAYOUT = Experiment(
+    "table1",
+    "Table 1: reconstruction and generation",
+    "Images are generated from codes drawn from the prior, N(0, I) with the small entries of a "
+    "latent silenced, so that it is active as often as in training; from the patterns of "
+    "training images, with Gaussian values; or from a Gaussian mixture fitted to the latents "
+    "of training images before the mask and sampled through it.",
+    (*QUALITY, *GENERATION, *SPARSITY),
+    figures=(draw_reconstructions, draw_samples, draw_importance, draw_losses),
+    paper=PAPER,
+)
 
 
 def run(study: Study, inception_weights: Path | None = None) -> None:
     """Measures every row of Table 1 and the stability of its Top-K models."""
+
+    def measure(trained: Trained) -> Measurement:
+        seed = trained.inference.config.seed
+        found = measure_model(study, trained.inference, seed, inception_weights)
+        return Measurement(*found, trained.history)
+
     _measure_floor(study)
     for seed, reduction in itertools.product(study.budget.seeds, study.budget.variants):
         for title, fields in trained_models(LATENT_DIM, K).items():
             config = study.config(seed=seed, latent_reduction=reduction, **fields)
-            _measure_trained(study, title, config, inception_weights)
+            study.measure_trained(
+                LAYOUT.name, VARIANTS[reduction], title, config, measure, **settings(study)
+            )
             if title in (LITERAL, DIMENSION, ELEMENT):  # where a batch has a choice
                 measure_stability(study, VARIANTS[reduction], title, config)
     for components in (K, LATENT_DIM):
         _measure_pca(study, components)
-
-
-def measure_model(
-    study: Study, model: Autoencoder, seed: int, inception_weights: Path | None = None
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The metrics of one row of Table 1 and the pictures that go with it."""
-    test = study.test_images
-    codes = np.asarray(model.encode(test))
-    reconstructed = _clipped(model.decode(codes))
-    metrics = reconstruction_metrics(reconstructed, test)
-    metrics["active_dims"] = len(model.active_dims)
-    metrics["active_latents"] = float(np.mean(np.sum(codes != 0, axis=1)))
-    pictures = {"originals": test[:PICTURES], "reconstructions": reconstructed[:PICTURES]}
-
-    n = min(study.budget.samples, len(test))
-    train = study.train_images[: study.budget.mixture_codes]
-    patterns = fit_patterns(np.asarray(model.encode(train)))
-    mixture = fit_mixture(np.asarray(model.latents(train)), seed=seed)
-    drawn = sample_mixture(study_key(seed, "mixture"), n, mixture)
-    samples = {
-        "prior": model.generate(study_key(seed, "prior"), n),
-        "patterns": model.decode(sample_patterns(study_key(seed, "patterns"), n, patterns)),
-        "mixture": model.decode(model.sparsify(drawn)),
-    }
-    for sampler, images in samples.items():
-        images = _clipped(images)
-        distances = feature_distances(study.probe.features(images), study.test_features)
-        metrics |= {f"{name}_{sampler}": value for name, value in distances.items()}
-        pictures[f"samples_{sampler}"] = images[: 2 * PICTURES]
-        if inception_weights is not None:
-            from vae_topk_jax.metrics.inception import inception_fid
-
-            metrics[f"inception_fid_{sampler}"] = inception_fid(
-                to_uint8(images), study.dataset.test_images, inception_weights
-            )
-    return metrics, pictures
-
-
-def _clipped(images: Any) -> np.ndarray:
-    """Images in [0, 1], of which a linear decoder knows nothing."""
-    return np.clip(np.asarray(images), 0.0, 1.0)
-
-
-def settings(study: Study) -> dict[str, Any]:
-    """What the metrics of `measure_model` depend on, besides the model."""
-    return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}
-
-
-def _measure_trained(
-    study: Study, title: str, config: Config, inception_weights: Path | None
-) -> None:
-    variant = VARIANTS[config.latent_reduction]
-
-    def measure() -> Measurement:
-        trained = study.train(config, f"{title}, {variant}, seed {config.seed}")
-        metrics, pictures = measure_model(study, trained.inference, config.seed, inception_weights)
-        metrics["seconds_training"] = round(trained.seconds, 2)
-        return Measurement(metrics, pictures, trained.history)
-
-    fields = config.to_dict() | settings(study)
-    study.measure("table1", variant, title, fields, config.seed, measure)
 
 
 def _measure_floor(study: Study) -> None:
@@ -130,7 +89,7 @@ def _measure_floor(study: Study) -> None:
 
     for reduction in study.budget.variants:
         study.measure(
-            "table1", VARIANTS[reduction], "train images (floor)", {"samples": n}, None, measure
+            LAYOUT.name, VARIANTS[reduction], "train images (floor)", {"samples": n}, None, measure
         )
 
 
@@ -143,7 +102,7 @@ def _measure_pca(study: Study, components: int) -> None:
 
     for reduction in study.budget.variants:
         title = pca_title(components)
-        study.measure("table1", VARIANTS[reduction], title, fields, None, measure)
+        study.measure(LAYOUT.name, VARIANTS[reduction], title, fields, None, measure)
 
 
 def main(options: StudyOptions, inception_weights: Path | None = None) -> None:

@@ -7,66 +7,16 @@ Leaves results.json and the report in `--out`. Peers (PyTorch, pythae) need the 
 """
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from experiments.bench.bench import Bench
-from experiments.bench.groups import (
-    bottleneck,
-    decoding,
-    dictionary,
-    exchanges,
-    growth,
-    load,
-    machine,
-    memory,
-    profile,
-    restoring,
-    seeds,
-    serving,
-    startup,
-    training,
-)
+from experiments.bench.registry import GROUPS, LAYOUTS, Group
 from experiments.bench.sizes import PRESETS
 from experiments.records.rows import ResultsFile
-from experiments.report import write_report
+from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.data import load_dataset
-from vae_topk_jax.runs.progress import console
-
-Group = Literal[
-    "machine",
-    "training",
-    "profile",
-    "bottleneck",
-    "decoding",
-    "dictionary",
-    "serving",
-    "load",
-    "restoring",
-    "startup",
-    "memory",
-    "growth",
-    "seeds",
-    "exchanges",
-]
-GROUPS: dict[Group, Callable[[Bench], None]] = {
-    "machine": machine.run,
-    "training": training.run,
-    "profile": profile.run,
-    "bottleneck": bottleneck.run,
-    "decoding": decoding.run,
-    "dictionary": dictionary.run,
-    "serving": serving.run,
-    "load": load.run,
-    "restoring": restoring.run,
-    "startup": startup.run,
-    "memory": memory.run,
-    "growth": growth.run,
-    "seeds": seeds.run,
-    "exchanges": exchanges.run,
-}
 
 
 def main(
@@ -94,9 +44,8 @@ def main(
     folder = out or Path("runs/bench")
     bench = Bench(load_dataset(data), sizes, ResultsFile(folder))
     for group in only or GROUPS:
-        GROUPS[group](bench)
-    markdown, page = write_report(folder)
-    console.print(f"report: {markdown}, {page}")
+        GROUPS[group].run(bench)
+    write_report(folder, LAYOUTS)
 
 
 if __name__ == "__main__":

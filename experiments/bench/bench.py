@@ -8,10 +8,12 @@ from experiments.bench.clock import Seconds, alternate
 from experiments.bench.free_memory import fits
 from experiments.bench.sizes import Sizes
 from experiments.records.rows import ResultsFile, Row
+from experiments.reporting.tables import Column
 from vae_topk_jax.data import Dataset
 from vae_topk_jax.runs.progress import console
 
 Metrics = Mapping[str, float]
+MS = Column("ms", "a call", 3, "lower", "ms")
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class Bench:
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         console.print(f"[bold]{experiment}[/] {variant} | {model} | {values}")
 
-    def has_room(self, compiled: Any, title: str) -> bool:
-        """Whether a compiled program fits (see `room.fits`); notes what is left out if not."""
+    def fits(self, compiled: Any, title: str) -> bool:
+        """Whether a compiled program fits, as in `free_memory`; notes it if not."""
         if fits(compiled):
             return True
         self.note(f"{title}: needs more than half of the free memory")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from experiments.bench.groups.training import PRODUCTS
 from experiments.records.rows import Row
-from experiments.reporting.tables import BASELINE, pipe_table
-from experiments.study.lineup import DIMENSION, ELEMENT
+from experiments.reporting.tables import pipe_table
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT
 
 MLP, CONV = "MLP 512-256", "convolutional 32-64"
 _EAGER, _DENSE = "PyTorch, Top-K by dimension", "PyTorch, beta-VAE"

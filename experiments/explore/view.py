@@ -10,8 +10,9 @@ import numpy as np
 from experiments.explore import markup
 from experiments.explore.inspection import Inspector, with_entry
 from experiments.explore.markup import Tile
-from experiments.reporting.figures.draw import STYLE, draw_importance
-from experiments.table2 import noisy
+from experiments.measures.robustness import noisy
+from experiments.reporting.figures.style import STYLE
+from experiments.reporting.figures.training_curves import plot_importance
 from vae_topk_jax.checkpoint import latest_checkpoint
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.metrics.image import psnr
@@ -166,7 +167,7 @@ class View:
             return f'<div class="importance">{said}</div>'
         history["active_dims"] = self.model.model.active_dims
         with matplotlib.rc_context(STYLE):
-            figure = draw_importance({self.name: {"importance": history}})
+            figure = plot_importance({self.name: {"importance": history}})
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=150)
         image = markup.embedded(buffer.getvalue(), "importance over training")

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.study.study import Measurement, Study, study_key
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column, Direction
+from experiments.study.keys import study_key
+from experiments.study.study import Measurement, Study, Trained
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import psnr
@@ -21,11 +24,38 @@ from vae_topk_jax.metrics import psnr
 BATCH_SIZES = (1, 8, 64, 128, 512)
 
 
+def _by_selection(
+    metric: str, decimals: int, better: Direction, unit: str = ""
+) -> tuple[Column, ...]:
+    return tuple(
+        Column(f"{metric}_{selection}_{n}", f"{title}, batch of {n}", decimals, better, unit)
+        for n in (8, 64, 512)
+        for selection, title in (("batch", "own mask"), ("ema", "EMA mask"))
+    )
+
+
+LAYOUT = Experiment(
+    "stability",
+    "Stability of the selection",
+    "How far the selection, and so an image's reconstruction, depends on the images that "
+    "share its batch: with the mask that a test batch chooses for itself, and with the mask "
+    "that the running average (EMA) of training chooses.",
+    (),
+    further={
+        "overlap of the batch's own mask with the EMA mask": tuple(
+            Column(f"jaccard_{n}", f"batch of {n}", 3, "higher") for n in BATCH_SIZES
+        ),
+        "largest change of a pixel when the batch mates change": _by_selection("shift", 4, "lower"),
+        "PSNR": _by_selection("psnr", 2, "higher", "dB"),
+    },
+)
+
+
 def measure_stability(study: Study, variant: str, title: str, config: Config) -> None:
     """Adds the stability row of one Top-K model."""
 
-    def measure() -> Measurement:
-        compiled = _compile(study.train(config, title).inference)
+    def measure(trained: Trained) -> Measurement:
+        compiled = _compile(trained.inference)
         rng = np.random.default_rng(config.seed)
         metrics: dict[str, float] = {}
         for size in BATCH_SIZES:
@@ -33,8 +63,8 @@ def measure_stability(study: Study, variant: str, title: str, config: Config) ->
                 metrics |= _of_size(study, compiled, config.seed, size, rng)
         return Measurement(metrics)
 
-    settings = config.to_dict() | {"batches": study.budget.stability_batches}
-    study.measure("stability", variant, title, settings, config.seed, measure)
+    batches = study.budget.stability_batches
+    study.measure_trained(LAYOUT.name, variant, title, config, measure, batches=batches)
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:

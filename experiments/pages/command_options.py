@@ -3,7 +3,6 @@
 import dataclasses
 import importlib
 import inspect
-import pkgutil
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +28,8 @@ _SHARED = {
     Config: "every field of the [configuration](#the-configuration)",
     StudyOptions: "the [options of a study](#studies)",
 }
-_GUARD = '\nif __name__ == "__main__"'
+# What a module has that is a command, and not a process that a command starts.
+_GUARD, _PARSER = '\nif __name__ == "__main__"', "\nfrom experiments.terminal import cli\n"
 
 
 class Option(NamedTuple):
@@ -71,11 +71,11 @@ def commands() -> dict[str, Callable[..., Any]]:
 
 
 def _modules() -> Iterator[str]:
-    for info in pkgutil.iter_modules(experiments.__path__):
-        folder = Path(experiments.__path__[0]) / info.name
-        file = folder / "__main__.py" if info.ispkg else folder.with_suffix(".py")
-        if file.exists() and _GUARD in file.read_text(encoding="utf-8"):
-            yield f"{info.name}.__main__" if info.ispkg else info.name
+    root = Path(experiments.__path__[0])
+    for file in sorted(root.rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if _GUARD in text and _PARSER in text:
+            yield ".".join(file.relative_to(root).with_suffix("").parts)
 
 
 def options(target: Callable[..., Any]) -> tuple[list[Option], list[type]]:

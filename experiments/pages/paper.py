@@ -4,21 +4,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments import ablation, collapse, compare
+from experiments import ablation, collapse, compare, likelihood, rate, stitch, table1, table2
 from experiments.pages.table import PageTable
-from experiments.reporting.layout import (
-    ACCURACY,
-    CHURN,
-    COMPARISON,
-    GENERATION,
-    LIKELIHOOD,
-    PAPER_TABLE1,
-    PAPER_TABLE2,
-    QUALITY,
-    RATE,
-    SAE,
-    STITCHED,
-)
+from experiments.reporting.columns import ACCURACY
 from experiments.reporting.tables import Column
 from experiments.study.lineup import (
     ANNEALED,
@@ -32,8 +20,9 @@ from vae_topk_jax.runs.inputs import PENULTIMATE, PIXELS
 
 _COLUMNS = {
     column.metric: column
-    for group in (QUALITY, GENERATION, COMPARISON, RATE, LIKELIHOOD, SAE, STITCHED, [CHURN])
-    for column in group
+    for command in (table1, ablation, compare, rate, likelihood, stitch)
+    for columns in command.LAYOUT.tables.values()
+    for column in columns
 }
 _COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
 _RECONSTRUCTED = ("psnr", "ssim")
@@ -62,7 +51,7 @@ def _table1(variant: str, *last: Sequence[str]) -> PageTable:
 
 
 def _paper_table1(model: str, active: str) -> list[str]:
-    cells = PAPER_TABLE1[model]
+    cells = table1.PAPER.grid[model]
     psnr, ssim, fid = (cells[name].mean for name in ("psnr", "ssim", "fid"))
     return [
         f"the paper, {model}",
@@ -76,7 +65,7 @@ def _paper_table1(model: str, active: str) -> list[str]:
 
 
 def _paper_table2(model: str) -> list[str]:
-    cells = PAPER_TABLE2[model]
+    cells = table2.PAPER.grid[model]
     figures = [f"{cells[metric].mean:.4f}" for metric in _NOISY]
     return [f"the paper, {model} (protocol not said)", *figures, "", "", ""]
 

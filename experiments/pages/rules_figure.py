@@ -16,8 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from experiments.reporting.figures.draw import STYLE
-from experiments.reporting.figures.fronts import FAMILIES, WIDTH
+from experiments.reporting.figures.style import FAMILIES, STYLE, WIDTH
 from experiments.terminal import cli
 from vae_topk_jax import batch_top_k_mask, element_top_k, sample_top_k_mask
 from vae_topk_jax.runs.progress import console

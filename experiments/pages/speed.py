@@ -5,17 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from experiments.bench.http_load import PATHS
-from experiments.bench.layout import EXPERIMENTS
+from experiments.bench.registry import LAYOUTS
 from experiments.bench.sizes import PRESETS
 from experiments.bench.targets import CONV, MLP
 from experiments.pages.table import PageTable
 from experiments.study.lineup import DIMENSION, ELEMENT
 
-_SPEED = {
-    (experiment.name, column.metric): column
-    for experiment in EXPERIMENTS
-    for column in experiment.groups[""]
-}
+_SPEED = {(layout.name, column.metric): column for layout in LAYOUTS for column in layout.columns}
 
 
 def _speed(

@@ -19,14 +19,25 @@ from vae_topk_jax.files import write_atomic
 RESULTS_NAME = "results.json"
 
 
-class Key(NamedTuple):
-    """What makes two rows the same measurement."""
+class Place(NamedTuple):
+    """Where a row stands in a report."""
 
     experiment: str
     variant: str
     model: str
     seed: int | None
-    config_digest: str
+
+    @property
+    def of_any_seed(self) -> "Place":
+        """The place of the model, whatever the seed."""
+        return self._replace(seed=None)
+
+
+class Key(NamedTuple):
+    """What makes two rows the same measurement."""
+
+    place: Place
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +67,12 @@ class Row:
     pictures: Mapping[str, Any] | None = None
 
     @property
+    def place(self) -> Place:
+        return Place(self.experiment, self.variant, self.model, self.seed)
+
+    @property
     def key(self) -> Key:
-        return row_key(self.experiment, self.variant, self.model, self.seed, self.config)
+        return row_key(self.place, self.config)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON values; raises ValueError for a number that JSON cannot hold."""
@@ -76,27 +91,32 @@ class Row:
             raise ValueError(f"not a row: {error}") from error
 
 
-def row_key(
-    experiment: str, variant: str, model: str, seed: int | None, config: Mapping[str, Any]
-) -> Key:
-    """The key of a row that need not exist yet."""
-    digest = hashlib.sha256(_dumps(config, "config", sort_keys=True).encode()).hexdigest()[:16]
-    return Key(experiment, variant, model, seed, digest)
+def row_key(place: Place, config: Mapping[str, Any]) -> Key:
+    """The key of a row that need not exist yet.
+
+    Examples:
+        >>> place = Place("table1", "averaged KL", "beta-VAE", 0)
+        >>> row_key(place, {"k": 8, "beta": 1}) == row_key(place, {"beta": 1.0, "k": 8})
+        True
+    """
+    return Key(place, _digest(config))
 
 
 def current_rows(rows: Iterable[Row]) -> list[Row]:
     """Leaves out rows superseded by a later run of the same model under another config."""
     rows = list(rows)
-    latest = {_config_group(row): _settings(row) for row in rows}
-    return [row for row in rows if latest[_config_group(row)] == _settings(row)]
+    latest = {row.place.of_any_seed: _digest_of_any_seed(row) for row in rows}
+    return [row for row in rows if latest[row.place.of_any_seed] == _digest_of_any_seed(row)]
 
 
-def _config_group(row: Row) -> tuple[str, str, str]:
-    return row.experiment, row.variant, row.model
+def _digest_of_any_seed(row: Row) -> str:
+    return _digest({**row.config, "seed": None})
 
 
-def _settings(row: Row) -> str:
-    return _dumps({**row.config, "seed": None}, "config", sort_keys=True)
+def _digest(config: Mapping[str, Any]) -> str:
+    """The same for settings in memory and those read back: tuples are lists, 1 is 1.0."""
+    values = json.loads(_dumps(config, "config"), parse_int=float)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Results(NamedTuple):
@@ -176,8 +196,7 @@ class ResultsFile:
     def replace(self, row: Row) -> None:
         """Adds a row in place of those that differ from it in nothing but configuration, data and
         what was measured."""
-        place = row.key[:-1]
-        self._rows = {key: old for key, old in self._rows.items() if key[:-1] != place}
+        self._rows = {key: old for key, old in self._rows.items() if key.place != row.place}
         self.add(row)
 
     def merge(self, rows: Iterable[Row]) -> None:
@@ -206,10 +225,10 @@ def decode_images(encoded: Mapping[str, Any]) -> np.ndarray:
     return np.frombuffer(raw, np.uint8).reshape(encoded["shape"])
 
 
-def _dumps(value: Any, where: str, sort_keys: bool = False) -> str:
+def _dumps(value: Any, where: str) -> str:
     """Strict JSON; arrays become lists."""
     try:
-        return json.dumps(value, allow_nan=False, sort_keys=sort_keys, default=_plain)
+        return json.dumps(value, allow_nan=False, default=_plain)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: {error}") from error
 

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from experiments.records.grouping import by_model
 from experiments.records.intervals import Summary, paired_difference
 from experiments.records.rows import Row
-from experiments.reporting.layout import ACCURACY, GENERATION, QUALITY
-from experiments.reporting.tables import BASELINE, Column, by_model
+from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY
+from experiments.reporting.tables import Column
+from experiments.study.lineup import BASELINE
 
 REPLICATES = "replicates"
 FAILS = "does not replicate"

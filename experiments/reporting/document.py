@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jinja2
 
-from experiments.reporting.figures.draw import Picture
 from experiments.reporting.tables import Table, escape_markdown, to_html, to_markdown
 
 FIGURES = "figures"
@@ -15,6 +14,14 @@ FIGURES = "figures"
 
 class Bullets(NamedTuple):
     items: Sequence[str]
+
+
+class Picture(NamedTuple):
+    """A PNG file with the text that stands below it."""
+
+    name: str
+    caption: str
+    png: bytes
 
 
 class Section(NamedTuple):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from experiments.records.grouping import by_model
 from experiments.records.intervals import Summary, paired_difference, summarise
 from experiments.records.rows import Row
+from experiments.study.lineup import BASELINE
 
-BASELINE = "beta-VAE"
 REFERENCES = ("PCA", "train images", "classifier on")  # not trained autoencoders, never the best
 
 Direction = Literal["higher", "lower", "neither"]
@@ -53,14 +54,6 @@ class Table(NamedTuple):
     header: Sequence[str]
     body: Sequence[Sequence[Cell]]
     note: str = ""
-
-
-def by_model(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Groups rows by model, in order of first appearance."""
-    models: dict[str, list[Row]] = {}
-    for row in rows:
-        models.setdefault(row.model, []).append(row)
-    return models
 
 
 def measured(rows: Iterable[Row], columns: Sequence[Column]) -> Grid:

@@ -1,16 +1,16 @@
 """A reproduction in progress: data, classifier, trained models and the rows measured so far."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
-from experiments.records.rows import ResultsFile, Row, encode_images, row_key
+from experiments.records.rows import Place, ResultsFile, Row, encode_images, row_key
 from experiments.study.budget import Budget
+from experiments.study.keys import study_key
 from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float
@@ -48,7 +48,7 @@ class Measurement(NamedTuple):
     history: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Study:
     """What every table needs.
 
@@ -65,8 +65,8 @@ class Study:
     budget: Budget
     results: ResultsFile
     test_latent: Literal["mean", "sample"] = "mean"
-    given: Mapping[str, Any] = field(default_factory=dict)
-    _last_trained: dict[Config, Trained] = field(default_factory=dict, repr=False)
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    _last_trained: dict[Config, Trained] = dataclasses.field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def train_images(self) -> np.ndarray:
@@ -100,9 +100,13 @@ class Study:
             defaults: a table's own, to which those that the user gave are preferred.
             changes: what makes the row; preferred to all.
         """
-        base = Config(**{**(defaults or {}), **self.given})
-        epochs = self.budget.training.over(len(self.dataset.train_images), base.batch_size)
-        return base.replace(**{"epochs": epochs} | changes)
+        config = Config(**{**(defaults or {}), **self.given, **changes})
+        epochs = self.budget.training.over(len(self.dataset.train_images), config.batch_size)
+        return config.replace(epochs=changes.get("epochs", epochs))
+
+    def on(self, dataset: Dataset) -> "Study":
+        """The same study of other images, with the same results file."""
+        return dataclasses.replace(self, dataset=dataset, _last_trained={})
 
     def train(self, config: Config, title: str) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""
@@ -110,6 +114,33 @@ class Study:
             self._last_trained.clear()
             self._last_trained[config] = self._train(config, title)
         return self._last_trained[config]
+
+    def measure_trained(
+        self,
+        experiment: str,
+        variant: str,
+        model: str,
+        config: Config,
+        measure: Callable[[Trained], Measurement],
+        **settings: Any,
+    ) -> None:
+        """Trains a model and adds the row that `measure` gives, unless it is there already.
+
+        Args:
+            experiment, variant, model: where the row stands.
+            config: of the model.
+            measure: gives the row's metrics, but for `seconds_training`.
+            settings: what the measurement depends on besides the configuration.
+        """
+
+        def train_and_measure() -> Measurement:
+            trained = self.train(config, f"{model}, {variant}, seed {config.seed}")
+            found = measure(trained)
+            seconds = {"seconds_training": round(trained.seconds, 2)}
+            return found._replace(metrics=found.metrics | seconds)
+
+        fields = config.to_dict() | settings
+        self.measure(experiment, variant, model, fields, config.seed, train_and_measure)
 
     def measure(
         self,
@@ -122,7 +153,7 @@ class Study:
     ) -> None:
         """Adds the row that `measure` gives, unless it is there already."""
         config = {**config, "test_latent": self.test_latent}
-        if self.results.has(row_key(experiment, variant, model, seed, config)):
+        if self.results.has(row_key(Place(experiment, variant, model, seed), config)):
             return
         started = time.perf_counter()
         metrics, pictures, history = measure()
@@ -189,8 +220,3 @@ def _encode(pictures: dict[str, np.ndarray]) -> dict[str, Any]:
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """uint8 images from floats in [0, 1]."""
     return np.rint(np.asarray(images) * 255).astype(np.uint8)
-
-
-def study_key(seed: int, purpose: str) -> jax.Array:
-    """A key for one purpose of one seed, independent of the keys of the others."""
-    return jax.random.fold_in(jax.random.key(seed), int.from_bytes(purpose.encode()[:4], "big"))

@@ -4,6 +4,7 @@ import pytest
 
 from experiments import ablation
 from experiments.ablation import variants
+from experiments.study.study import Study
 from vae_topk_jax.config import Config
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -16,6 +17,10 @@ def test_every_variant_of_the_ablation_is_a_valid_configuration_of_its_own():
 
 def test_the_ablation_measures_what_it_is_asked_for_and_the_baseline(study, monkeypatch):
     titles = []
-    monkeypatch.setattr(ablation, "_measure", lambda study, title, config: titles.append(title))
+    monkeypatch.setattr(
+        Study,
+        "measure_trained",
+        lambda self, experiment, variant, title, *_, **__: titles.append(title),
+    )
     ablation.run(study, only="sample: |mu|, n")
     assert titles == ["beta-VAE", "sample: |mu|, nested"]

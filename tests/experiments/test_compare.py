@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from experiments import compare, likelihood, rate
+from experiments.measures import system
+from experiments.measures.rate import rate_and_distortion
 from experiments.measures.traversals import STEPS
-from experiments.rate import rate_and_distortion
 from experiments.records.rows import ResultsFile, Row, decode_images
-from experiments.report import write_report
-from experiments.reporting.layout import COMPARISON, LIKELIHOOD, RATE
+from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.lineup import ELEMENT
 from experiments.study.study import Study
@@ -22,6 +22,7 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.sparsity import hoyer
 
+LAYOUTS = (compare.LAYOUT, rate.LAYOUT, likelihood.LAYOUT)
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
 
 SYSTEMS = {
@@ -47,7 +48,7 @@ def rows(study) -> dict[str, dict[str, Row]]:
     """Experiment -> model -> row of a small comparison."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "SYSTEMS", SYSTEMS)
-        patch.setattr(compare, "_ENCODED", 32)
+        patch.setattr(system, "ENCODED", 32)
         patch.setattr(rate, "BETAS", (0.1,))
         patch.setattr(rate, "LATENT_DIM", 8)
         patch.setattr(likelihood, "SAMPLES", 5)
@@ -76,7 +77,7 @@ def test_every_system_is_a_valid_configuration_of_its_own():
 def test_every_column_of_the_comparison_is_measured(rows):
     assert list(rows["compare"]) == [*SYSTEMS, "PCA, 8 components"]
     for row in rows["compare"].values():
-        missing = {column.metric for column in COMPARISON} - row.metrics.keys()
+        missing = {column.metric for column in compare.LAYOUT.columns} - row.metrics.keys()
         assert missing == (set() if row.seed == 0 else {"seconds_epoch"})
     by_name = {name: row.metrics for name, row in rows["compare"].items()}
     assert by_name["beta-VAE"]["active_latents"] == by_name["beta-VAE"]["active_dims"] == 8
@@ -103,12 +104,12 @@ def test_a_system_is_measured_on_its_codes(study, rows, element):
 
 
 def test_the_page_shows_the_table_the_curve_and_what_the_latents_do(rows, folder):
-    markdown, _ = write_report(folder)
+    markdown, _ = write_report(folder, LAYOUTS)
     text = markdown.read_text()
     for section in ("Comparison: every system", "Rate and distortion", "Likelihood of the test"):
         assert f"## {section}" in text
-    for columns in (COMPARISON, RATE, LIKELIHOOD):
-        header = " | ".join(["| model", *(column.heading for column in columns)])
+    for layout in LAYOUTS:
+        header = " | ".join(["| model", *(column.heading for column in layout.columns)])
         assert header in text
     figures = set(re.findall(r"\]\(figures/([^)]*)\)", text))
     assert {"rate-d-64-curve.png", "compare-k-8-of-64-reconstructions.png"} <= figures

@@ -6,10 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from experiments import table2 as command
 from experiments.records.rows import Row, encode_images, write_results
-from experiments.report import main, write_report
+from experiments.report import LAYOUTS, main
 from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims
-from experiments.reporting.layout import ACCURACY, PAPER_TABLE2, QUALITY
+from experiments.reporting.columns import ACCURACY, QUALITY
+from experiments.reporting.compose import write_report
 from experiments.reporting.tables import (
     difference_table,
     differences,
@@ -163,7 +165,7 @@ def test_differences_are_signed_and_bold_where_they_leave_out_zero():
 
 
 def test_the_papers_table_is_printed_as_published():
-    table = to_markdown(metric_table("The paper", PAPER_TABLE2, ACCURACY))
+    table = to_markdown(metric_table("The paper", *command.PAPER))
     assert "| beta-VAE | **0.9125** | **0.8493** | 0.6486 |" in table
     assert "| Batch Top-K | 0.8992 | 0.8329 | **0.7841** |" in table
 
@@ -204,7 +206,7 @@ def test_one_seed_tells_nothing():
 @pytest.mark.parametrize("seeds", [[0], SEEDS])
 def test_the_report_is_complete_and_self_contained(tmp_path, seeds):
     write_results(tmp_path, rows_of(*ALL, seeds=seeds), {"cpu": "x", "probe_accuracy": 0.99})
-    markdown_path, page_path = write_report(tmp_path)
+    markdown_path, page_path = write_report(tmp_path, LAYOUTS)
     markdown, page = markdown_path.read_text(), Page(page_path.read_text())
 
     pictures = sorted(re.findall(r"\]\((figures/[^)]*)\)", markdown))
@@ -233,7 +235,7 @@ def test_the_report_is_complete_and_self_contained(tmp_path, seeds):
 @pytest.mark.parametrize("experiment", ALL)
 def test_missing_experiments_leave_no_trace(tmp_path, experiment):
     write_results(tmp_path, rows_of(experiment), {})
-    markdown, _ = write_report(tmp_path / "results.json", tmp_path / "report")
+    markdown, _ = write_report(tmp_path / "results.json", LAYOUTS, tmp_path / "report")
     text = markdown.read_text()
     for title, owner in (("Table 1", table1), ("Table 2", table2), ("Stability", stability)):
         assert (f"## {title}" in text) == (owner is experiment)
@@ -241,14 +243,14 @@ def test_missing_experiments_leave_no_trace(tmp_path, experiment):
 
 def test_an_empty_results_file_still_makes_a_report(tmp_path):
     write_results(tmp_path, [], {})
-    assert "Seeds: none." in write_report(tmp_path)[0].read_text()
+    assert "Seeds: none." in write_report(tmp_path, LAYOUTS)[0].read_text()
 
 
 def test_superseded_rows_are_left_out_and_counted(tmp_path):
     rows = rows_of(other)
     newer = [Row(**vars(rows[0]) | {"config": {"k": 4}, "metrics": {"own_metric": 7.5}})]
     write_results(tmp_path, rows + newer, {})
-    text = write_report(tmp_path)[0].read_text()
+    text = write_report(tmp_path, LAYOUTS)[0].read_text()
     assert "superseded by later ones with other settings: 3." in text
     assert "| Top-K, K=4 | 7.5000 |" in text
 

@@ -8,8 +8,7 @@ import pytest
 
 from experiments import stitch
 from experiments.records.rows import ResultsFile
-from experiments.report import write_report
-from experiments.reporting.layout import SAE, STITCHED
+from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.study import Study
 from vae_topk_jax.runs.inputs import load_inputs
@@ -41,17 +40,19 @@ def test_the_experiment_measures_both_dictionaries_the_way_between_and_the_meta_
     small, large = (rows[f"SAE, {n} latents"].metrics for n in (8, 24))
     assert large["explained_variance"] > small["explained_variance"] > 0.3
     stitched = rows["8 stitched to 24"]
-    assert {column.metric for column in STITCHED} == stitched.metrics.keys()
+    assert {
+        column.metric for column in stitch.LAYOUT.further["stitched"]
+    } == stitched.metrics.keys()
     np.testing.assert_allclose(stitched.metrics["error_small"], small["error"], rtol=1e-3)
     np.testing.assert_allclose(stitched.metrics["error_large"], large["error"], rtol=1e-3)
     steps = len(stitched.history["path_kind"])
     assert len(stitched.history["path_error"]) == steps + 1
     meta = rows["meta-SAE, 4 meta-latents"].metrics
-    assert {column.metric for column in SAE} <= meta.keys()
+    assert {column.metric for column in stitch.LAYOUT.columns} <= meta.keys()
     assert 0 < meta["explained_variance"] < 1
 
 
 def test_the_report_shows_them(study, folder):
-    markdown, _ = write_report(folder)
+    markdown, _ = write_report(folder, [stitch.LAYOUT])
     assert "| 8 stitched to 24 |" in markdown.read_text(encoding="utf-8")
     assert (folder / "figures" / "stitch-pixels-8-stitched-to-24.png").stat().st_size > 10_000

@@ -8,8 +8,8 @@ import jax
 import jinja2
 
 import vae_topk_jax
-from experiments.reporting.layout import define
 from experiments.records.rows import RESULTS_NAME, Row, read_results
+from experiments.reporting.definitions import define
 from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.export import ABOUT, PROGRAMS

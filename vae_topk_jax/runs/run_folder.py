@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vae_topk_jax.runs.model_card import changed_settings
 from experiments.records.rows import RESULTS_NAME, Row, read_results
-from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 from vae_topk_jax.checkpoint import CheckpointError, checkpoints, read_info
+from vae_topk_jax.runs.model_card import changed_settings
+from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 
 CHECKPOINTS = "checkpoints"
 

@@ -1,34 +1,35 @@
-"""The bottleneck alone, and the search for the threshold by element."""
+"""The bottleneck alone."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import Array
 
-from experiments.bench.bench import Bench
+from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
-from vae_topk_jax.selection import element_top_k
 
-LAYER, THRESHOLD = "bench_bottleneck", "bench_threshold"
+LAYOUT = Experiment(
+    "bench_bottleneck",
+    "Speed: the bottleneck alone",
+    "The layer in training on an array (B, D), forward pass and statistics.",
+    (MS, Column("over_multiply", "over multiply", 2, "lower")),
+)
 MULTIPLY = "multiply by a number"
-_SORTED = 1 << 25  # entries of the largest array that is sorted
 
 
 def run(bench: Bench) -> None:
-    """Adds rows for every size that fits: the layer in training, and thresholds by element."""
+    """Adds a row for each rule at every size that fits."""
     for size, latents in bench.sizes.bottlenecks:
-        _run_layer(bench, size, latents)
-        if size * latents <= _SORTED:
-            _run_threshold(bench, size, latents)
+        _run_size(bench, size, latents)
 
 
-def _run_layer(bench: Bench, size: int, latents: int) -> None:
-    k = _k(latents)
+def _run_size(bench: Bench, size: int, latents: int) -> None:
+    k = k_of(latents)
     shape = jax.ShapeDtypeStruct((size, latents), jnp.float32)
     programs: dict[str, Any] = {MULTIPLY: jax.jit(lambda z_BxD: 2.0 * z_BxD)}
     programs |= {f"by {rule}": _layer(rule, k, latents) for rule in get_args(SelectionRule)}
@@ -37,7 +38,7 @@ def _run_layer(bench: Bench, size: int, latents: int) -> None:
     fitting = {
         title: program
         for title, program in compiled.items()
-        if bench.has_room(program, f"bottleneck {title} at {variant}")
+        if bench.fits(program, f"bottleneck {title} at {variant}")
     }
     if MULTIPLY not in fitting:
         return
@@ -48,7 +49,7 @@ def _run_layer(bench: Bench, size: int, latents: int) -> None:
         own, multiply = seconds[model].median, seconds[MULTIPLY].median
         return {"ms": 1e3 * own, "over_multiply": own / multiply}
 
-    bench.race(LAYER, variant, contestants, {"k": k}, describe)
+    bench.race(LAYOUT.name, variant, contestants, {"k": k}, describe)
 
 
 def _layer(rule: SelectionRule, k: int, latents: int) -> Any:
@@ -59,55 +60,6 @@ def _layer(rule: SelectionRule, k: int, latents: int) -> Any:
     return jax.jit(functools.partial(train, stats))
 
 
-def _run_threshold(bench: Bench, size: int, latents: int) -> None:
-    k = _k(latents)
-    scores_BxD = jnp.abs(jax.random.normal(jax.random.key(0), (size, latents)))
-    host_BxD = np.asarray(scores_BxD)
-    contestants: dict[str, Callable[[], object]] = {
-        title: functools.partial(program, scores_BxD)
-        for title, program in {
-            "counts over the bits (ours)": jax.jit(lambda x_BxD: element_top_k(x_BxD, k).mask_BxD),
-            "top_k": jax.jit(lambda x_BxD: x_BxD >= jax.lax.top_k(x_BxD.ravel(), k * size)[0][-1]),
-            "sort": jax.jit(lambda x_BxD: x_BxD >= jnp.sort(x_BxD.ravel())[-k * size]),
-            "histogram of digits": jax.jit(lambda x_BxD: x_BxD >= _by_digits(x_BxD, k * size)),
-        }.items()
-    }
-    contestants["numpy.partition"] = lambda: (
-        host_BxD >= np.partition(host_BxD.ravel(), -k * size)[-k * size]
-    )
-    check_masks(host_BxD, contestants)
-
-    def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
-        return {"ms": 1e3 * seconds[model].median}
-
-    bench.race(THRESHOLD, f"({size}, {latents})", contestants, {"k": k}, describe)
-
-
-def check_masks(scores_BxD: np.ndarray, contestants: Mapping[str, Callable[[], Any]]) -> None:
-    """Raises AssertionError unless all give the same mask, but for scores that tie with the
-    smallest one kept: the first contestant keeps some of those, the others may keep all."""
-    masks = [np.asarray(contestant(), bool) for contestant in contestants.values()]
-    smallest = scores_BxD[masks[0]].min()
-    for mask in masks[1:]:
-        assert np.all(scores_BxD[mask != masks[0]] == smallest)
-        assert np.all(mask[masks[0]])
-
-
-def _by_digits(scores_BxD: Array, places: int) -> Array:
-    """The score in this place from above, digit by digit of eight bits; scores are positive."""
-    bits_N = jax.lax.bitcast_convert_type(scores_BxD.ravel(), jnp.uint32)
-    found, left = jnp.uint32(0), jnp.int32(places)
-    alike_N = jnp.ones(bits_N.shape, bool)
-    for shift in (24, 16, 8, 0):
-        digit_N = ((bits_N >> shift) & 255).astype(jnp.int32)
-        counts = jnp.zeros(256, jnp.int32).at[digit_N].add(alike_N.astype(jnp.int32))
-        above = jnp.cumsum(counts[::-1])[::-1] - counts
-        digit = jnp.argmax(above < left)  # the first digit with fewer above it than are sought
-        left -= above[digit]
-        alike_N &= digit_N == digit
-        found |= digit.astype(jnp.uint32) << shift
-    return jax.lax.bitcast_convert_type(found, jnp.float32)
-
-
-def _k(latents: int) -> int:
+def k_of(latents: int) -> int:
+    """How many latents pass."""
     return min(32, latents // 8)

@@ -7,10 +7,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from experiments.bench.bench import Bench
+from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 
-EXPERIMENT = "bench_decoding"
+LAYOUT = Experiment(
+    "bench_decoding",
+    "Speed: decoding k of many latents",
+    "",
+    (MS, Column("over_dense", "over dense", 2, "lower")),
+)
 DENSE = "dense product"
 
 
@@ -36,7 +43,7 @@ def run(bench: Bench) -> None:
             return {"ms": 1e3 * own, "over_dense": own / seconds[DENSE].median}
 
         variant = f"batch {size}, {k} of {latents:,} latents to {inputs} values"
-        bench.race(EXPERIMENT, variant, contestants, {"k": k}, describe)
+        bench.race(LAYOUT.name, variant, contestants, {"k": k}, describe)
 
 
 def gather(value_BxK: Array, index_BxK: Array, kernel_DxF: Array) -> Array:

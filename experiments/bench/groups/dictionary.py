@@ -8,17 +8,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.bench.bench import Bench
+from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import SQUARE
 from experiments.bench.peers import dictionary_learning as dictionary_peer
 from experiments.bench.products import products_alone, square
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
 
 Precision = Literal["float32", "bfloat16"]
 
-EXPERIMENT = "bench_dictionary"
+LAYOUT = Experiment(
+    "bench_dictionary",
+    "Speed: a training step of a dictionary",
+    "A BatchTopK SAE; its rate counts five products of a batch by inputs by latents.",
+    (
+        MS,
+        Column("gflops", "rate", 1, "higher", "GFLOP/s"),
+        Column("share_of_square", "share of the square product's", 3, "higher"),
+    ),
+)
 STEP = "a step of ours"
 _PRODUCTS = 5  # two forward, of two kernels' gradients, and of the code's
 _RUN = 10_000  # steps for which the run is planned
@@ -48,7 +59,7 @@ def _run_step(bench: Bench, config: Config, inputs: int) -> None:
     shape = jax.ShapeDtypeStruct((size, 1, 1, inputs), jnp.float32)
     compiled = trainer.train_step.lower(jax.eval_shape(trainer.init), shape).compile()  # type: ignore[attr-defined]
     variant = f"({size}, {inputs}, {latents}), {dtype}"
-    if not bench.has_room(compiled, f"dictionary of {variant}"):
+    if not bench.fits(compiled, f"dictionary of {variant}"):
         return
     x_BxHxWxC = jax.random.normal(jax.random.key(0), shape.shape)
     state = trainer.init()
@@ -80,4 +91,4 @@ def _run_step(bench: Bench, config: Config, inputs: int) -> None:
         }
 
     settings = config.to_dict() | {"inputs": inputs}
-    bench.race(EXPERIMENT, variant, contestants, settings, describe)
+    bench.race(LAYOUT.name, variant, contestants, settings, describe)

@@ -10,11 +10,25 @@ from collections.abc import Iterator, Mapping
 from experiments.bench.bench import Bench
 from experiments.bench.groups.startup import python
 from experiments.bench.groups.training import mlp_config
-from experiments.reporting.tables import BASELINE
-from experiments.study.lineup import DIMENSION, ELEMENT, SAMPLE, trained_models
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT, SAMPLE, trained_models
 from vae_topk_jax.config import Config
 
-EXPERIMENT = "bench_exchanges"
+LAYOUT = Experiment(
+    "bench_exchanges",
+    "What eight devices exchange in a step",
+    "Counted in the compiled program. In a branch: only where scores tie for the last places, "
+    "where latents are dead, or when the sensitivity is estimated.",
+    (
+        Column("all_reduces", "all-reduces", 0, "lower"),
+        Column("all_reduce_bytes", "bytes reduced", 0, "lower"),
+        Column("all_gathers", "all-gathers", 0, "lower"),
+        Column("all_gather_bytes", "bytes gathered", 0, "lower"),
+        Column("all_reduces_in_branches", "all-reduces in a branch", 0, "lower"),
+        Column("all_gather_bytes_in_branches", "bytes gathered in a branch", 0, "lower"),
+    ),
+)
 DEVICES = 8
 
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%(?P<name>[\w.-]+) \(.*?\{\n(?P<body>.*?)^\}", re.M | re.S)
@@ -34,7 +48,7 @@ def run(bench: Bench) -> None:
         told = python(arguments, {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flag})
         counted = json.loads(told.splitlines()[-1])
         settings = config.to_dict() | {"devices": DEVICES}
-        bench.add(EXPERIMENT, "", title, settings, counted, time.perf_counter() - started)
+        bench.add(LAYOUT.name, "", title, settings, counted, time.perf_counter() - started)
 
 
 def lineup(config: Config) -> dict[str, Config]:

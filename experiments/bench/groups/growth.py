@@ -6,11 +6,21 @@ from typing import Any
 from experiments.bench.bench import Bench
 from experiments.bench.clock import alternate
 from experiments.bench.groups.training import epochs, lineup, mlp_config, whole_batches
-from experiments.reporting.tables import BASELINE
-from experiments.study.lineup import DIMENSION, ELEMENT
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT
 from vae_topk_jax.config import Config
 
-EXPERIMENT = "bench_growth"
+LAYOUT = Experiment(
+    "bench_growth",
+    "Speed: growth",
+    "Examples a second in training.",
+    (
+        Column("examples_per_second_beta", "beta-VAE", 0),
+        Column("examples_per_second_dimension", "Top-K by dimension", 0),
+        Column("examples_per_second_element", "Top-K by element", 0),
+    ),
+)
 METRICS = {BASELINE: "beta", DIMENSION: "dimension", ELEMENT: "element"}
 
 
@@ -44,4 +54,4 @@ def _run_curve(
         total = sum(seconds[number, title].total for title in METRICS)
         settings = config.replace(**point).to_dict() | {"images": counts[number]}
         model = f"{next(iter(point.values())):,}"
-        bench.add(EXPERIMENT, curve, model, settings, metrics, total)
+        bench.add(LAYOUT.name, curve, model, settings, metrics, total)

@@ -16,9 +16,22 @@ import numpy as np
 from experiments.bench.bench import Bench
 from experiments.bench.groups.serving import trained
 from experiments.bench.http_load import PATHS, ServedPath, apply_load
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from vae_topk_jax.export import export_model
 
-EXPERIMENT = "bench_load"
+LAYOUT = Experiment(
+    "bench_load",
+    "Speed: a served model under load",
+    "An exported model behind HTTP on the loopback address; server and clients share the "
+    "machine, images travel as JSON.",
+    (
+        Column("ms", "a request, median", 2, "lower", "ms"),
+        Column("ms_99", "99 %", 2, "lower", "ms"),
+        Column("requests_per_second", "requests a second", 0, "higher"),
+        Column("images_per_second", "images a second", 0, "higher"),
+    ),
+)
 _PATIENCE = 60.0  # seconds for a server to start
 
 
@@ -52,7 +65,7 @@ def _run_load(
         "images_per_second": images * len(latencies) / seconds,
     }
     title = f"clients: {clients}, images a request: {images}"
-    bench.add(EXPERIMENT, path, title, settings, metrics, seconds)
+    bench.add(LAYOUT.name, path, title, settings, metrics, seconds)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,19 @@ from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import mlp_config, mlp_products
 from experiments.bench.products import Product, products_alone, square
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 
-EXPERIMENT = "bench_machine"
+LAYOUT = Experiment(
+    "bench_machine",
+    "Speed: what the machine can do",
+    "Products as they stand in a training step of the model, and a large square one.",
+    (
+        Column("gflops", "rate", 1, "higher", "GFLOP/s"),
+        Column("best_gflops", "fastest round", 1, "higher", "GFLOP/s"),
+        Column("gbytes_per_second", "bandwidth", 1, "higher", "GB/s"),
+    ),
+)
 
 
 def run(bench: Bench) -> None:
@@ -26,14 +37,14 @@ def run(bench: Bench) -> None:
 
     contestants = {title: products_alone([product], 1) for title, product in products.items()}
     settings = {"batch_size": mlp_config(bench).batch_size}
-    bench.race(EXPERIMENT, "matrix products, float32", contestants, settings, rate)
+    bench.race(LAYOUT.name, "matrix products, float32", contestants, settings, rate)
 
     def bandwidth(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
         moved = 2 * 4 * bench.sizes.copied  # read and written, float32
         return {"gbytes_per_second": moved / seconds[model].median / 1e9}
 
     settings = {"floats": bench.sizes.copied}
-    bench.race(EXPERIMENT, "bandwidth", _copies(bench.sizes.copied), settings, bandwidth)
+    bench.race(LAYOUT.name, "bandwidth", _copies(bench.sizes.copied), settings, bandwidth)
 
 
 def _copies(size: int) -> dict[str, Callable[[], object]]:

@@ -7,8 +7,18 @@ from experiments.bench.bench import Bench
 from experiments.bench.groups.startup import python
 from experiments.bench.groups.training import lineup, mlp_config
 from experiments.bench.peers import registry as peers
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 
-EXPERIMENT = "bench_memory"
+LAYOUT = Experiment(
+    "bench_memory",
+    "Peak memory of an epoch",
+    "",
+    (
+        Column("peak_mib", "memory", 0, "lower", "MiB"),
+        Column("peak_device_mib", "device memory", 0, "lower", "MiB"),
+    ),
+)
 IDLE = "images alone"
 
 
@@ -27,4 +37,4 @@ def run(bench: Bench) -> None:
         ]
         peaks = json.loads(python(arguments).splitlines()[-1])
         settings = config.to_dict() | {"images": count}
-        bench.add(EXPERIMENT, "", title, settings, peaks, time.perf_counter() - started)
+        bench.add(LAYOUT.name, "", title, settings, peaks, time.perf_counter() - started)

@@ -12,10 +12,17 @@ import numpy as np
 
 from experiments.bench.bench import Bench
 from experiments.bench.groups.training import lineup, mlp_config, whole_batches
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
 
-EXPERIMENT = "bench_profile"
+LAYOUT = Experiment(
+    "bench_profile",
+    "Speed: where the time of a step goes",
+    "Milliseconds of all operations of a step; those that run side by side count in full.",
+    (Column("ms_step", "a step", 3, "neither", "ms"), Column("share", "share", 3)),
+)
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%(?P<name>[\w.-]+) = .*? (?P<kind>[\w-]+)\(.*$", re.M)
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
 _CONTAINERS = ("while", "conditional", "call")  # what is inside them is timed for itself
@@ -62,7 +69,7 @@ def run(bench: Bench) -> None:
         for part in sorted(milliseconds, key=lambda part: -milliseconds[part]):
             metrics = {"ms_step": milliseconds[part], "share": milliseconds[part] / total}
             settings = own.to_dict() | {"images": len(images)}
-            bench.add(EXPERIMENT, title, part, settings, metrics, milliseconds[part] / 1e3)
+            bench.add(LAYOUT.name, title, part, settings, metrics, milliseconds[part] / 1e3)
         if not milliseconds:
             bench.note(f"profile of {title}: the profiler names no operations on this device")
 

@@ -5,13 +5,20 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from experiments.bench.bench import Bench
+from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import mlp_config
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
 
-EXPERIMENT = "bench_restoring"
+LAYOUT = Experiment(
+    "bench_restoring",
+    "Speed: reading a checkpoint",
+    "From the folder to the state; verified: after comparing SHA-256 sums of all its files.",
+    (MS, Column("megabytes", "on disk", 1, "neither", "MB")),
+)
 
 
 def run(bench: Bench) -> None:
@@ -36,4 +43,4 @@ def _run_model(bench: Bench, title: str, config: Config) -> None:
         def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
             return {"ms": 1e3 * seconds[model].median, "megabytes": megabytes}
 
-        bench.race(EXPERIMENT, title, contestants, config.to_dict(), describe)
+        bench.race(LAYOUT.name, title, contestants, config.to_dict(), describe)

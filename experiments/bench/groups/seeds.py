@@ -10,10 +10,21 @@ import numpy as np
 from experiments.bench.bench import Bench
 from experiments.bench.clock import alternate
 from experiments.bench.groups.training import lineup, mlp_config, whole_batches
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer, TrainState
 
-EXPERIMENT = "bench_seeds"
+LAYOUT = Experiment(
+    "bench_seeds",
+    "Speed: several seeds",
+    "An epoch of all of them.",
+    (
+        Column("seconds_together", "together", 2, "neither", "s"),
+        Column("seconds_in_turn", "one after another", 2, "neither", "s"),
+        Column("together_over_in_turn", "time ratio", 2),
+    ),
+)
 _MANY = 64  # on an accelerator, which one small model leaves idle
 
 
@@ -38,7 +49,7 @@ def run(bench: Bench) -> None:
             }
             settings = own.to_dict() | {"images": len(images), "seeds": count}
             model = f"{count} seed{'s' if count > 1 else ''}"
-            bench.add(EXPERIMENT, title, model, settings, metrics, both.total + turns.total)
+            bench.add(LAYOUT.name, title, model, settings, metrics, both.total + turns.total)
 
 
 def together(config: Config, images_NxHxWxC: np.ndarray, count: int) -> Callable[[], object]:

@@ -5,15 +5,22 @@ from collections.abc import Mapping
 
 import jax
 
-from experiments.bench.bench import Bench
+from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import lineup, mlp_config
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 from experiments.study.lineup import ELEMENT
 from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.inference import Inference
 
-EXPERIMENT = "bench_serving"
+LAYOUT = Experiment(
+    "bench_serving",
+    "Speed: a trained model",
+    "",
+    (MS, Column("images_per_second", "images a second", 0, "higher")),
+)
 
 
 def run(bench: Bench) -> None:
@@ -32,7 +39,7 @@ def run(bench: Bench) -> None:
             return {"ms": 1e3 * own, "images_per_second": size / own}
 
         settings = model.config.to_dict() | {"images": size}
-        bench.race(EXPERIMENT, f"batch of {size:,}", contestants, settings, describe)
+        bench.race(LAYOUT.name, f"batch of {size:,}", contestants, settings, describe)
 
 
 def trained(bench: Bench) -> Inference:

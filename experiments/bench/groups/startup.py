@@ -10,8 +10,18 @@ from pathlib import Path
 
 from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
 
-EXPERIMENT = "bench_startup"
+LAYOUT = Experiment(
+    "bench_startup",
+    "Speed: starting",
+    "Processes of their own, from their start to their end.",
+    (
+        Column("seconds", "median", 2, "lower", "s"),
+        Column("fastest", "fastest", 2, "lower", "s"),
+    ),
+)
 _ROOT = Path(__file__).parents[3]
 _STEP = ("-m", "experiments.bench.processes.first_step")
 
@@ -36,7 +46,7 @@ def run(bench: Bench) -> None:
             return {"seconds": seconds[model].median, "fastest": seconds[model].fastest}
 
         settings = {"images": bench.sizes.images}
-        bench.race(EXPERIMENT, "", contestants, settings, describe, least_seconds=0.0, warm_up=1)
+        bench.race(LAYOUT.name, "", contestants, settings, describe, least_seconds=0.0, warm_up=1)
 
 
 def python(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> str:

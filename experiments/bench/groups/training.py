@@ -10,12 +10,26 @@ from experiments.bench.bench import Bench
 from experiments.bench.clock import WARM_UP, Seconds
 from experiments.bench.peers import registry as peers
 from experiments.bench.products import Product, products_alone, products_of, square
-from experiments.reporting.tables import BASELINE
-from experiments.study.lineup import DIMENSION, ELEMENT, trained_models
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT, trained_models
 from vae_topk_jax.config import Config
 from vae_topk_jax.training import Trainer
 
-EXPERIMENT = "bench_training"
+LAYOUT = Experiment(
+    "bench_training",
+    "Speed: training",
+    "One epoch of each contestant in turn. Shares: the time of the epoch's matrix products "
+    "alone over that of the epoch; the epoch's rate over that of a large square product.",
+    (
+        Column("examples_per_second", "examples a second", 0, "higher"),
+        Column("seconds_epoch", "an epoch", 3, "lower", "s"),
+        Column("over_beta", "over beta-VAE", 3, "lower"),
+        Column("gflops", "rate", 1, "higher", "GFLOP/s"),
+        Column("share_of_products", "share of its products' rate", 3, "higher"),
+        Column("share_of_square", "share of the square product's", 3, "higher"),
+    ),
+)
 LATENT_DIM, K = 64, 8
 PRODUCTS, SQUARE = "its matrix products alone", "a square matrix product"
 
@@ -96,4 +110,4 @@ def _run_body(bench: Bench, name: str, config: Config, most: int, with_products:
 
     settings = config.to_dict() | {"images": len(images), "square": bench.sizes.square}
     variant = f"{name} {'-'.join(map(str, config.widths))}"
-    bench.race(EXPERIMENT, variant, contestants, settings, describe, least_seconds=0.0)
+    bench.race(LAYOUT.name, variant, contestants, settings, describe, least_seconds=0.0)

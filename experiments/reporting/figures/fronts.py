@@ -1,23 +1,23 @@
-"""Pareto fronts and mask churn of an ablation."""
+"""Pareto fronts of an ablation."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 
+from experiments.records.grouping import by_model
 from experiments.records.intervals import summarise
 from experiments.records.rows import Row
-from experiments.reporting.layout import SAMPLERS
-from experiments.reporting.tables import BASELINE
+from experiments.reporting.columns import SAMPLERS
+from experiments.reporting.figures.style import DENSE, FAMILIES, WIDTH, Drawing
+from experiments.study.lineup import BASELINE
 
-WIDTH = 4.5  # inches; narrow, so that a label is still readable when a phone shrinks the page
-FAMILIES = {"dimension": "tab:blue", "element": "tab:orange", "sample": "tab:green"}
-DENSE = "tab:red"
-CYCLE = cycler(linestyle=["-", "--", ":"]) * cycler(color=list(TABLEAU_COLORS))
+CAPTION = (
+    "Every variant, mean over seeds. Those that no other beats in both are numbered; where all "
+    "latents are active, in the panel of active latents only."
+)
 
 
 class Goal(NamedTuple):
@@ -53,7 +53,12 @@ def front(points_Nx2: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~np.any(at_least_NxN & better_NxN, axis=1))
 
 
-def draw_fronts(models: Mapping[str, Sequence[Row]]) -> Figure:
+def draw_fronts(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """The fronts of all variants."""
+    yield Drawing("fronts", CAPTION, plot_fronts(by_model(rows)))
+
+
+def plot_fronts(models: Mapping[str, Sequence[Row]]) -> Figure:
     """PSNR against generation, sparsity and robustness; what lies on a front has a number.
 
     Models with all latents active stand in the panel of sparsity alone.
@@ -98,32 +103,6 @@ def _draw_front(axes: Axes, models: Mapping[str, Sequence[Row]], goal: Goal) -> 
     axes.margins(x=0.06, y=0.12)
     axes.set_xlabel(f"{goal.title} ({'more' if goal.more_is_better else 'less'} is better)")
     axes.set_ylabel(PSNR.title)
-
-
-def draw_churn(histories: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """1 - agreement of the batch's mask with the running one over the epochs, a panel a rule.
-
-    Per sample there is nothing to agree on.
-    """
-    rules = [
-        rule
-        for rule in FAMILIES
-        if rule != "sample" and any(title.startswith(rule) for title in histories)
-    ]
-    figure = Figure((WIDTH, 3.9 * len(rules)), layout="constrained")
-    panels = figure.subplots(len(rules), 1, squeeze=False)[:, 0]
-    for axes, rule in zip(panels, rules, strict=True):
-        axes.set_prop_cycle(CYCLE)
-        for title, history in histories.items():
-            if title.startswith(rule):
-                churn = 1.0 - np.asarray(history["agreement"])
-                axes.plot(history["epoch"], churn, marker=".", label=title.partition(": ")[2])
-        axes.set_title(f"by {rule}")
-        axes.set_ylabel("churn of the mask")
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(fontsize=6, ncols=2, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2))
-    return figure
 
 
 def _colour(title: str) -> str:

@@ -1,6 +1,6 @@
 """The rate-distortion plane."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,13 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 
+from experiments.records.grouping import by_model
 from experiments.records.intervals import summarise
 from experiments.records.rows import Row
-from experiments.reporting.figures.fronts import DENSE, WIDTH
-from experiments.reporting.tables import BASELINE
+from experiments.reporting.figures.style import DENSE, WIDTH, Drawing
+from experiments.study.lineup import BASELINE
 
 AXES = {"mse": "mean squared error a pixel", "distortion": "distortion, nats an image"}
 COLOURS = [colour for colour in TABLEAU_COLORS if colour != DENSE]
+CAPTION = (
+    "Distortion of codes drawn from the posterior over what they cost, mean over seeds: the "
+    "beta-VAE for every beta, and the other systems by number. Lower left is better."
+)
 
 
 class _Point(NamedTuple):
@@ -23,7 +28,12 @@ class _Point(NamedTuple):
     beta: float
 
 
-def draw_curve(models: Mapping[str, Sequence[Row]]) -> Figure:
+def draw_curve(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """Every model on the plane."""
+    yield Drawing("curve", CAPTION, plot_curve(by_model(rows)))
+
+
+def plot_curve(models: Mapping[str, Sequence[Row]]) -> Figure:
     """Distortion against rate: the beta-VAE over beta as a line, every other model a number."""
     points = [
         _Point(title, {m: s.mean for m in ("rate", *AXES) if (s := summarise(rows, m))}, beta)

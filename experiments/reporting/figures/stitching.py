@@ -1,22 +1,35 @@
 """Stitching in pictures: the error on the way from a small dictionary to a large one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.reporting.figures.fronts import WIDTH
+from experiments.records.grouping import first_of_each_model
+from experiments.records.rows import Row
+from experiments.reporting.figures.style import WIDTH, Drawing
 
 KINDS = {
     "insert": ("novel latent inserted", "tab:blue"),
     "swap": ("reconstruction latents swapped in", "tab:orange"),
     "drop": ("latent without a successor dropped", "tab:green"),
 }
+CAPTION = (
+    "above, the error as novel latents of the large dictionary are inserted in the small one and "
+    "the others take the place of what they resemble, until it is the large one; in the middle, "
+    "other thresholds; below, the latents one by one, those left of the line being novel."
+)
 
 
-def draw_stitching(history: Mapping[str, Any]) -> Figure:
+def draw_stitching(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """A figure for each pair of dictionaries."""
+    for model, history in first_of_each_model(rows, lambda row: row.history).items():
+        yield Drawing(model, f"{model}: {CAPTION}", plot_stitching(history))
+
+
+def plot_stitching(history: Mapping[str, Any]) -> Figure:
     """The path at one threshold, what each threshold makes of it, and each latent alone."""
     figure = Figure((WIDTH, 8.4), layout="constrained")
     path, sweep, alone = figure.subplots(3, 1)

@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.bench.__main__ import GROUPS, main
+from experiments.bench.__main__ import main
 from experiments.bench.clock import alternate
 from experiments.bench.groups import decoding, exchanges, memory, seeds
-from experiments.bench.groups.bottleneck import check_masks
 from experiments.bench.groups.exchanges import count_exchanges
-from experiments.bench.layout import EXPERIMENTS
+from experiments.bench.groups.threshold import check_masks
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
+from experiments.bench.registry import GROUPS, LAYOUTS
 from experiments.records.rows import read_results
-from experiments.reporting.tables import BASELINE
+from experiments.study.lineup import BASELINE
 from tests.helpers.runs import SMALL
 from vae_topk_jax.training import Trainer
 
@@ -29,12 +29,12 @@ def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
         monkeypatch.setattr(group, "lineup", lambda config: {BASELINE: config})
     main(preset="tiny", data="embedded", out=tmp_path)
     rows = read_results(tmp_path).rows
-    assert {row.experiment for row in rows} == {experiment.name for experiment in EXPERIMENTS}
+    assert {row.experiment for row in rows} == {layout.name for layout in LAYOUTS}
     for row in rows:
         assert row.metrics, row.model
         assert all(0 < value < math.inf for value in row.metrics.values()), row
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert all(experiment.title in report for experiment in EXPERIMENTS)
+    assert all(layout.title in report for layout in LAYOUTS)
 
 
 def test_a_group_alone_is_measured_again_in_place(tmp_path):
@@ -47,8 +47,8 @@ def test_a_group_alone_is_measured_again_in_place(tmp_path):
         main(preset="tiny", data="embedded", out=tmp_path, rounds=0)
 
 
-def test_every_group_has_its_table():
-    assert len(EXPERIMENTS) == len(GROUPS) + 1  # the bottleneck has two
+def test_every_group_has_a_name_of_its_own_in_the_report():
+    assert len({layout.name for layout in LAYOUTS}) == len(GROUPS)
 
 
 def test_contestants_take_turns_and_change_places():

@@ -21,8 +21,8 @@ from experiments.explore.drawing import as_digit, decode_drawing
 from experiments.explore.inspection import Inspector, with_entry
 from experiments.explore.markup import picture, sliders
 from experiments.explore.view import View
+from experiments.measures.robustness import noisy
 from experiments.study.study import to_uint8
-from experiments.table2 import noisy
 from experiments.terminal import cli
 from tests.helpers.runs import untrained
 from vae_topk_jax import load

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from experiments.measures.generation import measure_model
 from experiments.measures.stability import measure_stability
-from experiments.table1 import measure_model
 from tests.helpers.runs import SMALL
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

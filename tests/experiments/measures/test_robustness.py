@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import table2
+from experiments.measures.robustness import measure_robustness, noisy
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -11,17 +11,17 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize("clip", [True, False])
 def test_noise_has_its_sigma_and_the_same_draw_at_every_sigma(clip):
     x = np.full((50, 20, 20, 1), 0.5, np.float32)
-    small, large = (table2.noisy(x, sigma, seed=3, clip=clip) for sigma in (0.1, 0.7))
+    small, large = (noisy(x, sigma, seed=3, clip=clip) for sigma in (0.1, 0.7))
     np.testing.assert_allclose((small - x).std(), 0.1, rtol=0.02)
     assert ((large >= 0) & (large <= 1)).all() == clip
     if not clip:
         np.testing.assert_allclose((large - x) / 0.7, (small - x) / 0.1, atol=1e-5)
-    np.testing.assert_array_equal(table2.noisy(x, 0.0, seed=3, clip=clip), x)
+    np.testing.assert_array_equal(noisy(x, 0.0, seed=3, clip=clip), x)
 
 
 @pytest.mark.parametrize("classifier", ["clean", "reconstructions"])
 def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier):
-    metrics, pictures = table2.measure_robustness(study, np.asarray, 0, classifier=classifier)
+    metrics, pictures = measure_robustness(study, np.asarray, 0, classifier=classifier)
     if classifier == "clean":
         assert metrics["accuracy_0.0"] == study.probe.test_accuracy
     assert metrics["accuracy_0.0"] >= metrics["accuracy_0.7"]

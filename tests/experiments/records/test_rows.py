@@ -12,6 +12,7 @@ from scipy import stats
 from experiments.records.environment import environment
 from experiments.records.intervals import Summary, paired_difference, summarise
 from experiments.records.rows import (
+    Place,
     ResultsFile,
     Row,
     current_rows,
@@ -21,6 +22,7 @@ from experiments.records.rows import (
     row_key,
     write_results,
 )
+from vae_topk_jax.config import Config
 
 
 def make_row(**changes):
@@ -131,6 +133,23 @@ def test_a_run_resumes_where_it_stopped(tmp_path):
     assert environment_read == environment() | {"probe_accuracy": 0.99}
 
 
+def test_a_row_read_back_has_the_key_that_it_was_asked_for_with(tmp_path):
+    config = Config(widths=(16, 8), beta=1).to_dict() | {"samples": np.int64(7), "mixture": (1, 2)}
+    asked = row_key(make_row().place, config)
+    ResultsFile(tmp_path).add(make_row(config=config))
+    assert ResultsFile(tmp_path).has(asked)
+    (read,) = read_results(tmp_path).rows
+    assert read.key == asked
+
+
+def test_a_replaced_row_leaves_the_other_places_alone(tmp_path):
+    file = ResultsFile(tmp_path)
+    others = [make_row(seed=1), make_row(variant="summed KL"), make_row(model="Top-K")]
+    file.merge([make_row(), make_row(config={"beta": 1.0}), *others])
+    file.replace(make_row(config={"beta": 2.0}))
+    assert file.rows == [*others, make_row(config={"beta": 2.0})]
+
+
 def test_resuming_on_another_machine_is_recorded(tmp_path):
     write_results(tmp_path, [make_row()], environment() | {"cpu": "another"})
     for _ in range(2):
@@ -139,9 +158,13 @@ def test_resuming_on_another_machine_is_recorded(tmp_path):
 
 
 def test_the_key_does_not_depend_on_the_order_or_type_of_settings():
-    a = row_key("e", "v", "m", 0, {"k": 8, "widths": (512, 256)})
-    assert a == row_key("e", "v", "m", 0, {"widths": [512, 256], "k": 8})
-    assert a != row_key("e", "v", "m", 0, {"widths": [512, 256], "k": 4})
+    place = Place("e", "v", "m", 0)
+    key = row_key(place, {"k": 8, "beta": 1.0, "nested": True, "widths": (512, 256)})
+    assert key == row_key(
+        place, {"widths": [512, 256], "k": np.int64(8), "nested": True, "beta": 1}
+    )
+    assert key != row_key(place, {"widths": [512, 256], "k": 4, "nested": True, "beta": 1})
+    assert key != row_key(place, {"widths": [512, 256], "k": 8, "nested": 1, "beta": 1})
 
 
 def test_current_rows_are_those_with_the_latest_settings():

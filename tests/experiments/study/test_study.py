@@ -1,11 +1,49 @@
-"""A row is measured once."""
+"""A row is measured once; the row of a trained model has its settings."""
 
 import dataclasses
+import types
+from typing import Any
 
 import numpy as np
+import pytest
 
 from experiments.records.rows import ResultsFile, read_results
-from experiments.study.study import Measurement
+from experiments.study.budget import PRESETS
+from experiments.study.study import Measurement, Study, Trained
+from vae_topk_jax.config import Config
+
+
+@pytest.fixture
+def study(blobs, tmp_path, monkeypatch) -> Study:
+    """Its models are not trained."""
+    inference: Any = types.SimpleNamespace()
+
+    def train(self: Study, config: Config, title: str) -> Trained:
+        return Trained(inference, {"epoch": [1]}, seconds=1.234, seconds_epoch=None)
+
+    monkeypatch.setattr(Study, "train", train)
+    return Study(blobs, PRESETS["tiny"], ResultsFile(tmp_path))
+
+
+def test_the_row_of_a_trained_model_has_its_settings_and_the_time_of_training(study):
+    def measure(trained: Trained) -> Measurement:
+        return Measurement({"psnr": 20.0}, None, trained.history)
+
+    config = study.config(model="beta_vae", seed=0)
+    for _ in range(2):
+        study.measure_trained("table1", "averaged KL", "beta-VAE", config, measure, samples=7)
+    (row,) = study.results.rows
+    assert row.config == config.to_dict() | {"samples": 7, "test_latent": "mean"}
+    assert row.metrics == {"psnr": 20.0, "seconds_training": 1.23}
+    assert row.history == {"epoch": [1]}
+    assert row.seed == 0
+
+
+def test_what_makes_a_row_is_preferred_to_what_was_given_and_that_to_a_tables_own(study):
+    given = dataclasses.replace(study, given={"beta": 0.5, "learning_rate": 0.25})
+    config = given.config({"beta": 0.1, "body": "residual"}, learning_rate=0.125)
+    assert (config.beta, config.body, config.learning_rate) == (0.5, "residual", 0.125)
+    assert config.epochs == PRESETS["tiny"].training.epochs
 
 
 def test_a_row_is_measured_once_over_interruptions(study, tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.stitch import sae_metrics, train_on
+from experiments.measures.dictionaries import sae_metrics, train_on
+from experiments.stitch import meta_config
 from vae_topk_jax.metrics import explained_variance
-from vae_topk_jax.models.meta_sae import decoder_directions, meta_config
+from vae_topk_jax.models.meta_sae import decoder_directions
 from vae_topk_jax.runs.inputs import Inputs
 
 ATOMS, DIRECTIONS, F = 12, 256, 16

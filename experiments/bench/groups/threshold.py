@@ -1,0 +1,81 @@
+"""The search for the threshold by element, beside other ways to the same mask."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments.bench.bench import MS, Bench
+from experiments.bench.clock import Seconds
+from experiments.bench.groups.bottleneck import k_of
+from experiments.reporting.layout import Experiment
+from vae_topk_jax.selection import element_top_k
+
+LAYOUT = Experiment(
+    "bench_threshold",
+    "Speed: the threshold by element",
+    "The mask of the B k largest of B D scores; all give the same mask.",
+    (MS,),
+)
+_SORTED = 1 << 25  # entries of the largest array that is sorted
+
+
+def run(bench: Bench) -> None:
+    """Adds a row for each way of the search at every size that can be sorted."""
+    for size, latents in bench.sizes.bottlenecks:
+        if size * latents <= _SORTED:
+            _run_size(bench, size, latents)
+
+
+def _run_size(bench: Bench, size: int, latents: int) -> None:
+    k = k_of(latents)
+    scores_BxD = jnp.abs(jax.random.normal(jax.random.key(0), (size, latents)))
+    host_BxD = np.asarray(scores_BxD)
+    contestants: dict[str, Callable[[], object]] = {
+        title: functools.partial(program, scores_BxD)
+        for title, program in {
+            "counts over the bits (ours)": jax.jit(lambda x_BxD: element_top_k(x_BxD, k).mask_BxD),
+            "top_k": jax.jit(lambda x_BxD: x_BxD >= jax.lax.top_k(x_BxD.ravel(), k * size)[0][-1]),
+            "sort": jax.jit(lambda x_BxD: x_BxD >= jnp.sort(x_BxD.ravel())[-k * size]),
+            "histogram of digits": jax.jit(lambda x_BxD: x_BxD >= _by_digits(x_BxD, k * size)),
+        }.items()
+    }
+    contestants["numpy.partition"] = lambda: (
+        host_BxD >= np.partition(host_BxD.ravel(), -k * size)[-k * size]
+    )
+    check_masks(host_BxD, contestants)
+
+    def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
+        return {"ms": 1e3 * seconds[model].median}
+
+    bench.race(LAYOUT.name, f"({size}, {latents})", contestants, {"k": k}, describe)
+
+
+def check_masks(scores_BxD: np.ndarray, contestants: Mapping[str, Callable[[], Any]]) -> None:
+    """Raises AssertionError unless all give the same mask, but for scores that tie with the
+    smallest one kept: the first contestant keeps some of those, the others may keep all."""
+    masks = [np.asarray(contestant(), bool) for contestant in contestants.values()]
+    smallest = scores_BxD[masks[0]].min()
+    for mask in masks[1:]:
+        assert np.all(scores_BxD[mask != masks[0]] == smallest)
+        assert np.all(mask[masks[0]])
+
+
+def _by_digits(scores_BxD: Array, places: int) -> Array:
+    """The score in this place from above, digit by digit of eight bits; scores are positive."""
+    bits_N = jax.lax.bitcast_convert_type(scores_BxD.ravel(), jnp.uint32)
+    found, left = jnp.uint32(0), jnp.int32(places)
+    alike_N = jnp.ones(bits_N.shape, bool)
+    for shift in (24, 16, 8, 0):
+        digit_N = ((bits_N >> shift) & 255).astype(jnp.int32)
+        counts = jnp.zeros(256, jnp.int32).at[digit_N].add(alike_N.astype(jnp.int32))
+        above = jnp.cumsum(counts[::-1])[::-1] - counts
+        digit = jnp.argmax(above < left)  # the first digit with fewer above it than are sought
+        left -= above[digit]
+        alike_N &= digit_N == digit
+        found |= digit.astype(jnp.uint32) << shift
+    return jax.lax.bitcast_convert_type(found, jnp.float32)

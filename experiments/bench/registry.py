@@ -1,0 +1,60 @@
+"""Every group of the bench: what measures it, and how the report shows it."""
+
+from types import ModuleType
+from typing import Literal
+
+from experiments.bench.groups import (
+    bottleneck,
+    decoding,
+    dictionary,
+    exchanges,
+    growth,
+    load,
+    machine,
+    memory,
+    profile,
+    restoring,
+    seeds,
+    serving,
+    startup,
+    threshold,
+    training,
+)
+from experiments.reporting.layout import Experiment
+
+Group = Literal[
+    "machine",
+    "training",
+    "profile",
+    "bottleneck",
+    "threshold",
+    "decoding",
+    "dictionary",
+    "serving",
+    "load",
+    "restoring",
+    "startup",
+    "memory",
+    "growth",
+    "seeds",
+    "exchanges",
+]
+# A group has `run`, which measures on a bench, and `LAYOUT`.
+GROUPS: dict[Group, ModuleType] = {
+    "machine": machine,
+    "training": training,
+    "profile": profile,
+    "bottleneck": bottleneck,
+    "threshold": threshold,
+    "decoding": decoding,
+    "dictionary": dictionary,
+    "serving": serving,
+    "load": load,
+    "restoring": restoring,
+    "startup": startup,
+    "memory": memory,
+    "growth": growth,
+    "seeds": seeds,
+    "exchanges": exchanges,
+}
+LAYOUTS: tuple[Experiment, ...] = tuple(group.LAYOUT for group in GROUPS.values())

@@ -1,0 +1,37 @@
+"""Dictionaries of any inputs: trained, measured, and as one side of a stitching."""
+
+import numpy as np
+
+from vae_topk_jax.config import Config
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics import explained_variance
+from vae_topk_jax.metrics.stitching import Side
+from vae_topk_jax.runs import progress
+from vae_topk_jax.runs.inputs import Inputs
+
+
+def train_on(inputs: Inputs, config: Config, title: str) -> Inference:
+    """A model of any inputs, trained under a progress bar."""
+    info = inputs.info(config)
+    turns = info.trainer.epochs(info.trainer.init(inputs.train), inputs.train)
+    *_, last = progress.show(turns, info.trainer, title)
+    return Inference(last.state, info)
+
+
+def sae_metrics(model: Inference, x: np.ndarray) -> dict[str, float]:
+    """What a sparse autoencoder keeps of its inputs, and with how many latents."""
+    codes = np.asarray(model.encode(x))
+    x_hat = np.asarray(model.decode(codes))
+    return {
+        "explained_variance": explained_variance(x, x_hat),
+        "error": float(np.mean(np.square(x - x_hat))),
+        "active_latents": float(np.mean(np.count_nonzero(codes, axis=1))),
+        "active_dims": len(model.active_dims),
+    }
+
+
+def side_of(model: Inference, x: np.ndarray) -> Side:
+    """The latents that are active anywhere in x: the others add nothing wherever they stand."""
+    codes, params = np.asarray(model.encode(x)), model.state.params
+    used = np.flatnonzero(codes.any(axis=0))
+    return Side(codes[:, used], np.asarray(params["W_dec"])[used], np.asarray(params["b_dec"]))

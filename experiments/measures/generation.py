@@ -1,0 +1,71 @@
+"""Reconstruction and generation: what a row of Table 1 measures of its model."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from experiments.study.keys import study_key
+from experiments.study.study import PICTURES, Study, to_uint8
+from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
+from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
+
+
+class Autoencoder(Protocol):
+    """What a row needs of its model."""
+
+    @property
+    def active_dims(self) -> np.ndarray: ...
+
+    def encode(self, x: Any) -> Any: ...
+    def latents(self, x: Any) -> Any: ...
+    def sparsify(self, z: Any) -> Any: ...
+    def decode(self, z: Any) -> Any: ...
+    def generate(self, key: jax.Array, n: int) -> Any: ...
+
+
+def measure_model(
+    study: Study, model: Autoencoder, seed: int, inception_weights: Path | None = None
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The metrics of one row of Table 1 and the pictures that go with it."""
+    test = study.test_images
+    codes = np.asarray(model.encode(test))
+    reconstructed = _clipped(model.decode(codes))
+    metrics = reconstruction_metrics(reconstructed, test)
+    metrics["active_dims"] = len(model.active_dims)
+    metrics["active_latents"] = float(np.mean(np.sum(codes != 0, axis=1)))
+    pictures = {"originals": test[:PICTURES], "reconstructions": reconstructed[:PICTURES]}
+
+    n = min(study.budget.samples, len(test))
+    train = study.train_images[: study.budget.mixture_codes]
+    patterns = fit_patterns(np.asarray(model.encode(train)))
+    mixture = fit_mixture(np.asarray(model.latents(train)), seed=seed)
+    drawn = sample_mixture(study_key(seed, "mixture"), n, mixture)
+    samples = {
+        "prior": model.generate(study_key(seed, "prior"), n),
+        "patterns": model.decode(sample_patterns(study_key(seed, "patterns"), n, patterns)),
+        "mixture": model.decode(model.sparsify(drawn)),
+    }
+    for sampler, images in samples.items():
+        images = _clipped(images)
+        distances = feature_distances(study.probe.features(images), study.test_features)
+        metrics |= {f"{name}_{sampler}": value for name, value in distances.items()}
+        pictures[f"samples_{sampler}"] = images[: 2 * PICTURES]
+        if inception_weights is not None:
+            from vae_topk_jax.metrics.inception import inception_fid
+
+            metrics[f"inception_fid_{sampler}"] = inception_fid(
+                to_uint8(images), study.dataset.test_images, inception_weights
+            )
+    return metrics, pictures
+
+
+def _clipped(images: Any) -> np.ndarray:
+    """Images in [0, 1], of which a linear decoder knows nothing."""
+    return np.clip(np.asarray(images), 0.0, 1.0)
+
+
+def settings(study: Study) -> dict[str, Any]:
+    """What the metrics of `measure_model` depend on, besides the model."""
+    return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}

@@ -1,0 +1,64 @@
+"""Robustness: is the digit still there after a noisy image was reconstructed?"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from experiments.study.keys import study_key
+from experiments.study.study import PICTURES, Study, to_uint8
+from vae_topk_jax.metrics import TrainedProbe, train_probe
+
+SIGMAS = (0.0, 0.3, 0.5, 0.7)
+Classifier = Literal["clean", "reconstructions"]
+Reconstruct = Callable[[np.ndarray], Any]
+
+
+def noisy(images: np.ndarray, sigma: float, seed: int, clip: bool) -> np.ndarray:
+    """images + sigma * eps, clipped to [0, 1] if asked; eps is the same for every sigma."""
+    eps = np.asarray(jax.random.normal(study_key(seed, "noise"), images.shape))
+    corrupted = images + np.float32(sigma) * eps
+    return np.clip(corrupted, 0.0, 1.0) if clip else corrupted
+
+
+def measure_robustness(
+    study: Study,
+    reconstruct: Reconstruct,
+    seed: int,
+    clip_noise: bool = True,
+    classifier: Classifier = "clean",
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Accuracy on reconstructions of noisy test images for every sigma, and pictures of them."""
+    probe = _classifier(study, reconstruct, seed, classifier)
+    metrics: dict[str, float] = {}
+    pictures = {"originals": study.test_images[:PICTURES]}
+    for sigma in SIGMAS:
+        inputs = noisy(study.test_images, sigma, seed, clip_noise)
+        outputs = np.clip(np.asarray(reconstruct(inputs)), 0.0, 1.0)
+        metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, study.dataset.test_labels)
+        if sigma:
+            pictures[f"noisy_{sigma}"] = np.clip(inputs[:PICTURES], 0.0, 1.0)
+            pictures[f"reconstructed_{sigma}"] = outputs[:PICTURES]
+    return metrics, pictures
+
+
+def _classifier(
+    study: Study, reconstruct: Reconstruct, seed: int, classifier: Classifier
+) -> TrainedProbe:
+    """The study's classifier, or one trained on this model's reconstructions."""
+    if classifier == "clean":
+        return study.probe
+    images = np.concatenate(
+        [
+            to_uint8(np.clip(np.asarray(reconstruct(chunk)), 0.0, 1.0))
+            for chunk in np.array_split(study.train_images, max(1, len(study.train_images) // 5000))
+        ]
+    )
+    return train_probe(
+        images,
+        study.dataset.train_labels,
+        study_key(seed, "probe"),
+        num_classes=study.dataset.num_classes,
+        epochs=study.budget.probe.over(len(images)),
+    )

@@ -1,0 +1,55 @@
+"""Everything that the comparison measures of a system but its costs in training."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from experiments.measures.generation import measure_model
+from experiments.measures.robustness import measure_robustness
+from experiments.measures.traversals import atlas, traversals
+from experiments.reporting.columns import SAMPLERS
+from experiments.study.study import Study
+from vae_topk_jax.metrics import linear_probe_accuracy, sparsity_metrics
+from vae_topk_jax.metrics.linear_probe import TRAIN_CODES
+from vae_topk_jax.metrics.sparsity import dims_in_use
+
+SHOWN_SIGMA = 0.5
+ENCODED = 1024  # images whose encoding is timed, five times
+
+
+def measure_system(
+    study: Study, model: Any, seed: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The metrics of one row of the comparison, but for its costs in training, and its pictures."""
+    metrics, pictures = measure_model(study, model, seed)
+    accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
+    train, test = (
+        np.asarray(model.encode(images))
+        for images in (study.train_images[:TRAIN_CODES], study.test_images)
+    )
+    labels = study.dataset.train_labels[: len(train)]
+    metrics |= accuracies | sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
+    metrics["linear_probe"] = linear_probe_accuracy(train, labels, test, study.dataset.test_labels)
+    metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:ENCODED])
+    for distance in ("fid_clf", "kid_clf"):
+        metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
+    best = min(SAMPLERS, key=lambda name: metrics[f"fid_clf_{name}"])
+    shown = {"originals", "reconstructions", f"samples_{best}"}
+    kept = {name: images for name, images in pictures.items() if name in shown}
+    kept |= {name: images for name, images in noisy.items() if name.endswith(f"_{SHOWN_SIGMA}")}
+    return metrics, kept | {
+        "traversals": traversals(model.decode, train),
+        "atlas": atlas(model.decode, train),
+    }
+
+
+def _encode_milliseconds(model: Any, images: np.ndarray) -> float:
+    """The median time an image takes on its way to its code, among 1,024 of them."""
+    np.asarray(model.encode(images))  # compiles
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        np.asarray(model.encode(images))
+        seconds.append(time.perf_counter() - started)
+    return 1000 * float(np.median(seconds)) / len(images)
