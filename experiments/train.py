@@ -21,7 +21,6 @@ from experiments.records.rows import ResultsFile, Row
 from experiments.terminal import cli
 from vae_topk_jax.checkpoint import (
     CheckpointWriter,
-    RunInfo,
     latest_checkpoint,
     restore_checkpoint,
     restore_newest_whole,
@@ -31,6 +30,7 @@ from vae_topk_jax.data import load_dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import explained_variance, reconstruction_metrics
 from vae_topk_jax.processes import barrier, is_main, largest, main_first, start
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs import progress
 from vae_topk_jax.runs.importance_log import ImportanceLog
 from vae_topk_jax.runs.inputs import PIXELS, Inputs, load_inputs

@@ -14,13 +14,13 @@ from vae_topk_jax import load, manifest
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     CheckpointWriter,
-    RunInfo,
     checkpoints,
     latest_checkpoint,
     read_info,
     restore_checkpoint,
     save_checkpoint,
 )
+from vae_topk_jax.run_info import RunInfo
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run"
 

@@ -14,11 +14,11 @@ from jax import export as jax_export
 
 from tests.vae_topk_jax.test_training import SMALL
 from vae_topk_jax import manifest
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model, load_exported
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import MODELS
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.weights import load_weights
 
 ONLY_JAX = """

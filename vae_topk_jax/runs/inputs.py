@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import load

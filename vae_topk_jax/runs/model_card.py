@@ -10,7 +10,7 @@ import jinja2
 import vae_topk_jax
 from experiments.reporting.layout import define
 from experiments.records.rows import RESULTS_NAME, Row, read_results
-from vae_topk_jax.checkpoint import RunInfo
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.export import ABOUT, PROGRAMS
 from vae_topk_jax.files import write_atomic

@@ -8,8 +8,9 @@ from pathlib import Path
 from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import mlp_config
-from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint, save_checkpoint
+from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
+from vae_topk_jax.run_info import RunInfo
 
 EXPERIMENT = "bench_restoring"
 

@@ -9,9 +9,9 @@ from experiments.bench.bench import Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import lineup, mlp_config
 from experiments.study.lineup import ELEMENT
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.run_info import RunInfo
 
 EXPERIMENT = "bench_serving"
 
