@@ -171,6 +171,16 @@ class Config:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
+    def changed(self) -> dict[str, Any]:
+        """The fields that are not at their defaults, but for the seed.
+
+        Examples:
+            >>> Config(k=4, seed=3).changed()
+            {'k': 4}
+        """
+        defaults = Config(seed=self.seed).to_dict()
+        return {name: x for name, x in self.to_dict().items() if x != defaults[name]}
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types."""
         return dataclasses.asdict(self) | {"widths": list(self.widths)}
