@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.terminal import cli
-from vae_topk_jax.export import ABOUT, PROGRAMS, read_about
+from vae_topk_jax.export import PROGRAMS
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.manifest import NAME as MANIFEST
+from vae_topk_jax.model_files import ABOUT, read_about
 from vae_topk_jax.runs.model_card import CARD
 from vae_topk_jax.runs.progress import console
 from vae_topk_jax.weights import WEIGHTS

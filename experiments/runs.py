@@ -16,15 +16,15 @@ import tyro
 from rich.markup import escape
 from rich.table import Table
 
+from experiments.records.measured_run import MeasuredRun, find_runs, read_measured_run
 from experiments.records.rows import Row, encode_images, write_results
 from experiments.reporting.compose import write_report
 from experiments.terminal import cli
-from vae_topk_jax.checkpoint import read_info
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, read_info
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, load_dataset, to_unit_float
 from vae_topk_jax.inference import load
 from vae_topk_jax.runs.progress import console
-from vae_topk_jax.runs.run_folder import CHECKPOINTS, Run, find_runs, read_run
 
 _SHOWN = 10  # images of each model in a report
 _LOSSES = ("loss", "reconstruction", "kl")
@@ -71,7 +71,7 @@ def show_list(options: List) -> None:
     lines = []
     for path in find_runs(options.folder):
         try:
-            run = read_run(path)
+            run = read_measured_run(path)
         except ValueError as error:
             console.print(f"left out: {escape(str(error))}")
             continue
@@ -85,7 +85,7 @@ def show_list(options: List) -> None:
     _print_table(str(options.folder), header, [line for _, line in sorted(lines)])
 
 
-def _line(run: Run) -> tuple[str, ...]:
+def _line(run: MeasuredRun) -> tuple[str, ...]:
     return (
         run.title,
         run.seeds,
@@ -103,7 +103,7 @@ def show_run(options: Show) -> None:
     Raises:
         ValueError: no run there.
     """
-    run = read_run(options.run)
+    run = read_measured_run(options.run)
     console.print(f"{escape(str(run.path))}: {escape(run.title)}, written {_date(run.written)}")
     facts = {"seed": run.seeds, "steps": run.steps, **run.data}
     _print_table("run", ("", ""), [(name, str(value)) for name, value in facts.items() if value])
@@ -131,7 +131,7 @@ def show_comparison(options: Compare) -> None:
     """
     if len(options.runs) < 2:
         raise ValueError(f"compare needs two runs or more, got {len(options.runs)}")
-    runs = {str(path): read_run(path) for path in options.runs}
+    runs = {str(path): read_measured_run(path) for path in options.runs}
     if len(runs) < len(options.runs):
         raise ValueError(f"runs must be distinct, got {' '.join(map(str, options.runs))}")
     facts = {
@@ -150,7 +150,7 @@ def show_comparison(options: Compare) -> None:
         write_report(options.out, [])
 
 
-def _rows(runs: Mapping[str, Run], dataset: Dataset) -> Iterator[Row]:
+def _rows(runs: Mapping[str, MeasuredRun], dataset: Dataset) -> Iterator[Row]:
     """The runs as rows of a report, with losses and, where the data are theirs, pictures."""
     for name, run in runs.items():
         yield Row(
@@ -167,7 +167,7 @@ def _rows(runs: Mapping[str, Run], dataset: Dataset) -> Iterator[Row]:
         )
 
 
-def _losses(run: Run) -> dict[str, list[float]] | None:
+def _losses(run: MeasuredRun) -> dict[str, list[float]] | None:
     names = ("epoch", *_LOSSES)
     whole = [line for line in run.scalars if all(line.get(name) is not None for name in names)]
     return {name: [line[name] for line in whole] for name in names} if whole else None

@@ -1,14 +1,6 @@
 """The programs of a trained model as StableHLO files, which jax alone loads and runs.
 
-A folder of model files holds
-
-    encoder.stablehlo   images (N, H, W, C) -> codes (N, D); N is symbolic, the weights are inside
-    decoder.stablehlo   codes -> images
-    model.safetensors   the weights by themselves, see `vae_topk_jax.weights`
-    config.json         configuration, image shape and range, source of the data
-    MANIFEST            the SHA-256 sums of all of these
-
-and whatever else its owner adds in the files of `BESIDES`. Nothing in it is unpickled.
+Written into a folder of model files, see `vae_topk_jax.model_files`.
 """
 
 import functools
@@ -26,15 +18,13 @@ from jax import export as jax_export
 from vae_topk_jax import manifest
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
+from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
 
 if TYPE_CHECKING:
     from vae_topk_jax.inference import Inference
 
-FORMAT_VERSION = 1
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAMS = {"encoder": "encode", "decoder": "decode"}
-ABOUT = "config.json"
-BESIDES = ("README.md", ".git", ".gitattributes", ".cache")
 _CALL = re.compile(r"custom_call\b(?! @shape_assertion\()")  # which checks the size of the batch
 
 Part = Literal["encoder", "decoder", "both"]
@@ -153,32 +143,6 @@ def load_exported(folder: Path | str) -> Exported:
     if not paths:
         raise ValueError(f"{folder} holds no program: export an encoder or a decoder")
     return Exported(about, {name: _read(path, shapes[name]) for name, path in paths.items()})
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """The object in config.json of a folder of model files, all of which are verified first.
-
-    Raises:
-        ValueError: as `load_exported`.
-        FileNotFoundError: no such folder.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}")
-    manifest.verify(folder, BESIDES)
-    path = folder / ABOUT
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        version = about["format"]
-        sizes = [about["step"], about["config"]["latent_dim"], *about["image_shape"]]
-        low, high = about["input_range"] or (0.0, 1.0)
-        is_sound = all(type(size) is int for size in sizes) and low < high
-    except (OSError, ValueError, KeyError, TypeError):
-        is_sound = False
-    if not is_sound:
-        raise ValueError(f"{path} is missing or not the configuration of a model")
-    if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
-    return about
 
 
 def _read(path: Path, shapes: list[tuple[int, ...]]) -> jax_export.Exported:

@@ -12,12 +12,14 @@ import numpy as np
 from jax import Array
 
 from vae_topk_jax.bottleneck import DEAD, find_statistics
-from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.models import System
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.training import TrainState
+
+_DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
 
 
 class Inference:
@@ -42,6 +44,7 @@ class Inference:
         self.state = state
         self.info = info
         self.latent_key = latent_key
+        self._programs: dict[str, Callable[..., Any]] = {}
         self._statistics = find_statistics(state.batch_stats)
         if self._statistics is not None and int(self._statistics.count) == 0:
             raise ValueError(
@@ -96,14 +99,14 @@ class Inference:
         Raises:
             ValueError: another shape, an integer type, values outside [0, 1] or not finite.
         """
-        return self._in_chunks(self._encode, self._check_images(x))
+        return self._in_chunks("encode", self._check_images(x))
 
     def latents(self, x: Array | np.ndarray) -> Array:
         """Latents (N, D) of images before the mask, zero in the dimensions that are not in use.
 
         Arguments and errors as in `encode`.
         """
-        mu_NxD = self._in_chunks(self._latents, self._check_images(x))
+        mu_NxD = self._in_chunks("latents", self._check_images(x))
         return apply_mask(mu_NxD, self.frequency >= DEAD)
 
     def sparsify(self, z: Array | np.ndarray) -> Array:
@@ -114,11 +117,11 @@ class Inference:
         Raises:
             ValueError: another shape.
         """
-        return self._in_chunks(self._sparsify, self._check_latents(z))
+        return self._in_chunks("sparsify", self._check_latents(z))
 
     def reconstruct(self, x: Array | np.ndarray) -> Array:
         """Images (N, H, W, C) in [0, 1] from images; arguments and errors as in `encode`."""
-        return self._in_chunks(self._reconstruct, self._check_images(x))
+        return self._in_chunks("reconstruct", self._check_images(x))
 
     def decode(self, z: Array | np.ndarray) -> Array:
         """Images (N, H, W, C) from codes (N, D).
@@ -126,7 +129,7 @@ class Inference:
         Raises:
             ValueError: another shape.
         """
-        return self._in_chunks(self._decode, self._check_latents(z))
+        return self._in_chunks("decode", self._check_latents(z))
 
     def generate(self, key: Array, n: int) -> Array:
         """n images decoded from the prior, each dimension active as often as in training.
@@ -140,49 +143,27 @@ class Inference:
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        return self.decode(self._prior(self.variables, n, self.frequency, rngs={"latent": key}))
+        return self.decode(
+            self._program("prior")(
+                self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
+            )
+        )
 
-    @functools.cached_property
-    def _encode(self) -> Callable[..., Array]:
-        return self._compiled("encode")
+    def _program(self, method: str) -> Callable[..., Any]:
+        """`model.apply` of that method, compiled."""
+        if method not in self._programs:
+            apply = functools.partial(self.model.apply, method=method)
+            self._programs[method] = jax.jit(apply, static_argnames=("n", "sample"))
+        return self._programs[method]
 
-    @functools.cached_property
-    def _reconstruct(self) -> Callable[..., Array]:
-        return self._compiled("reconstruct")
+    def _in_chunks(self, method: str, x: Array) -> Array:
+        program = self._program(method)
 
-    @functools.cached_property
-    def _prior(self) -> Callable[..., Any]:
-        return jax.jit(functools.partial(self.model.apply, method="prior"), static_argnums=1)
-
-    @functools.cached_property
-    def _latents(self) -> Callable[..., Array]:
-        return self._without_key("latents")
-
-    @functools.cached_property
-    def _sparsify(self) -> Callable[..., Array]:
-        return self._without_key("sparsify")
-
-    @functools.cached_property
-    def _decode(self) -> Callable[..., Array]:
-        return self._without_key("decode")
-
-    def _without_key(self, method: str) -> Callable[..., Any]:
-        apply = functools.partial(self.model.apply, method=method)
-        return jax.jit(lambda variables, x, key: apply(variables, x))
-
-    def _compiled(self, method: str) -> Callable[..., Array]:
-        @jax.jit
-        def apply(variables, x, key):
-            sample = key is not None
-            rngs = {"latent": key} if sample else None
-            return self.model.apply(variables, x, sample=sample, method=method, rngs=rngs)
-
-        return apply
-
-    def _in_chunks(self, function: Callable[..., Array], x: Array) -> Array:
         def serve(chunk: Array, start: int) -> Array:
-            key = None if self.latent_key is None else jax.random.fold_in(self.latent_key, start)
-            return function(self.variables, chunk, key)
+            if self.latent_key is None or method not in _DRAWN:
+                return program(self.variables, chunk)
+            rngs = {"latent": jax.random.fold_in(self.latent_key, start)}
+            return program(self.variables, chunk, sample=True, rngs=rngs)
 
         return in_chunks(serve, x)
 
@@ -205,5 +186,7 @@ def load(path: Path | str, *, verify: bool = True) -> Inference:
         ValueError: no readable checkpoint there, a damaged one, or one without a single training
             step.
     """
+    from vae_topk_jax.checkpoint import restore_checkpoint
+
     state, info = restore_checkpoint(path, verify=verify)
     return Inference(state, info)

@@ -1,6 +1,6 @@
 """Weights as safetensors: the variables of a model by their paths, `params/encoder/Dense_0/kernel`.
 
-The configuration stands beside them, in config.json (see `vae_topk_jax.export`).
+The configuration stands beside them, in config.json (see `vae_topk_jax.model_files`).
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ import numpy as np
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from vae_topk_jax.checkpoint import RunInfo
-from vae_topk_jax.export import ABOUT, read_about
 from vae_topk_jax.files import write_atomic
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.model_files import ABOUT, read_about
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.training import TrainState
 
 WEIGHTS = "model.safetensors"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.idx import MNIST, write_idx
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.training import Trainer, TrainState
 
 SHAPE = (8, 8, 1)

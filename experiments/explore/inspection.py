@@ -44,7 +44,7 @@ class Inspector:
         model: any trained model of images.
 
     Examples:
-        >>> from vae_topk_jax.checkpoint import RunInfo
+        >>> from vae_topk_jax.run_info import RunInfo
         >>> from vae_topk_jax.config import Config
         >>> info = RunInfo(Config(model="beta_vae", latent_dim=4), (8, 8, 1), {"train": 128})
         >>> inspector = Inspector(Inference(info.trainer.init(), info))

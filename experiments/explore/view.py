@@ -13,11 +13,10 @@ from experiments.explore.markup import Tile
 from experiments.measures.robustness import noisy
 from experiments.reporting.figures.style import STYLE
 from experiments.reporting.figures.training_curves import plot_importance
-from vae_topk_jax.checkpoint import latest_checkpoint
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, latest_checkpoint
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.metrics.image import psnr
 from vae_topk_jax.runs.importance_log import IMPORTANCE, read_importance
-from vae_topk_jax.runs.run_folder import CHECKPOINTS
 
 _PER_CLASS = 3  # thumbnails of each label
 

@@ -11,11 +11,11 @@ import numpy as np
 from experiments.records.rows import Place, ResultsFile, Row, encode_images, row_key
 from experiments.study.budget import Budget
 from experiments.study.keys import study_key
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs import progress
 from vae_topk_jax.training import EpochResult
 

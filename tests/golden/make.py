@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from vae_topk_jax import Config
-from vae_topk_jax.checkpoint import RunInfo, save_checkpoint
+from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.run_info import RunInfo
 
 FOLDER = Path(__file__).parent
 CONFIG = Config(latent_dim=3, k=1, widths=(4,), batch_size=8, epochs=1, sensitivity_every=2)

@@ -13,10 +13,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint, save_checkpoint
+from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.stream import stream
 from vae_topk_jax.processes import is_main, start
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import batch_sharding, make_mesh, to_host
 from vae_topk_jax.training import Trainer, TrainState
 

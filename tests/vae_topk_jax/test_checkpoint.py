@@ -13,13 +13,13 @@ from vae_topk_jax import load
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     CheckpointWriter,
-    RunInfo,
     checkpoints,
     latest_checkpoint,
     read_info,
     restore_checkpoint,
     save_checkpoint,
 )
+from vae_topk_jax.run_info import RunInfo
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 
 from tests.helpers.runs import SMALL
 from vae_topk_jax.bottleneck import SelectionRule
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.run_info import RunInfo
 
 
 def trained(blobs, **changes) -> Inference:
@@ -80,7 +80,7 @@ def test_batches_of_any_size_share_a_few_programs(blobs, x):
     model = trained(blobs, epochs=1)
     for size in range(1, 33):
         model.encode(x[:size])
-    assert model._encode._cache_size() == 6
+    assert model._program("encode")._cache_size() == 6
 
 
 def test_generation_is_a_function_of_its_key(model):

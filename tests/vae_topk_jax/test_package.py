@@ -32,7 +32,15 @@ def test_an_unknown_name_is_an_attribute_error():
         vae_topk_jax.TopKGAN  # noqa: B018
 
 
-def test_importing_stays_light():
-    code = "import sys, vae_topk_jax; print(*{name.partition('.')[0] for name in sys.modules})"
+def imported_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not HEAVY & set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_importing_stays_light():
+    assert not HEAVY & imported_by("vae_topk_jax")
+
+
+def test_model_files_are_read_without_what_writes_checkpoints():
+    assert "orbax" not in imported_by("vae_topk_jax.weights")

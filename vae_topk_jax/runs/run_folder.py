@@ -1,16 +1,18 @@
-"""The folder of one run, read back: what was trained, on what, how far, and how well."""
+"""The folder of one run: who may write it, and what it holds."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.records.rows import RESULTS_NAME, Row, read_results
-from vae_topk_jax.checkpoint import CheckpointError, checkpoints, read_info
-from vae_topk_jax.runs.model_card import changed_settings
+import filelock
+
+from vae_topk_jax.checkpoint import restore_newest_whole
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, CheckpointError, checkpoints, read_info
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 
-CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
 
 
 class Run(NamedTuple):
@@ -18,96 +20,62 @@ class Run(NamedTuple):
 
     Attributes:
         path: its folder.
-        written: when something in it was written last, seconds since 1970.
-        config: the configuration, empty where there is none to be read.
-        data: source and counts of the images.
+        info: configuration and data; None where there is no checkpoint that can be read.
         step: of the newest checkpoint or scalars.
-        total_steps: of the whole run; None where that is not known.
-        rows: what was measured.
         scalars: the lines of scalars.jsonl.
     """
 
     path: Path
-    written: float
-    config: Mapping[str, Any]
-    data: Mapping[str, Any]
+    info: RunInfo | None
     step: int
-    total_steps: int | None
-    rows: list[Row]
     scalars: list[dict[str, Any]]
-
-    @property
-    def title(self) -> str:
-        """The model, or the experiments that were measured."""
-        experiments = dict.fromkeys(row.experiment for row in self.rows)
-        if self.config and len(self.rows) <= 1:
-            return self.config["model"]
-        return f"{', '.join(experiments)}: {len(self.rows)} rows"
-
-    @property
-    def seeds(self) -> str:
-        """The seeds of the run, or of its rows."""
-        found = {row.seed for row in self.rows if row.seed is not None}
-        if "seed" in self.config:
-            found.add(self.config["seed"])
-        return ", ".join(map(str, sorted(found)))
-
-    @property
-    def steps(self) -> str:
-        """How far it went."""
-        if not self.step:
-            return ""
-        return f"{self.step:,}" + (f" of {self.total_steps:,}" if self.total_steps else "")
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """What was measured of the run's one model; nothing where there are several."""
-        return self.rows[0].metrics if len(self.rows) == 1 else {}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The configuration's fields besides the defaults and the seed."""
-        return changed_settings(self.config)
 
 
 def read_run(path: Path) -> Run:
-    """The run in a folder; a checkpoint that cannot be read is passed over.
-
-    Raises:
-        ValueError: no run there, or a damaged results file.
-    """
-    files = [path / name for name in (RESULTS_NAME, SCALARS, CHECKPOINTS)]
-    present = [file for file in files if file.exists()]
-    if not present:
-        raise ValueError(f"{path} holds no run: none of {', '.join(file.name for file in files)}")
-    rows = read_results(path).rows if files[0] in present else []
-    scalars = read_scalars(path / SCALARS)
-    saved = checkpoints(path / CHECKPOINTS)
-    config: Mapping[str, Any] = rows[0].config if len(rows) == 1 else {}
-    data: Mapping[str, Any] = rows[-1].data if rows else {}
-    total_steps = None
+    """The run in a folder; one that has saved nothing yet is at step 0."""
+    info = None
     with contextlib.suppress(CheckpointError):
-        info = read_info(path / CHECKPOINTS)
-        config, data, total_steps = info.config.to_dict(), info.data, info.trainer.total_steps
-    return Run(
-        path=path,
-        written=max(file.stat().st_mtime for file in present),
-        config=config,
-        data=data,
-        step=max([0, *(int(file.name) for file in saved), *(line["step"] for line in scalars)]),
-        total_steps=total_steps,
-        rows=rows,
-        scalars=scalars,
-    )
+        info = read_info(path)
+    saved = [int(checkpoint.name) for checkpoint in checkpoints(path)]
+    scalars = read_scalars(path / SCALARS)
+    step = max([0, *saved, *(line["step"] for line in scalars)])
+    return Run(path, info, step, scalars)
 
 
-def find_runs(folder: Path) -> Iterator[Path]:
-    """The folders of runs in a folder, itself among them, sorted by name.
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder; the system releases it when the process dies, however it
+    does.
 
     Raises:
-        FileNotFoundError: no such folder.
+        ValueError: another run holds it.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}")
-    found = {path.parent for name in (RESULTS_NAME, SCALARS) for path in folder.rglob(name)}
-    yield from sorted(found)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"{folder} is being written by another run") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_unused(folder: Path) -> None:
+    """Refuses a folder in which a run has begun.
+
+    Raises:
+        ValueError: it holds a run.
+    """
+    if (folder / CHECKPOINTS).exists():
+        raise ValueError(f"{folder} holds a run already: resume it, or choose another out")
+
+
+def saved_info(folder: Path) -> RunInfo:
+    """Configuration and data of the run in a folder, from the newest checkpoint that is intact.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    return restore_newest_whole(folder).info

@@ -10,8 +10,9 @@ from experiments.bench.clock import Seconds
 from experiments.bench.groups.training import mlp_config
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
-from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint, save_checkpoint
+from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
+from vae_topk_jax.run_info import RunInfo
 
 LAYOUT = Experiment(
     "bench_restoring",

@@ -11,9 +11,9 @@ from experiments.bench.groups.training import lineup, mlp_config
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import ELEMENT
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.run_info import RunInfo
 
 LAYOUT = Experiment(
     "bench_serving",

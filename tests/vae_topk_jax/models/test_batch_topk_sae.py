@@ -14,10 +14,10 @@ import numpy as np
 import optax
 import pytest
 
-from vae_topk_jax.checkpoint import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE, geometric_median
+from vae_topk_jax.run_info import RunInfo
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

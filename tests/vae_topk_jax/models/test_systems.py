@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import SMALL, bits, trainer_of
-from vae_topk_jax.checkpoint import RunInfo, restore_checkpoint, save_checkpoint
+from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import MODELS
+from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.training import EpochResult
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
