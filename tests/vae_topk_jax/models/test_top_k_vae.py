@@ -1,4 +1,4 @@
-"""TopKVAE: the paper's rule and the default one, and every option: it trains and does what it says."""
+"""TopKVAE: the rule of the paper and that of the default; every option does what it says."""
 
 import functools
 from typing import get_args
