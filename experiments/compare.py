@@ -64,7 +64,7 @@ _SIZES = {"latent_dim": LATENT_DIM, "k": K}
 _VSC = _SIZES | {"model": "vsc", "beta": 0.01}
 _GENERATOR = _SIZES | {"model": "sparse_generator", "beta": 0.015}
 SYSTEMS: dict[str, dict[str, Any]] = {
-    "dense VAE, Bernoulli": _SIZES | TEXTBOOK,
+    "dense VAE, Bernoulli": TEXTBOOK | {"latent_dim": LATENT_DIM},
     **trained_models(LATENT_DIM, K),
     "VSC, pseudo-inputs": _VSC | {"vsc_prior": "pseudo_inputs"},
     "VSC, fixed prior": _VSC | {"vsc_prior": "fixed"},

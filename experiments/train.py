@@ -162,9 +162,10 @@ def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:
     )
     metrics["active_dims"] = len(inference.active_dims)
     metrics["active_latents"] = float(np.mean(np.sum(np.asarray(codes) != 0, axis=1)))
+    reduction = getattr(inference.config, "latent_reduction", None)
     return Row(
         experiment="train",
-        variant=f"KL {inference.config.latent_reduction} over latents",
+        variant="" if reduction is None else f"KL {reduction} over latents",
         model=inference.config.model,
         config=inference.config.to_dict(),
         seed=inference.config.seed,

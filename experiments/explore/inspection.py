@@ -88,7 +88,7 @@ class Inspector:
         if not isinstance(self.model.model, TopKVAE):
             rank_D = np.abs(self.code(x_HxWxC))
             rule = f"{config.model}: {active_D.sum()} of {count} latents are not zero"
-            if config.model in ("vae", "beta_vae"):
+            if not config.system.is_sparse:
                 rule = f"a dense model: all {count} latents are active"
             return Choice(active_D, rank_D, None, "|z|", rule)
 

@@ -66,9 +66,8 @@ class View:
     def summary(self) -> str:
         """What is looked at, in one line of Markdown."""
         config, info = self.model.model.config, self.model.model.info
-        rule = f", K = {config.k}, {config.selection}" if config.model == "top_k_vae" else ""
         line = (
-            f"**{config.model}**, D = {config.latent_dim}{rule}, "
+            f"**{config.model}**, {config.system.summary}, "
             f"step {int(self.model.model.state.step):,} of {info.trainer.total_steps:,}, "
             f"trained on {info.data.get('source', 'unknown images')}"
         )
@@ -133,11 +132,7 @@ class View:
     def name(self) -> str:
         """The model in a few words."""
         config = self.model.model.config
-        return f"{config.model}, " + (
-            f"K = {config.k} of {config.latent_dim}"
-            if config.model == "top_k_vae"
-            else f"D = {config.latent_dim}"
-        )
+        return f"{config.model}, {config.system.summary}"
 
     def edit(self, z_D: np.ndarray, dimension: int, value: float) -> tuple[str, np.ndarray]:
         """The decoded image and the code after one entry of it was set.

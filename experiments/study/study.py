@@ -11,7 +11,7 @@ import numpy as np
 from experiments.records.rows import Place, ResultsFile, Row, encode_images, row_key
 from experiments.study.budget import Budget
 from experiments.study.keys import study_key
-from vae_topk_jax.config import Config
+from vae_topk_jax.config import Config, fields_for
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
@@ -97,10 +97,14 @@ class Study:
         """A configuration of these fields and the budget's epochs.
 
         Args:
-            defaults: a table's own, to which those that the user gave are preferred.
+            defaults: a table's own, to which those that the user gave are preferred. Both go to the
+                systems that have them.
             changes: what makes the row; preferred to all.
         """
-        config = Config(**{**(defaults or {}), **self.given, **changes})
+        given = {**(defaults or {}), **self.given}
+        model = changes.get("model", given.pop("model", Config().model))
+        own = {name: value for name, value in given.items() if name in fields_for(model)}
+        config = Config(**own | changes | {"model": model})
         epochs = self.budget.training.over(len(self.dataset.train_images), config.batch_size)
         return config.replace(epochs=changes.get("epochs", epochs))
 

@@ -48,6 +48,11 @@ class System(nn.Module):
         """
 
     @property
+    def summary(self) -> str:
+        """The sizes of the code in a few words."""
+        return f"D = {self.latent_dim}"
+
+    @property
     def dtype(self) -> jnp.dtype:
         """The type of the layers' arithmetic."""
         return jnp.dtype(self.compute_dtype)

@@ -79,6 +79,10 @@ class TopKVAE(BetaVAE):
                 "got True"
             )
 
+    @property
+    def summary(self) -> str:
+        return f"K = {self.k} of {self.latent_dim}, by {self.selection}"
+
     def setup(self) -> None:
         super().setup()
         self.batch_top_k = BatchTopK(
