@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_topk_jax.networks import Conv, ConvDecoder, ConvEncoder, ConvTranspose
+from vae_topk_jax.convolution import Conv, ConvTranspose
+from vae_topk_jax.networks import ConvDecoder, ConvEncoder
 
 FLAX = {
     layer: functools.partial(flax_layer, kernel_size=(4, 4), strides=(2, 2))
