@@ -16,11 +16,10 @@ from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.ema import update_ema
 from vae_topk_jax.importance import batch_mean
 from vae_topk_jax.losses import Reduction, batch_average
-from vae_topk_jax.models.system import System
+from vae_topk_jax.models.system import System, check_k
 from vae_topk_jax.selection import (
     annealed_k,
     apply_mask,
-    check_k,
     element_top_k,
     sample_top_k_mask,
 )

@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import RECONSTRUCTIONS
 from vae_topk_jax.models.generator import Generator
-from vae_topk_jax.selection import apply_mask, check_k
+from vae_topk_jax.models.system import check_k
+from vae_topk_jax.selection import apply_mask
 
 # Share of the run over which the spike shrinks from the slab's width to its own.
 SHRINKING = 0.5

@@ -14,6 +14,21 @@ from jax.typing import ArrayLike
 from vae_topk_jax.samplers import sample_prior
 
 
+def check_k(k: int, latent_dim: int) -> None:
+    """Refuses more active latents than there are.
+
+    Raises:
+        ValueError: names both.
+
+    Examples:
+        >>> check_k(9, 8)
+        Traceback (most recent call last):
+        ValueError: k must be at most latent_dim, 8, got 9
+    """
+    if k > latent_dim:
+        raise ValueError(f"k must be at most latent_dim, {latent_dim}, got {k}")
+
+
 class System(nn.Module):
     """A model of images (or of other vectors, as images of shape (1, 1, F)) with a latent code.
 
