@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.records.rows import Place, ResultsFile, Row, encode_images, row_key
+from experiments.records.pictures import encode_pictures
+from experiments.records.rows import Place, ResultsFile, Row, row_key
 from experiments.study.budget import Budget
 from experiments.study.keys import study_key
 from vae_topk_jax.checkpoint import RunInfo
@@ -100,9 +101,9 @@ class Study:
             defaults: a table's own, to which those that the user gave are preferred.
             changes: what makes the row; preferred to all.
         """
-        config = Config(**{**(defaults or {}), **self.given, **changes})
-        epochs = self.budget.training.over(len(self.dataset.train_images), config.batch_size)
-        return config.replace(epochs=changes.get("epochs", epochs))
+        base = Config(**{**(defaults or {}), **self.given})
+        epochs = self.budget.training.over(len(self.dataset.train_images), base.batch_size)
+        return base.replace(**{"epochs": epochs} | changes)
 
     def on(self, dataset: Dataset) -> "Study":
         """The same study of other images, with the same results file."""
@@ -169,7 +170,7 @@ class Study:
             metrics=metrics,
             seconds=round(seconds, 2),
             history=history if shown else None,
-            pictures=_encode(pictures) if shown and pictures else None,
+            pictures=encode_pictures(pictures) if shown and pictures else None,
         )
         self.results.add(row)
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -211,12 +212,3 @@ def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, A
             "active_dims": inference.active_dims.tolist(),
         }
     return history
-
-
-def _encode(pictures: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {name: encode_images(to_uint8(images)) for name, images in pictures.items()}
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """uint8 images from floats in [0, 1]."""
-    return np.rint(np.asarray(images) * 255).astype(np.uint8)

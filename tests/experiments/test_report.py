@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import table2 as command
-from experiments.records.rows import Row, encode_images, write_results
+from experiments.records.pictures import encode_images
+from experiments.records.rows import Row, write_results
 from experiments.report import LAYOUTS, main
 from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims
 from experiments.reporting.columns import ACCURACY, QUALITY

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.records.grouping import first_of_each_model
-from experiments.records.rows import Row, decode_images
+from experiments.records.pictures import decode_images
+from experiments.records.rows import Row
 from experiments.reporting.columns import SAMPLERS
 from experiments.reporting.figures.style import WIDTH, Drawing
 
