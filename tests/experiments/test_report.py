@@ -2,10 +2,12 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import experiments
 from experiments import table2 as command
 from experiments.records.pictures import encode_images
 from experiments.records.rows import Row, write_results
@@ -240,6 +242,15 @@ def test_missing_experiments_leave_no_trace(tmp_path, experiment):
     text = markdown.read_text()
     for title, owner in (("Table 1", table1), ("Table 2", table2), ("Stability", stability)):
         assert (f"## {title}" in text) == (owner is experiment)
+
+
+def test_every_experiment_is_in_the_report_once():
+    declared = [
+        file
+        for file in Path(experiments.__path__[0]).rglob("*.py")
+        if re.search(r"^LAYOUT = ", file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len({layout.name for layout in LAYOUTS}) == len(LAYOUTS) == len(declared)
 
 
 def test_an_empty_results_file_still_makes_a_report(tmp_path):
