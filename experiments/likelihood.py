@@ -26,7 +26,7 @@ TITLE = "dense VAE, 16 latents"
 LAYOUT = Experiment(
     "likelihood",
     "Likelihood of the test images",
-    "Nats an image; a density of pixels that are black or white. On grey images the same sums "
+    "Nats per image; a density of pixels that are black or white. On grey images the same sums "
     "are cross-entropies, not likelihoods. The binarisation is our own draw from the grey "
     "values, made once.",
     (

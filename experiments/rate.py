@@ -38,7 +38,7 @@ LAYOUT = Experiment(
 
 
 def run(study: Study, only: str = "") -> None:
-    """Measures the beta-VAE over beta, once a beta, if its title contains `only`."""
+    """Measures the beta-VAE over beta, one seed each, if its title contains `only`."""
     for beta in BETAS:
         title = f"{BASELINE}, beta {beta:g}"
         fields: dict[str, Any] = {"model": "beta_vae", "latent_dim": LATENT_DIM, "beta": beta}

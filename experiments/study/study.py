@@ -29,7 +29,7 @@ class Trained(NamedTuple):
 
     Attributes:
         inference: the model.
-        history: losses an epoch, and the running importance of a Top-K model.
+        history: losses per epoch, and the running importance of a Top-K model.
         seconds: wall-clock time of training, compilation included.
         seconds_epoch: of an epoch, the median without the first, which compiles; None if there is
             no second.

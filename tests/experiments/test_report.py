@@ -199,11 +199,11 @@ def test_slightly_less_accurate_has_two_ends(gap, verdict):
     assert [finding.verdict for finding in claims(rows)] == [verdict]
 
 
-def test_one_seed_tells_nothing():
+def test_one_seed_is_inconclusive():
     findings = claims(rows_of(*ALL, seeds=[0]))
     assert len(findings) == 5
     assert {finding.verdict for finding in findings} == {OPEN}
-    assert all("Cannot be told (one seed)" in finding.sentence for finding in findings)
+    assert all("Inconclusive (one seed)" in finding.sentence for finding in findings)
 
 
 @pytest.mark.parametrize("seeds", [[0], SEEDS])
