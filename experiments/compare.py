@@ -4,7 +4,9 @@
     python -m experiments.compare --preset paper --seeds 0 1 --only Top-K
 
 With the beta-VAE's rate-distortion curve, the likelihood of a dense VAE, and what each latent does
-to an image. An interrupted run picks up where it stopped.
+to an image. The first line takes 20 minutes on two CPU cores; expect PSNR 21.1 dB of the beta-VAE,
+18.2 by element and of the sparse generator, 16.8 and 15.8 of VSC, 17.4 of the SAE on pixels. An
+interrupted run picks up where it stopped.
 """
 
 import functools

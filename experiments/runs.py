@@ -17,7 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.records.measured_run import MeasuredRun, find_runs, read_measured_run
-from experiments.records.rows import Row, encode_images, write_results
+from experiments.records.pictures import encode_images
+from experiments.records.rows import Row, write_results
 from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, read_info

@@ -18,8 +18,8 @@ class StudyOptions:
     """What to run, on which images, and where to."""
 
     preset: Literal["quick", "paper", "tiny"] = "quick"
-    """How much to spend: "quick" takes minutes, "paper" about an hour and a half on two CPU cores
-    (five seeds), "tiny" is for smoke tests."""
+    """How much to spend: "quick" takes minutes, "paper" about three hours on two CPU cores for both
+    tables (five seeds), "tiny" is for smoke tests."""
     data: str = "auto"
     """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
     out: Path | None = None

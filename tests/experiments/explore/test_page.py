@@ -22,7 +22,7 @@ from experiments.explore.inspection import Inspector, with_entry
 from experiments.explore.markup import picture, sliders
 from experiments.explore.view import View
 from experiments.measures.robustness import noisy
-from experiments.study.study import to_uint8
+from experiments.records.pictures import to_uint8
 from experiments.terminal import cli
 from tests.helpers.runs import untrained
 from vae_topk_jax import load
