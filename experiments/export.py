@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.records.rows import RESULTS_NAME, Row, read_results
 from experiments.reporting.layout import define
 from experiments.terminal import cli
-from vae_topk_jax.checkpoint import latest_checkpoint
+from vae_topk_jax.checkpoint_folder import latest_checkpoint
 from vae_topk_jax.export import Part, export_model
 from vae_topk_jax.inference import Inference, load
 from vae_topk_jax.run_info import RunInfo

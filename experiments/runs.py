@@ -20,12 +20,11 @@ from experiments.records.measured_run import MeasuredRun, find_runs, read_measur
 from experiments.records.rows import Row, encode_images, write_results
 from experiments.report import write_report
 from experiments.terminal import cli
-from vae_topk_jax.checkpoint import read_info
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, read_info
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, load_dataset, to_unit_float
 from vae_topk_jax.inference import load
 from vae_topk_jax.runs.progress import console
-from vae_topk_jax.runs.run_folder import CHECKPOINTS
 
 _SHOWN = 10  # images of each model in a report
 _LOSSES = ("loss", "reconstruction", "kl")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vae_topk_jax.export import export_model, load_exported
     from vae_topk_jax.inference import load
     from vae_topk_jax.models import VAE, BatchTopKSAE, BetaVAE, TopKVAE
+    from vae_topk_jax.runs.fit import fit
     from vae_topk_jax.weights import load_weights
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _LAZY = {
     "BetaVAE": "vae_topk_jax.models",
     "TopKVAE": "vae_topk_jax.models",
     "export_model": "vae_topk_jax.export",
+    "fit": "vae_topk_jax.runs.fit",
     "load": "vae_topk_jax.inference",
     "load_exported": "vae_topk_jax.export",
     "load_weights": "vae_topk_jax.weights",
@@ -43,6 +45,7 @@ __all__ = [
     "batch_top_k_mask",
     "element_top_k",
     "export_model",
+    "fit",
     "importance",
     "load",
     "load_exported",

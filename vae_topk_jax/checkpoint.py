@@ -1,15 +1,10 @@
-"""Checkpoints of a training run. The only file that knows Orbax.
+"""Checkpoints of a training run, written and read. The only file that imports Orbax.
 
-A run's folder holds one checkpoint a saved step, `00000468/`, `00000936/` and so on:
-
-    state/      the whole train state, written by Orbax
-    about.json  what is needed to read it: format, configuration, image shape, source of the data
-    MANIFEST    the SHA-256 sums of all files
-
-A checkpoint gets its name when all of it is on the disk, so that a reader sees it whole or not at
-all, and it is compared with its manifest before it is used. It holds whole arrays, wherever their
-parts lay: a run goes on from it on any number of devices. Where several processes train together
-all of them save at the same time, into a folder that all of them see, and process 0 writes.
+`vae_topk_jax.checkpoint_folder` describes the files. A checkpoint gets its name when all of it is
+on the disk, so that a reader sees all of it or nothing, and it is compared with its manifest before
+it is used. It holds complete arrays, however they were split over devices: a run goes on from it on
+any number of them. Where several processes train together all of them save at the same time, into
+a folder that all of them see, and process 0 writes.
 """
 
 import contextlib
@@ -29,20 +24,24 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from vae_topk_jax import manifest
+from vae_topk_jax.checkpoint_folder import (
+    ABOUT,
+    FORMAT_VERSION,
+    CheckpointError,
+    checkpoints,
+    latest_checkpoint,
+    read_about,
+    read_info,
+)
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.processes import agreed, barrier, is_main
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import to_host
 from vae_topk_jax.training import TrainState
 
-FORMAT_VERSION = 3
-_STATE, _ABOUT = "state", "about.json"
+_STATE = "state"
 _MOST_COMPRESSED = 100  # weights hardly are; an optimiser that has not begun, all zeros, is
 _log = logging.getLogger(__name__)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or of another run."""
 
 
 class Restored(NamedTuple):
@@ -88,7 +87,7 @@ def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> P
                 ocp.save(partial / _STATE, tree)
             if is_main():
                 text = json.dumps(about, indent=1) + "\n"
-                (partial / _ABOUT).write_text(text, encoding="utf-8")
+                (partial / ABOUT).write_text(text, encoding="utf-8")
                 manifest.write_manifest(partial)
     except jax.errors.JaxRuntimeError:  # another process is gone
         raise
@@ -208,44 +207,10 @@ def _superfluous(folder: Path, keep: int) -> list[Path]:
 
 def _error_of(path: Path) -> float:
     try:
-        error = _read_about(path).get("error")
+        error = read_about(path).get("error")
     except CheckpointError:
         return math.inf
     return math.inf if error is None else error
-
-
-def checkpoints(folder: Path | str) -> list[Path]:
-    """The checkpoints in a run's folder, oldest first."""
-    return sorted(p for p in Path(folder).resolve().glob("[0-9]" * 8) if _is_checkpoint(p))
-
-
-def latest_checkpoint(path: Path | str) -> Path:
-    """The newest checkpoint in a run's folder, or the checkpoint itself.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    path = Path(path).resolve()
-    if _is_checkpoint(path):
-        return path
-    found = checkpoints(path)
-    if not found:
-        raise CheckpointError(f"no checkpoint in {path}")
-    return found[-1]
-
-
-def read_info(path: Path | str) -> RunInfo:
-    """What travels with the weights of a checkpoint or of a run's newest one.
-
-    Raises:
-        CheckpointError: there is none, it is of another format, or says what cannot be.
-    """
-    path = latest_checkpoint(path)
-    about = _read_about(path)
-    try:
-        return RunInfo.from_dict(about)
-    except ValueError as error:
-        raise CheckpointError(f"{path / _ABOUT}: {error}") from None
 
 
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
@@ -304,20 +269,6 @@ def restore_newest_whole(folder: Path | str) -> Restored:
     raise CheckpointError(f"no whole checkpoint in {folder}: every one is damaged")
 
 
-def _read_about(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        about = None
-    if not isinstance(about, dict):
-        raise CheckpointError(f"{path / _ABOUT} is missing or damaged")
-    if about.get("format") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format {about.get('format')}, this version reads {FORMAT_VERSION}"
-        )
-    return about
-
-
 def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
     """Compares shapes and types before Orbax does, which casts types without a word; and sizes,
     before memory is taken for parts that are not there, which count as zeros."""
@@ -337,10 +288,6 @@ def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
 
 def _describe(leaves: dict[str, Any], name: str) -> str:
     return f"{leaves[name].dtype}{leaves[name].shape}" if name in leaves else "missing"
-
-
-def _is_checkpoint(path: Path) -> bool:
-    return (path / manifest.NAME).is_file() or (path / _ABOUT).is_file()
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:

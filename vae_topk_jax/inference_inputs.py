@@ -1,4 +1,4 @@
-"""What a trained model is given: checked, and served in chunks of a few sizes. Needs only jax."""
+"""What a model is given: checked, and served in chunks of a few sizes. Needs only jax."""
 
 from collections.abc import Callable, Sequence
 
@@ -35,13 +35,31 @@ def check_images(
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
     x = jnp.asarray(x, jnp.float32)
+    check_range(x, input_range)
+    return x
+
+
+def check_range(x: Array | np.ndarray, input_range: Sequence[float] | None) -> None:
+    """Refuses images with values outside the range of a model.
+
+    Args:
+        x: floating images.
+        input_range: the smallest and the largest value; None: any finite one.
+
+    Raises:
+        ValueError: values outside the range or NaN.
+
+    Examples:
+        >>> check_range(jnp.array([0.0, 255.0]), (0.0, 1.0))
+        Traceback (most recent call last):
+        ValueError: images must lie in [0, 1], got 0 to 255
+    """
     low, high = input_range or (-_LARGEST, _LARGEST)
     if not jnp.all((x >= low) & (x <= high)):
         values = np.asarray(x)  # NumPy's extremes are NaN if any value is
         raise ValueError(
             f"images must lie in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}"
         )
-    return x
 
 
 def check_latents(z: Array | np.ndarray, latent_dim: int) -> Array:

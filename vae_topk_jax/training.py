@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,11 +17,13 @@ from jax.sharding import Mesh
 from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
+from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.models import MODELS, System, build_model
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
 
 # How many training images a model may see before it starts.
 _SEEN = 4096
+_log = logging.getLogger(__name__)
 
 
 @flax.struct.dataclass
@@ -338,14 +341,17 @@ class Trainer:
             The state after the step, and its loss terms.
 
         Raises:
-            ValueError: a batch of another type or shape.
+            ValueError: a batch of another type or shape, or a first batch with values that the
+                model does not take.
         """
-        for x_BxHxWxC in batches:
+        for number, x_BxHxWxC in enumerate(batches):
             if x_BxHxWxC.dtype != np.float32 or x_BxHxWxC.shape[1:] != tuple(self.image_shape):
                 raise ValueError(
                     f"a batch must be float32 of shape (B, {', '.join(map(str, self.image_shape))})"
                     f", got {x_BxHxWxC.dtype} of shape {x_BxHxWxC.shape}"
                 )
+            if number == 0:
+                check_range(x_BxHxWxC, self.model.input_range)
             state, terms = self.train_step(state, x_BxHxWxC)
             yield state, terms
 
@@ -360,12 +366,13 @@ class Trainer:
 
         Args:
             state: given up to the first turn. It may stand anywhere in an epoch.
-            images_NxHxWxC: training images, uint8 or, taken as they are, float32.
+            images_NxHxWxC: training images, uint8 or, in the range of the model, float32.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be left out.
 
         Raises:
-            ValueError: images of another type, shape or number than the trainer's.
+            ValueError: images of another type, shape or number than the trainer's, or with values
+                that the model does not take.
             NonFiniteError: `patience` steps in a row were left out; says what was not finite.
         """
         expected = (self.num_examples, *self.image_shape)
@@ -379,14 +386,24 @@ class Trainer:
             if self.mesh is None
             else put(images_NxHxWxC, replicated(self.mesh))
         )
+        if images.dtype == np.float32:
+            check_range(images, self.model.input_range)
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
-        in_a_row = 0
+        in_a_row, is_first = 0, True
         while (step := int(state.step)) < self.total_steps:
             offset = step % self.steps_per_epoch
             length = min(size - offset % size, self.steps_per_epoch - offset)
             state, (terms_S, importance_SxD) = self.segment(state, images, length)
             skipped_S = np.asarray(terms_S.pop("skipped")) > 0
             terms = {name: _mean_of(np.asarray(x)[~skipped_S]) for name, x in terms_S.items()}
+            if is_first and skipped_S.all():
+                _log.warning(
+                    "all %d steps of the first turn were skipped: their loss or gradients were not "
+                    "finite, and nothing has been learnt; is the learning rate of %g too high?",
+                    len(skipped_S),
+                    self.config.learning_rate,
+                )
+            is_first = False
             for number, skipped in enumerate(skipped_S, start=step):
                 in_a_row = in_a_row + 1 if skipped else 0
                 if in_a_row == patience:

@@ -71,7 +71,7 @@ def configurations(trials: int) -> str:
     with temporary_folder() as path, contextlib.chdir(path):
         write_images(path / "data", train=64)
         save_checkpoint("run/checkpoints", *small_run()[1:])
-        with mock.patch.object(train, "sole_writer", _stop):
+        with mock.patch("vae_topk_jax.runs.fit.sole_writer", _stop):
             said = tried(_lines(), _outcome_of_line, lines)
         ended = tried(_runs(), _outcome_of_run, runs)
     made = tried(_configurations(), _outcome_of_configuration, max(1, trials - runs - lines))

@@ -15,7 +15,7 @@ from experiments.explore.inspection import Inspector
 from experiments.explore.page import listen, make_page, serve
 from experiments.explore.view import View
 from experiments.terminal import cli
-from vae_topk_jax.checkpoint import read_info
+from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import load_dataset
 from vae_topk_jax.inference import load
 

@@ -12,11 +12,10 @@ from experiments.explore.inspection import Inspector, with_entry
 from experiments.explore.markup import Tile
 from experiments.reporting.figures.draw import STYLE, draw_importance
 from experiments.table2 import noisy
-from vae_topk_jax.checkpoint import latest_checkpoint
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, latest_checkpoint
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.metrics.image import psnr
 from vae_topk_jax.runs.importance_log import IMPORTANCE, read_importance
-from vae_topk_jax.runs.run_folder import CHECKPOINTS
 
 _PER_CLASS = 3  # thumbnails of each label
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.records.rows import RESULTS_NAME, Row, read_results
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS
 from vae_topk_jax.config import Config
-from vae_topk_jax.runs.run_folder import CHECKPOINTS, Run, read_run
+from vae_topk_jax.runs.run_folder import Run, read_run
 from vae_topk_jax.runs.scalars import SCALARS
 
 

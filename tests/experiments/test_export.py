@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import pytest
 
 from experiments import export
-from experiments.terminal import cli
 from experiments.records.rows import ResultsFile, Row
+from experiments.terminal import cli
 from tests.vae_topk_jax.test_export import untrained
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.inference import Inference

@@ -8,11 +8,9 @@ import pytest
 
 from experiments import train
 from experiments.records.rows import read_results
-from tests.vae_topk_jax.test_training import bits
 from vae_topk_jax import load
-from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
 from vae_topk_jax.data.idx import read_idx, write_idx
-from vae_topk_jax.runs.interruption import sole_writer
+from vae_topk_jax.runs.run_folder import sole_writer
 from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -52,38 +50,10 @@ def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
     assert "active_dims 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("segment", [[], ["--segment", "3"]], ids=["epochs", "segments"])
-def test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch, segment):
-    run(data, tmp_path / "whole", *FLAGS, *segment)
-
-    save, saved = CheckpointWriter.save, []
-
-    def save_twice_then_die(writer, state, error):
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-        saved.append(save(writer, state, error))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CheckpointWriter, "save", save_twice_then_die)
-        with pytest.raises(KeyboardInterrupt):
-            run(data, tmp_path / "killed", *FLAGS, *segment)
-    run(data, tmp_path / "killed", "--resume", *segment)
-    assert_same_runs(tmp_path / "whole", tmp_path / "killed")
-
-
-def assert_same_runs(one, other) -> None:
-    states = (restore_checkpoint(out / "checkpoints").state for out in (one, other))
-    assert len({tuple(bits(state)) for state in states}) == 1
-    assert read_scalars(one / "scalars.jsonl") == read_scalars(other / "scalars.jsonl")
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_leaves_and_the_run_goes_on(
+def test_a_signal_has_an_exit_code_and_the_run_goes_on(
     data, tmp_path, monkeypatch, capsys, number, code
 ):
-    flags = [*FLAGS, "--segment", "3"]
-    run(data, tmp_path / "whole", *flags)
-
     write = JsonLines.write
 
     def write_and_be_asked_to_stop(scalars, step, values):
@@ -94,38 +64,11 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(JsonLines, "write", write_and_be_asked_to_stop)
         with pytest.raises(SystemExit) as stopped:
-            run(data, tmp_path / "stopped", *flags)
+            run(data, tmp_path / "stopped", *FLAGS, "--segment", "3")
     assert stopped.value.code == code
     assert f"{number.name}: saved step 11; go on with --resume" in capsys.readouterr().err
     run(data, tmp_path / "stopped", "--resume", "--segment", "3")
-    assert_same_runs(tmp_path / "whole", tmp_path / "stopped")
-
-
-@pytest.mark.parametrize("name", ["the largest", "about.json"])
-def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_goes_on(
-    data, tmp_path, capsys, name
-):
-    run(data, tmp_path / "run", *FLAGS)
-    newest = tmp_path / "run" / "checkpoints" / "00000024"
-    files = sorted((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    spoilt = files[-1] if name == "the largest" else newest / name
-    spoilt.write_bytes(spoilt.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=f"{spoilt.name} is damaged"):
-        load(newest)
-    capsys.readouterr()
-    run(data, tmp_path / "run", "--resume")
-    said = " ".join(capsys.readouterr().out.split())
-    assert "NOT USED" in said
-    assert spoilt.name in said.replace(" ", "")
-    assert load(newest).state.step == 24
-
-
-def test_a_line_of_scalars_that_a_crash_cut_short_is_dropped(tmp_path):
-    JsonLines(tmp_path).write(1, {"loss": 0.5})
-    with (tmp_path / "scalars.jsonl").open("a") as file:
-        file.write('{"step": 2, "lo')
-    JsonLines(tmp_path, resume_step=2).write(2, {"loss": 0.25})
-    assert [line["loss"] for line in read_scalars(tmp_path / "scalars.jsonl")] == [0.5, 0.25]
+    assert load(tmp_path / "stopped").state.step == 24
 
 
 def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):
@@ -133,6 +76,15 @@ def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):
         run(data, tmp_path / "run", *FLAGS)
     assert stopped.value.code == 2
     assert "is being written by another run" in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_has_an_exit_code(data, tmp_path, capsys):
+    wild = ["--learning-rate", "1e30", "--schedule", "constant", "--patience", "3"]
+    with pytest.raises(SystemExit) as stopped:
+        run(data, tmp_path / "run", *FLAGS, *wild)
+    assert stopped.value.code == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: stopped at step 3: 3 steps in a row were not finite")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +136,7 @@ def test_resuming_on_other_data_is_refused(data, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         run(data, tmp_path / "run", "--resume")
     assert stopped.value.code == 2
-    assert "--resume needs the same data" in capsys.readouterr().err
+    assert "resume needs the same data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -216,7 +168,7 @@ def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_p
     run(data, tmp_path / "sae", "--resume", *layer)
     with pytest.raises(SystemExit):
         run(data, tmp_path / "sae", "--resume")
-    assert "--resume needs the same data" in capsys.readouterr().err
+    assert "resume needs the same data" in capsys.readouterr().err
 
 
 def test_a_model_without_an_encoder_gives_no_layer(data, tmp_path, capsys):

@@ -200,25 +200,43 @@ def test_segments_of_any_length_give_the_bits_of_whole_epochs(blobs, segment):
     assert bits(last.state) == bits(whole.state)
 
 
-def test_too_many_steps_that_are_not_finite_end_the_run_with_the_last_good_state(blobs):
+@pytest.fixture
+def diverged(blobs):
+    """A trainer and a state whose parameters are so large that every step overflows."""
     trainer = trainer_of(blobs, SMALL)
-    good = (blobs.train_images / 255.0).astype(np.float32)
-    middle = next(trainer.epochs(trainer.init(), good))
-    spoilt = np.full_like(good, np.nan)
-    before = bits((middle.state.params, middle.state.opt_state, middle.state.batch_stats))
-    turns = trainer.epochs(middle.state, spoilt, segment=4, patience=6)
+    state = next(trainer.epochs(trainer.init(), blobs.train_images)).state
+    return trainer, state.replace(params=jax.tree.map(lambda leaf: leaf * 1e30, state.params))
+
+
+def test_too_many_steps_that_are_not_finite_end_the_run_with_the_last_good_state(blobs, diverged):
+    trainer, state = diverged
+    before = bits((state.params, state.opt_state, state.batch_stats))
+    turns = trainer.epochs(state, blobs.train_images, segment=4, patience=6)
     assert next(turns).terms["skipped"] == 4
     with pytest.raises(NonFiniteError, match="stopped at step 13: 6 steps in a row") as error:
         next(turns)
     state = error.value.state
     assert bits((state.params, state.opt_state, state.batch_stats)) == before
     assert int(state.step) == 13
-    assert re.search("in this one input, .*of images [0-9]+, ", str(error.value))
+    assert re.search("in this one loss, .*of images [0-9]+, ", str(error.value))
 
 
-def test_a_segment_that_was_left_out_whole_has_no_mean(blobs):
+def test_a_first_turn_without_a_finite_step_has_no_mean_and_is_reported(blobs, diverged, caplog):
+    trainer, state = diverged
+    first, _ = itertools.islice(trainer.epochs(state, blobs.train_images, segment=2), 2)
+    assert np.isnan(first.terms["loss"])
+    assert first.terms["skipped"] == 2
+    (line,) = caplog.messages
+    assert line.startswith("all 2 steps of the first turn were skipped")
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"), [(255, r"got 0 to 25"), (np.nan, "got nan to nan"), (-1, "got -")]
+)
+def test_values_that_the_model_does_not_take_are_refused(blobs, factor, message):
     trainer = trainer_of(blobs, SMALL)
-    spoilt = np.full(blobs.train_images.shape, np.inf, np.float32)
-    turn = next(trainer.epochs(trainer.init(), spoilt, segment=2))
-    assert np.isnan(turn.terms["loss"])
-    assert turn.terms["skipped"] == 2
+    images = (blobs.train_images / 255 * factor).astype(np.float32)
+    with pytest.raises(ValueError, match=rf"images must lie in \[0, 1\], {message}"):
+        next(trainer.epochs(trainer.init(), images))
+    with pytest.raises(ValueError, match=rf"images must lie in \[0, 1\], {message}"):
+        next(trainer.stream(trainer.init(), [images[:64]]))

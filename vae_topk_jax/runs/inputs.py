@@ -7,19 +7,21 @@ PATH    the last hidden layer of a trained VAE's encoder, from its checkpoint
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import load
 from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
 from vae_topk_jax.models import MODELS
+from vae_topk_jax.run_info import RunInfo
 
 PIXELS, PROBE = "pixels", "probe"
 PENULTIMATE = "penultimate layer of the digit classifier"
@@ -31,9 +33,9 @@ class Inputs:
     """Training and test inputs.
 
     Attributes:
-        train, test: uint8 images (N, H, W, C), or float32 activations (N, 1, 1, F).
+        train, test: images (N, H, W, C), uint8 or float32, or float32 vectors (N, 1, 1, F).
         about: the entry that result files carry about their data.
-        digest: tells whether two runs have the same inputs.
+        digest: equal for runs with the same inputs.
     """
 
     train: np.ndarray
@@ -43,26 +45,72 @@ class Inputs:
 
     @property
     def are_images(self) -> bool:
-        """Whether these are the images themselves."""
-        return self.train.dtype == np.uint8
+        """Whether these are images, not vectors."""
+        return self.train.shape[1:3] != (1, 1)
 
     @property
     def float_test(self) -> np.ndarray:
         """The test inputs as a model takes them."""
-        return to_unit_float(self.test) if self.are_images else self.test
+        return to_unit_float(self.test) if self.test.dtype == np.uint8 else self.test
 
     def info(self, config: Config) -> RunInfo:
         """What travels with the weights of a model of these inputs.
 
         Raises:
-            ValueError: a model of images, for activations.
+            ValueError: a model of images, for vectors.
         """
         if not self.are_images and MODELS[config.model].input_range is not None:
             raise ValueError(
-                f"model must be batch_topk_sae for activations, got {config.model!r}, which takes "
+                f"model must be batch_topk_sae for vectors, got {config.model!r}, which takes "
                 "images in [0, 1]"
             )
         return RunInfo(config, self.train.shape[1:], self.about, self.digest)
+
+
+def as_inputs(images: ArrayLike | Inputs, test: ArrayLike | None, source: str) -> Inputs:
+    """Arrays as a model is trained on them.
+
+    Args:
+        images: uint8 (N, H, W) or (N, H, W, C), or floating (N, H, W), (N, H, W, C) or (N, F).
+        test: more of that kind; None: none.
+        source: where they come from.
+
+    Raises:
+        ValueError: another type or shape, or `test` of another shape than `images`.
+
+    Examples:
+        >>> inputs = as_inputs(np.zeros((6, 8, 8), np.uint8), None, "zeros")
+        >>> inputs.train.shape, inputs.about
+        ((6, 8, 8, 1), {'source': 'zeros', 'train': 6, 'test': 0})
+    """
+    if isinstance(images, Inputs):
+        return images if test is None else replace(images, test=_as_array("test", test))
+    train = _as_array("images", images)
+    held_out = train[:0] if test is None else _as_array("test", test)
+    if held_out.shape[1:] != train.shape[1:]:
+        raise ValueError(
+            f"test must have the shape of images, (M, {', '.join(map(str, train.shape[1:]))}), "
+            f"got {held_out.shape}"
+        )
+    about = {"source": source, "train": len(train), "test": len(held_out)}
+    sha = hashlib.sha256(f"{train.dtype} {train.shape}".encode())
+    sha.update(np.ascontiguousarray(train).data)
+    return Inputs(train, held_out, about, sha.hexdigest())
+
+
+def _as_array(name: str, images: ArrayLike) -> np.ndarray:
+    """(N, H, W, C), uint8 or float32."""
+    array = np.asarray(images)
+    if array.ndim not in (2, 3, 4) or 0 in array.shape:
+        raise ValueError(
+            f"{name} must have shape (N, H, W), (N, H, W, C) or, as vectors, (N, F), "
+            f"got {array.shape}"
+        )
+    if array.dtype != np.uint8:
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise ValueError(f"{name} must be uint8 or floating in [0, 1], got {array.dtype}")
+        array = array.astype(np.float32, copy=False)
+    return array[:, None, None, :] if array.ndim == 2 else array.reshape(*array.shape[:3], -1)
 
 
 def load_inputs(

@@ -1,18 +1,42 @@
-"""A run that is asked to stop, and a folder that only one run may write."""
+"""A run that is asked to stop."""
 
-import contextlib
 import signal
-from collections.abc import Iterator
-from pathlib import Path
+import threading
+from collections.abc import Callable
 from types import FrameType
-
-import filelock
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Interrupted(KeyboardInterrupt, SystemExit):
+    """A run that SIGINT or SIGTERM has stopped, after a checkpoint.
+
+    It may be caught as a KeyboardInterrupt; where it is not, Python ends with `code`.
+
+    Attributes:
+        signal: which.
+        step: of the checkpoint.
+        code: the exit code of a process that the signal ends: 130 or 143.
+
+    Examples:
+        >>> stopped = Interrupted(signal.SIGTERM, step=11)
+        >>> print(stopped, stopped.code)
+        SIGTERM: saved step 11; go on with resume 143
+    """
+
+    def __init__(self, number: int, step: int):
+        self.signal = signal.Signals(number)
+        super().__init__(f"{self.signal.name}: saved step {step}; go on with resume")
+        self.step = step
+        self.code = 128 + self.signal
+
+
 class Interruption:
-    """Notes the first SIGINT or SIGTERM while it is entered; a second one acts as it usually does.
+    """Notes the first SIGINT or SIGTERM while it is entered; a second one acts as it did before.
+
+    A signal that is ignored stays ignored. Outside the main thread, which alone can set handlers,
+    nothing is noted.
 
     Attributes:
         signal: the signal that came, None so far.
@@ -26,9 +50,15 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._before: dict[signal.Signals, Callable[..., Any] | int] = {}
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._note)
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -37,24 +67,4 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
-        for known in _SIGNALS:
-            signal.signal(known, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder; the system gives it up when the process dies, however it does.
-
-    Raises:
-        ValueError: another run holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise ValueError(f"{folder} is being written by another run") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        self.__exit__()

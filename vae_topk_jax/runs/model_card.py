@@ -52,9 +52,7 @@ def write_card(
     return path
 
 
-def _facts(
-    folder: Path, inference: Inference, metrics: Mapping[str, float]
-) -> dict[str, Any]:
+def _facts(folder: Path, inference: Inference, metrics: Mapping[str, float]) -> dict[str, Any]:
     config, info = inference.config, inference.info
     is_sparse = config.model not in ("vae", "beta_vae")
     chosen = f", {config.k} of {config.latent_dim}" if is_sparse else f", {config.latent_dim}"

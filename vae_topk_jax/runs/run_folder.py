@@ -1,14 +1,18 @@
-"""The folder of one run, read back: what was trained, on what, and how far."""
+"""The folder of one run: who may write it, and what it holds."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vae_topk_jax.checkpoint import CheckpointError, checkpoints, read_info
+import filelock
+
+from vae_topk_jax.checkpoint import restore_newest_whole
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, CheckpointError, checkpoints, read_info
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 
-CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
 
 
 class Run(NamedTuple):
@@ -31,8 +35,47 @@ def read_run(path: Path) -> Run:
     """The run in a folder; one that has saved nothing yet is at step 0."""
     info = None
     with contextlib.suppress(CheckpointError):
-        info = read_info(path / CHECKPOINTS)
-    saved = [int(checkpoint.name) for checkpoint in checkpoints(path / CHECKPOINTS)]
+        info = read_info(path)
+    saved = [int(checkpoint.name) for checkpoint in checkpoints(path)]
     scalars = read_scalars(path / SCALARS)
     step = max([0, *saved, *(line["step"] for line in scalars)])
     return Run(path, info, step, scalars)
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder; the system releases it when the process dies, however it
+    does.
+
+    Raises:
+        ValueError: another run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"{folder} is being written by another run") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_unused(folder: Path) -> None:
+    """Refuses a folder in which a run has begun.
+
+    Raises:
+        ValueError: it holds a run.
+    """
+    if (folder / CHECKPOINTS).exists():
+        raise ValueError(f"{folder} holds a run already: resume it, or choose another out")
+
+
+def saved_info(folder: Path) -> RunInfo:
+    """Configuration and data of the run in a folder, from the newest checkpoint that is intact.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    return restore_newest_whole(folder).info

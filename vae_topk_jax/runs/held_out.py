@@ -1,0 +1,45 @@
+"""The loss terms of images that are not trained on, after each epoch."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from vae_topk_jax.inference_inputs import check_range
+from vae_topk_jax.training import EpochResult, Trainer, TrainState
+
+
+def with_held_out(
+    turns: Iterable[EpochResult], trainer: Trainer, images_NxHxWxC: np.ndarray
+) -> Iterator[EpochResult]:
+    """The turns; those at the end of an epoch with the terms of `held_out_terms` as `test_...`.
+
+    Args:
+        turns: of the trainer.
+        trainer: the trainer.
+        images_NxHxWxC: float32.
+
+    Raises:
+        ValueError: values that the model does not take.
+    """
+    check_range(images_NxHxWxC, trainer.model.input_range)
+    for turn in turns:
+        terms = {}
+        if int(turn.state.step) % trainer.steps_per_epoch == 0:
+            terms = held_out_terms(trainer, turn.state, images_NxHxWxC)
+        yield turn._replace(terms=turn.terms | {f"test_{name}": x for name, x in terms.items()})
+
+
+def held_out_terms(
+    trainer: Trainer, state: TrainState, images_NxHxWxC: np.ndarray
+) -> dict[str, float]:
+    """Mean of each loss term at inference, over all images."""
+    total = len(images_NxHxWxC)
+    size = min(trainer.config.batch_size, total)
+    means: dict[str, float] = {}
+    for start in range(0, total, size):
+        chunk = images_NxHxWxC[start : start + size]
+        padding = [(0, size - len(chunk)), *[(0, 0)] * (chunk.ndim - 1)]
+        terms = trainer.eval_step(state, np.pad(chunk, padding), np.arange(size) < len(chunk))
+        for name, value in terms.items():
+            means[name] = means.get(name, 0.0) + float(value) * len(chunk) / total
+    return means
