@@ -101,7 +101,8 @@ def _exit_codes(out: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted as stopped:
-        print(stopped, file=sys.stderr)
+        name, step = stopped.signal.name, stopped.step
+        print(f"{name}: saved step {step}; go on with --resume", file=sys.stderr)
         raise SystemExit(stopped.code) from None
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -60,8 +60,8 @@ class Inputs:
         """
         if not self.are_images and config.system.input_range is not None:
             raise ValueError(
-                f"model must be batch_topk_sae for activations and other vectors, got "
-                f"{config.model!r}, which takes images in [0, 1]"
+                f"model must be batch_topk_sae for vectors, got {config.model!r}, which takes "
+                "images in [0, 1]"
             )
         return RunInfo(config, self.train.shape[1:], self.about, self.digest)
 
