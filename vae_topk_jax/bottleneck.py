@@ -95,8 +95,10 @@ class BatchTopK(nn.Module):
         threshold   ()    the importance (by dimension) or score that just passes
         count       ()    int32, how many batches they hold
 
-    A batch whose importance or threshold is not finite leaves them as they were. Initialising
-    updates nothing.
+    A batch whose importance or threshold is not finite leaves them as they were; one of which no
+    entry passes, because no score is above -inf, leaves the threshold as it was. Initialising
+    updates nothing. As in `nn.BatchNorm`, a training call without `mutable="batch_stats"` raises
+    `flax.errors.ModifyScopeVariableError`.
 
     Attributes:
         k: how many latents pass, 1 <= k <= D.
@@ -220,14 +222,17 @@ class BatchTopK(nn.Module):
         if running and not self.is_initializing():
             if self.selection != "sample":
                 _refuse_without_updates(stats["count"].value)
-            return Selection(self._choose_by_statistics(scores_BxD, stats, count))
+            mask_BxD = self._choose_by_statistics(scores_BxD, stats, count)
+            if self.selection != "sample":
+                mask_BxD = jnp.where(stats["count"].value > 0, mask_BxD, jnp.nan)
+            return Selection(mask_BxD)
 
         importance_D = self._importance(z_BxD, mu_BxD, logvar_BxD, valid_B) * weight_D
         choose = functools.partial(self._choose_by_batch, scores_BxD, importance_D, valid_B)
         mask_BxD, threshold = choose(count)
         usual_BxD = mask_BxD if count is None else choose(None)[0]
         running_BxD = self._choose_by_statistics(scores_BxD, stats, count)
-        if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
+        if not self.is_initializing():
             frequency_D = importances.batch_mean(usual_BxD, valid_B, self._axis)
             observed = {
                 "importance": importance_D,
@@ -264,6 +269,9 @@ class BatchTopK(nn.Module):
 
     def _update(self, stats: dict[str, nn.Variable], observed: dict[str, Array]) -> None:
         count = stats["count"]
+        threshold = observed["threshold"]
+        kept_any = threshold < jnp.inf
+        observed["threshold"] = jnp.where(kept_any, threshold, stats["threshold"].value)
         is_finite = jnp.all(
             jnp.isfinite(jnp.concatenate([jnp.ravel(v) for v in observed.values()]))
         )
@@ -299,16 +307,18 @@ class BatchTopK(nn.Module):
     def _choose_by_statistics(
         self, scores_BxD: Array, stats: dict[str, nn.Variable], count: ArrayLike | None
     ) -> Array:
-        """mask_BxD of the running statistics; NaN before their first update."""
+        """mask_BxD of the running statistics; zeros where they have seen no batch yet."""
         if self.selection == "sample":
             return self._choose_per_sample(scores_BxD, count)
         if self.selection == "dimension":
             mask_D = self._dimensions(stats["importance"].value, count)
             mask_BxD = jnp.broadcast_to(mask_D, scores_BxD.shape)
         else:
-            reaches_BxD = jax.lax.stop_gradient(scores_BxD) >= stats["threshold"].value
-            mask_BxD = reaches_BxD.astype(jnp.float32)
-        return jnp.where(stats["count"].value > 0, mask_BxD, jnp.nan)
+            # With k = D nothing is left out, and no threshold applies.
+            level = -jnp.inf if self.k == scores_BxD.shape[1] else stats["threshold"].value
+            scores_BxD = jax.lax.stop_gradient(scores_BxD)
+            mask_BxD = ((scores_BxD >= level) & (scores_BxD > -jnp.inf)).astype(jnp.float32)
+        return jnp.where(stats["count"].value > 0, mask_BxD, 0.0)
 
     def _choose_per_sample(self, scores_BxD: Array, count: ArrayLike | None) -> Array:
         k = self.k if count is None else scores_BxD.shape[1]

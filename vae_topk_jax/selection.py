@@ -183,7 +183,8 @@ def boundary(
         axis_name: mapped axis over which the entries are split.
 
     Returns:
-        () float32, a constant to differentiation; the smallest score kept where none is left out.
+        () float32, a constant to differentiation. Where none is left out there is no boundary: 0, or
+        the smallest score kept if that is negative. Infinite where none is kept.
 
     Examples:
         >>> boundary(jnp.array([4.0, 1.0, 2.0]), jnp.array([1.0, 0.0, 0.0])).item()
@@ -195,8 +196,9 @@ def boundary(
     highest_left = jnp.max(jnp.where(eligible & ~mask.astype(bool), scores, -jnp.inf))
     if axis_name is not None:
         highest_left = jax.lax.pmax(highest_left, axis_name)
-    highest_left = jnp.where(highest_left > -jnp.inf, highest_left, lowest)
-    return 0.5 * (lowest + highest_left)
+    halfway = 0.5 * (lowest + jnp.where(highest_left > -jnp.inf, highest_left, lowest))
+    everything = jnp.where(lowest < jnp.inf, jnp.minimum(lowest, 0.0), lowest)
+    return jnp.where(highest_left > -jnp.inf, halfway, everything)
 
 
 def lowest_kept(scores: Array, mask: Array, axis_name: str | None = None) -> Array:

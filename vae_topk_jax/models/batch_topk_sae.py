@@ -207,9 +207,8 @@ class BatchTopKSAE(System):
         examples = len(z_BxD) if valid_B is None else jnp.sum(valid_B.astype(jnp.int32))
         longer_D = jnp.minimum(self.silent.value + examples, self.dead_after)
         silent_D = jnp.where(mean_D > 0, 0, longer_D)
-        if self.is_mutable_collection("batch_stats"):
-            self.silent.value = silent_D
-            self.mean_code.value = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
+        self.silent.value = silent_D
+        self.mean_code.value = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
         return silent_D >= self.dead_after
 
     def _auxiliary(
