@@ -217,7 +217,7 @@ class BatchTopK(nn.Module):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
         check_k(self.k, z_BxD.shape[1])
         stats = self._statistics(z_BxD.shape[1])
-        weight_D = jnp.ones(z_BxD.shape[1]) if weight_D is None else weight_D
+        weight_D = jnp.ones(z_BxD.shape[1], jnp.float32) if weight_D is None else weight_D
         scores_BxD = self.scores(z_BxD, mu_BxD, logvar_BxD, weight_D)
         if running and not self.is_initializing():
             if self.selection != "sample":

@@ -183,8 +183,8 @@ def boundary(
         axis_name: mapped axis over which the entries are split.
 
     Returns:
-        () float32, a constant to differentiation. Where none is left out there is no boundary: 0, or
-        the smallest score kept if that is negative. Infinite where none is kept.
+        () float32, a constant to differentiation. Where none is left out there is no boundary: 0,
+        or the smallest score kept if that is negative. Infinite where none is kept.
 
     Examples:
         >>> boundary(jnp.array([4.0, 1.0, 2.0]), jnp.array([1.0, 0.0, 0.0])).item()
@@ -287,7 +287,7 @@ def _nth_largest(x_BxD: Array, n: Array, bits: int, axis_name: str | None) -> Ar
     """The n-th largest of the unsigned integers below 2^bits; 0 where there are fewer."""
 
     def settle_bit(i: Array, found: Array) -> Array:
-        candidate = found | (jnp.uint32(1) << (jnp.uint32(bits - 1) - i.astype(jnp.uint32)))
+        candidate = found | (jnp.uint32(1) << (jnp.uint32(bits - 1) - jnp.asarray(i, jnp.uint32)))
         return jnp.where(_count(x_BxD >= candidate, axis_name) >= n, candidate, found)
 
     return jax.lax.fori_loop(0, bits, settle_bit, jnp.uint32(0))

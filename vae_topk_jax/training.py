@@ -94,8 +94,10 @@ def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransforma
 def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
     """x + sigma * eps with one sigma ~ U(0, max_sigma) an image, clipped to [0, 1] if asked."""
     sigma_key, eps_key = jax.random.split(key)
-    sigma_Bx1x1x1 = jax.random.uniform(sigma_key, (x_BxHxWxC.shape[0], 1, 1, 1)) * max_sigma
-    noisy = x_BxHxWxC + sigma_Bx1x1x1 * jax.random.normal(eps_key, x_BxHxWxC.shape)
+    sigma_Bx1x1x1 = (
+        jax.random.uniform(sigma_key, (len(x_BxHxWxC), 1, 1, 1), jnp.float32) * max_sigma
+    )
+    noisy = x_BxHxWxC + sigma_Bx1x1x1 * jax.random.normal(eps_key, x_BxHxWxC.shape, jnp.float32)
     return jnp.clip(noisy, 0.0, 1.0) if clip else noisy
 
 
@@ -290,7 +292,7 @@ class Trainer:
         """The state before the first step, a function of `config.seed` and, for a model that
         starts from what it is to learn, of the training images."""
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
-        x = jnp.zeros((1, *self.image_shape))
+        x = jnp.zeros((1, *self.image_shape), jnp.float32)
         variables = jax.jit(self.model.init)(init_key, x)
         params = variables["params"]
         if images_NxHxWxC is not None:

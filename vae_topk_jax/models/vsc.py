@@ -56,9 +56,9 @@ class SpikeAndSlab(NamedTuple):
         S(c (eta - 1 + gate)) (mu + sigma eps),    eta ~ U(0, 1),    eps ~ N(0, 1)
         """
         spike_key, slab_key = jax.random.split(key)
-        eta_BxD = jax.random.uniform(spike_key, self.mu_BxD.shape)
+        eta_BxD = jax.random.uniform(spike_key, self.mu_BxD.shape, jnp.float32)
         spike_BxD = jax.nn.sigmoid(steepness * (eta_BxD - 1.0 + self.gate_BxD))
-        eps_BxD = jax.random.normal(slab_key, self.mu_BxD.shape)
+        eps_BxD = jax.random.normal(slab_key, self.mu_BxD.shape, jnp.float32)
         return spike_BxD * (self.mu_BxD + jnp.exp(0.5 * self.logvar_BxD) * eps_BxD)
 
 
@@ -118,7 +118,9 @@ class VSC(Generator):
         self.gate_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         if self.vsc_prior == "pseudo_inputs":
             shape = (self.pseudo_inputs, *self.image_shape)
-            self.pseudo_UxHxWxC = self.param("pseudo_UxHxWxC", nn.initializers.uniform(1.0), shape)
+            self.pseudo_UxHxWxC = self.param(
+                "pseudo_UxHxWxC", nn.initializers.uniform(1.0), shape, jnp.float32
+            )
             self.selector = nn.Dense(self.pseudo_inputs, dtype=self.dtype)
 
     def posterior(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0) -> SpikeAndSlab:
@@ -198,7 +200,9 @@ class VSC(Generator):
         """n codes from the prior, which has its own frequencies; pseudo-inputs count alike."""
         choice_key, code_key = jax.random.split(self.make_rng("latent"))
         if self.vsc_prior == "fixed":
-            return sample_spike_and_slab(code_key, jnp.full((n, self.latent_dim), self._alpha))
+            return sample_spike_and_slab(
+                code_key, jnp.full((n, self.latent_dim), self._alpha, jnp.float32)
+            )
         chosen_N = jax.random.randint(choice_key, (n,), 0, self.pseudo_inputs)
         pseudo = self.posterior(self.pseudo_UxHxWxC)
         return SpikeAndSlab(*(value_UxD[chosen_N] for value_UxD in pseudo)).sample(code_key)
