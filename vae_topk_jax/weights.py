@@ -63,7 +63,7 @@ def load_weights(folder: Path | str) -> Inference:
         step=jnp.asarray(about["step"], jnp.int32),
         rng=jax.random.key(info.config.seed),
     )
-    return Inference(state, info)
+    return Inference(state, info, copy=False)
 
 
 def _read(path: Path, expected: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, np.ndarray]:
