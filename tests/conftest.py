@@ -72,3 +72,9 @@ def blobs() -> Dataset:
         return images[..., None].astype(np.uint8), labels
 
     return Dataset("blobs", "synthetic spots", *split(512), *split(128))
+
+
+@pytest.fixture(scope="session")
+def golden_run() -> Path:
+    """The folder of the run that every version reads, with one checkpoint, `00000004`."""
+    return Path(__file__).parent / "golden" / "run"

@@ -35,6 +35,7 @@ def verify(folder: Path, besides: Collection[str] = ()) -> None:
 
     Raises:
         DamagedError: a file that is changed, missing or not in the manifest, by name.
+        OSError: a file that cannot be read, damaged or not.
     """
     if not (folder / NAME).is_file():
         raise DamagedError(f"{folder / NAME} is missing")
@@ -52,8 +53,14 @@ def verify(folder: Path, besides: Collection[str] = ()) -> None:
 
 
 def _files(folder: Path) -> list[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    names = (path.relative_to(folder).as_posix() for path in paths)
+    def refuse(error: OSError) -> None:  # a folder that cannot be listed is not an empty one
+        raise error
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        paths = [Path(place) / name for name in (*folders, *files)]
+        found += [path for path in paths if path.is_file() or path.is_symlink()]
+    names = (path.relative_to(folder).as_posix() for path in found)
     return sorted(name for name in names if name != NAME)
 
 

@@ -20,7 +20,8 @@ import safetensors
 from tests.helpers.idx_files import idx_bytes, small_arrays, write_folder
 from tests.vae_topk_jax.test_checkpoint import GOLDEN, rewrite_about
 from vae_topk_jax import load, manifest
-from vae_topk_jax.checkpoint import CheckpointError, read_info, restore_checkpoint
+from vae_topk_jax.checkpoint import CheckpointError, restore_checkpoint
+from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import DataError, idx, load_dataset
 from vae_topk_jax.data.idx import read_idx
 from vae_topk_jax.interop import load_dictionary_learning
