@@ -62,7 +62,7 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
                     raise ValueError(f"images must be at most {most_images:,}, got {len(images):,}")
                 outputs = np.asarray(function(images))
                 if not np.isfinite(outputs).all():
-                    raise ValueError(f"the {name} of these images are not finite: too large values")
+                    raise ValueError("the answer is not finite: values of the images are too large")
             except ValueError as error:
                 return JSONResponse({"error": str(error)}, 422)
             return JSONResponse({name: outputs.tolist()})

@@ -40,8 +40,19 @@ def test_names_of_this_server_are_answered(client, host):
 
 @pytest.mark.parametrize(
     "host",
-    ["", "evil.example", "evil.example:8000", "localhost.evil.example", "localhost@evil.example"]
-    + ["127.0.0.1.evil.example", "[::2]", "::1", "0.0.0.0", "localhost:80:80", "local host"],
+    [
+        "",
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "[::2]",
+        "::1",
+        "0.0.0.0",
+        "localhost:80:80",
+        "local host",
+    ],
 )
 def test_other_names_are_refused(client, host):
     response = client.get("/", headers={"Host": host})
