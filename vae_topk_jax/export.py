@@ -3,9 +3,11 @@
 Written into a folder of model files, see `vae_topk_jax.model_files`.
 """
 
+import contextlib
 import functools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,9 +71,21 @@ def export_model(inference: "Inference", folder: Path | str, part: Part = "both"
 def _lower(inference: "Inference", method: str, shape: tuple[int, ...]) -> jax_export.Exported:
     apply = functools.partial(inference.model.apply, inference.variables, method=method)
     batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
-    return jax_export.export(jax.jit(apply), platforms=PLATFORMS)(
-        jax.ShapeDtypeStruct(batch, jnp.float32)
-    )
+    with _without_paths():
+        return jax_export.export(jax.jit(apply), platforms=PLATFORMS)(
+            jax.ShapeDtypeStruct(batch, jnp.float32)
+        )
+
+
+@contextlib.contextmanager
+def _without_paths() -> Iterator[None]:
+    """Keeps the paths of this machine's source files out of the programs that are lowered."""
+    limit = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)
 
 
 def _path(folder: Path, name: str) -> Path:
