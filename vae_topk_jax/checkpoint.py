@@ -38,6 +38,7 @@ from vae_topk_jax.checkpoint_folder import (
     set_aside,
 )
 from vae_topk_jax.files import new_folder
+from vae_topk_jax.foreign import regular_files
 from vae_topk_jax.processes import agreed, barrier, is_main
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import to_host
@@ -214,7 +215,7 @@ def _error_of(path: Path) -> float:
         error = read_about(path).get("error")
     except (CheckpointError, OSError):
         return math.inf
-    return math.inf if error is None else error
+    return error if type(error) in (int, float) else math.inf
 
 
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
@@ -234,11 +235,13 @@ def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
 
 
 def _restore(path: Path, verify: bool) -> Restored:
-    if verify:
-        try:
+    try:
+        if verify:
             manifest.verify(path)
-        except manifest.DamagedError as cause:
-            raise CheckpointError(str(cause)) from None
+        else:
+            regular_files(path)
+    except ValueError as cause:
+        raise CheckpointError(str(cause)) from None
     info = read_info(path)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     expected = jax.tree.map(

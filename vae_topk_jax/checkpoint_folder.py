@@ -10,7 +10,6 @@ The run that writes them removes old ones while others read. Names have eight di
 the step has; they are compared as numbers.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from vae_topk_jax import manifest
+from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.run_info import RunInfo
 
 CHECKPOINTS = "checkpoints"
@@ -192,15 +192,13 @@ def read_about(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself.
 
     Raises:
-        CheckpointError: a missing or damaged file, or another format.
+        CheckpointError: a file that is missing or holds no description, or another format.
         OSError: a file that cannot be read.
     """
     try:
-        about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
-        about = None
-    if not isinstance(about, dict):
-        raise CheckpointError(f"{path / ABOUT} is missing or damaged")
+        about = JsonObject.read(path / ABOUT).fields
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
     if about.get("format") != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format {about.get('format')}, this version reads {FORMAT_VERSION}"

@@ -1,19 +1,16 @@
 """The boundary for folders that strangers may have made: what a run, a checkpoint or a folder of
 model files must be before anything in it is hashed, parsed or given memory.
 
-Files are regular ones with names that can be printed, JSON is one object of a sensible size.
-Anything else gives a ValueError of one line that names it.
+Regular files with names that can be printed; anything else gives a ValueError of one line that
+names it. `vae_topk_jax.json_object` does the same for what is in a JSON file.
 """
 
-import json
-import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-MOST_JSON = 4 << 20  # bytes
-_MOST_LEVELS = 32  # of folders in folders, of lists in lists
+_MOST_LEVELS = 32  # of folders in folders
 _LARGE = 1 << 30  # bytes from which on a file may not be a thousand times what it takes on the disk
 
 
@@ -72,58 +69,6 @@ def read_regular(path: Path, most: int) -> bytes:
         if size > most:
             raise ValueError(f"{path} must have at most {most:,} bytes, got {size:,}")
         return file.read()
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a regular file of 4 MiB at most; errors as `read_regular`.
-
-    Raises:
-        ValueError: as `parse_object`, with the name of the file.
-    """
-    content = read_regular(path, MOST_JSON)
-    try:
-        return parse_object(content)
-    except ValueError as error:
-        raise ValueError(f"{path} must hold a JSON object: {error}") from None
-
-
-def parse_object(text: str | bytes) -> dict[str, Any]:
-    """The object that a JSON text is.
-
-    Raises:
-        ValueError: it is not JSON, not an object, nested deeper than 32 levels, or one of its
-            numbers is not finite.
-
-    Examples:
-        >>> parse_object('{"a": [1e999]}')
-        Traceback (most recent call last):
-        ValueError: 1e999 is not a finite number
-    """
-    text = text.decode() if isinstance(text, bytes) else text
-    try:
-        found = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except RecursionError:
-        raise ValueError(f"nested deeper than {_MOST_LEVELS} levels") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"got a {type(found).__name__}")
-    level: list[Any] = [found]
-    for _ in range(_MOST_LEVELS):
-        level = [x for item in level for x in _items(item)]
-    if level:
-        raise ValueError(f"nested deeper than {_MOST_LEVELS} levels")
-    return found
-
-
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
-def _finite(number: str) -> float:
-    if not math.isfinite(value := float(number)):
-        raise ValueError(f"{number} is not a finite number")
-    return value
 
 
 def _check_file(path: Path) -> None:
