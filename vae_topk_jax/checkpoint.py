@@ -243,10 +243,13 @@ def _restore(path: Path, verify: bool) -> Restored:
     except ValueError as cause:
         raise CheckpointError(str(cause)) from None
     info = read_info(path)
+    try:
+        shapes = jax.eval_shape(lambda: _as_tree(info.trainer.init()))
+    except Exception as cause:  # of many types, where no model has these sizes
+        raise CheckpointError(f"{path / ABOUT}: {_reason(cause)}") from None
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     expected = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        jax.eval_shape(lambda: _as_tree(info.trainer.init())),
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
     try:
         with _alone(), _quiet():

@@ -8,6 +8,8 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.training import Trainer
 
+MOST_LAYERS = 256
+
 
 @dataclasses.dataclass(frozen=True)
 class RunInfo:
@@ -18,12 +20,19 @@ class RunInfo:
         image_shape: (H, W, C).
         data: {"source": ..., "train": number of images, "test": number of images}.
         data_digest: `Dataset.digest`, equal for two sources that gave the same images.
+
+    Raises:
+        ValueError: more than 256 layers.
     """
 
     config: Config
     image_shape: tuple[int, int, int]
     data: dict[str, Any]
     data_digest: str = ""
+
+    def __post_init__(self) -> None:
+        if len(widths := getattr(self.config, "widths", ())) > MOST_LAYERS:
+            raise ValueError(f"widths must have at most {MOST_LAYERS} items, got {len(widths):,}")
 
     @functools.cached_property
     def trainer(self) -> Trainer:

@@ -54,8 +54,9 @@ def load_weights(folder: Path | str) -> Inference:
         info = RunInfo.from_dict(about)
         images = jax.ShapeDtypeStruct((1, *info.image_shape), jnp.float32)
         expected = jax.eval_shape(info.trainer.model.init, jax.random.key(0), images)
-    except ValueError as error:
-        raise ValueError(f"{folder / ABOUT}: {error}") from None
+    except Exception as error:  # of many types, where no model has these sizes
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{folder / ABOUT}: {reason or type(error).__name__}") from None
     tensors = _read(folder / WEIGHTS, flatten_dict(expected, sep="/"))
     variables = unflatten_dict(jax.tree.map(jnp.asarray, tensors), sep="/")
     state = TrainState(

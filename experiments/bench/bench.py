@@ -72,7 +72,7 @@ class Bench:
         )
         self.results.replace(row)
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        console.print(f"[bold]{experiment}[/] {variant} | {model} | {values}")
+        console.print(f"{experiment} {variant} | {model} | {values}")
 
     def has_room(self, compiled: Any, title: str) -> bool:
         """Whether a compiled program fits (see `room.fits`); notes what is left out if not."""

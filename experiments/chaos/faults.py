@@ -174,6 +174,14 @@ def arrays(trials: int) -> str:
     return random_arrays.arrays(trials)
 
 
+def foreign(trials: int) -> str:
+    """Checkpoints and model files of strangers (links, pipes and devices, odd names, bytes, JSON,
+    tensors): read, or refused in one line that names the file, within a minute and 1 GiB."""
+    from experiments.chaos import foreign_folders
+
+    return foreign_folders.try_folders_apart(trials)
+
+
 def endurance(trials: int) -> str:
     """`trials` steps of a small model: no growth of memory or of compiled programs."""
     images = np.random.default_rng(0).integers(0, 256, (4096, *SHAPE), np.uint8)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from vae_topk_jax.checkpoint import CheckpointWriter, restore_checkpoint, restore_newest_whole
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, checkpoint_name
 from vae_topk_jax.config import Config
+from vae_topk_jax.files import check_path
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.processes import agreed, all_or_none, is_main, largest, require_same
@@ -110,6 +111,8 @@ def fit(
         raise ValueError("out must be given with resume or wandb: it is the folder of the run")
     folder = None if out is None else Path(out)
     with all_or_none():
+        if folder is not None:
+            check_path("out", folder)
         trainer, info, inputs = _prepare(images, config, test, folder, resume, source, mesh)
     require_same(
         options

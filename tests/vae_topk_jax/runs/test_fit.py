@@ -18,7 +18,7 @@ from vae_topk_jax.runs.interruption import Interrupted
 from vae_topk_jax.runs.run_folder import read_run
 from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 from vae_topk_jax.sharding import make_mesh
-from vae_topk_jax.training import NonFiniteError
+from vae_topk_jax.training import NonFiniteError, Trainer
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -64,6 +64,13 @@ def test_without_a_folder_the_model_is_the_same_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     model = fit(blobs.train_images, SMALL, progress=False)
     assert bits(model.state) == bits(restore_checkpoint(finished).state)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_path_that_is_not_utf8_is_refused_before_anything_is_done(blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "init", lambda *given: pytest.fail("begun"))
+    with pytest.raises(ValueError, match=r"out must be a path in UTF-8 .*, got '.*\\udcff'"):
+        fit(blobs.train_images, SHORT, out=tmp_path / "\udcff")
     assert not [*tmp_path.iterdir()]
 
 
