@@ -63,33 +63,46 @@ def load_dataset(
         DataError: The source cannot give a dataset. With "auto": VAE_TOPK_DATA is set to a folder
             that cannot be used (never passed over in silence), or no road works.
     """
+    return find_dataset(spec, cache_dir=cache_dir, log=log)[0]
+
+
+def find_dataset(
+    spec: str | os.PathLike[str] = "auto",
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    log: Log = LOGGER.info,
+) -> tuple[Dataset, str]:
+    """`load_dataset`, and the spec that finds the same images again: in place of "auto" the source
+    that worked, and of a folder its absolute path. Arguments and errors as there."""
     spec = os.fspath(spec)
     root = cache_dir or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir(PACKAGE)
     cache = Path(root) / "mnist"
     if spec == "auto":
-        dataset = _auto(cache, log)
+        dataset, spec = _auto(cache, log)
     elif spec in ROADS:
         dataset = ROADS[spec](cache, log)
     elif spec.startswith("tfds:"):
         dataset = load_tfds(spec.removeprefix("tfds:"))
     elif Path(spec).is_dir():
-        dataset = load_idx_folder(spec)
+        dataset, spec = load_idx_folder(spec), os.path.abspath(spec)
     else:
         raise DataError(f"no folder {spec!r}, nor one of auto, {', '.join(ROADS)}, tfds:NAME")
     entry = dataset.describe()
     log(f"loaded {entry['source']}: {entry['train']} train and {entry['test']} test images")
-    return dataset
+    if spec in ("download", "npm") and all((cache / stem).is_file() for stem in MNIST):
+        spec = "cache"
+    return dataset, spec
 
 
-def _auto(cache: Path, log: Log) -> Dataset:
+def _auto(cache: Path, log: Log) -> tuple[Dataset, str]:
     if folder := os.environ.get(DATA_VARIABLE):
         try:
-            return load_idx_folder(folder)
+            return load_idx_folder(folder), os.path.abspath(folder)
         except DataError as error:
             raise DataError(f"{DATA_VARIABLE}: {error}") from error
     for name, road in ROADS.items():
         try:
-            return road(cache, log)
+            return road(cache, log), name
         except DataError as error:
             log(f"no data by {name}: {error}")
     raise DataError(f"no source of data works: tried {', '.join(ROADS)}")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.datasets import small_dataset
 from tests.helpers.idx_files import ARRAYS, FILES, flip, small_arrays, write_folder
-from vae_topk_jax.data import DataError, Dataset, fetch, load_dataset, sources
+from vae_topk_jax.data import DataError, Dataset, fetch, find_dataset, load_dataset, sources
 from vae_topk_jax.data.idx import MNIST
 
 
@@ -67,6 +67,17 @@ def test_folder_as_spec(tmp_path: Path):
     assert data.source == 'IDX folder "mine"'
     assert str(tmp_path) not in repr(data.describe())
     assert said == ['loaded IDX folder "mine": 12 train and 7 test images']
+
+
+def test_images_are_found_again_under_the_spec_that_is_given_with_them(monkeypatch, tmp_path: Path):
+    folder = write_folder(tmp_path / "mine", ARRAYS)
+    monkeypatch.chdir(tmp_path)
+    assert find_dataset("mine")[1] == str(folder)
+    for name in sources.ROADS:
+        monkeypatch.setitem(sources.ROADS, name, failing_road if name == "cache" else open_road)
+    assert find_dataset("auto", cache_dir=tmp_path)[1] == "download"
+    monkeypatch.setenv(sources.DATA_VARIABLE, "mine")
+    assert find_dataset("auto")[1] == str(folder)
 
 
 def test_unknown_spec_is_refused():
