@@ -38,7 +38,8 @@ class TopKStatistics:
 
     Attributes:
         importance: importance_D, float32, running average.
-        frequency: frequency_D, float32, running share of the images in which a dimension is active.
+        frequency: frequency_D, float32, running fraction of the images in which each dimension is
+            active.
         threshold: () float32, running average of the score that just passes.
         count: () int32, how many batches they hold.
     """
@@ -79,7 +80,7 @@ class BatchTopK(nn.Module):
     """Keeps the k most important latents and sets the others to zero.
 
     In training the batch chooses; at inference running statistics of the batches do, so that an
-    output never depends on who shares its batch. Three rules of selection:
+    output does not depend on the rest of its batch. Three rules of selection:
 
         element     the B k entries of the largest score; at inference the entries whose score
                     reaches the running threshold: k latents per image on average (the default)
@@ -91,7 +92,7 @@ class BatchTopK(nn.Module):
     running averages (see `update_ema`):
 
         importance  (D,)  the importance that the batch gives each dimension
-        frequency   (D,)  the share of images in which each dimension is among the k
+        frequency   (D,)  the fraction of images in which each dimension is among the k
         threshold   ()    the importance (by dimension) or score that just passes
         count       ()    int32, how many batches they hold
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, at paths that every library can open."""
+"""Files that are written completely or not at all, at paths that every library can open."""
 
 import contextlib
 import os
@@ -18,9 +18,9 @@ def write_atomic(path: Path, content: bytes) -> None:
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomic(Path(folder) / "a", b"whole")
+        ...     write_atomic(Path(folder) / "a", b"text")
         ...     (Path(folder) / "a").read_bytes()
-        b'whole'
+        b'text'
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -45,9 +45,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with new_folder(Path(folder) / "a") as partial:
-        ...         write_atomic(partial / "b", b"whole")
+        ...         write_atomic(partial / "b", b"text")
         ...     (Path(folder) / "a" / "b").read_bytes()
-        b'whole'
+        b'text'
     """
     if path.exists():
         raise FileExistsError(f"{path} exists already")

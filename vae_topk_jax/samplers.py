@@ -85,8 +85,8 @@ def fit_patterns(codes_NxD: np.ndarray) -> Patterns:
 def sample_patterns(key: Array, n: int, patterns: Patterns) -> Array:
     """n codes, each with the support of some training image and independent Gaussian values.
 
-    Supports come whole, so that dimensions are active together as often as in training; the values
-    of a dimension have the mean and the variance of its active entries.
+    The support is that of a training image, so that dimensions are active together as often as in
+    training; the values of a dimension have the mean and the variance of its active entries.
 
     Examples:
         >>> patterns = fit_patterns(np.array([[1.0, 0.0], [0.0, 2.0]]))

@@ -1,7 +1,7 @@
 """From importances or scores to a mask: which latents pass and which are set to zero.
 
     by dimension   the k most important of the D dimensions, the same for the whole batch
-    by element     the B k largest of the B D scores: k latents an image on average
+    by element     the B k largest of the B D scores: k latents per image on average
     per sample     the k largest scores of each image: exactly k latents an image
 
 Masks are constants to differentiation: gradients flow through the values that are kept, never
@@ -102,7 +102,7 @@ def element_top_k(
     valid_B: Array | None = None,
     axis_name: str | None = None,
 ) -> ElementMask:
-    """The mask of the B k largest of the B D scores: k latents an image on average.
+    """The mask of the B k largest of the B D scores: k latents per image on average.
 
     The smallest score kept is found exactly, bit by bit: floats in the order of their bit patterns,
     32 counts of how many lie above. So k need not be static, nothing is sorted, and a batch that is
@@ -111,8 +111,8 @@ def element_top_k(
     score of a padded example.
 
     Args:
-        scores_BxD: one number an entry.
-        k: mean number of latents an image, 0 <= k <= D; round(k B) entries pass.
+        scores_BxD: one number per entry.
+        k: mean number of latents per image, 0 <= k <= D; round(k B) entries pass.
         valid_B: marks the real examples of a padded batch.
         axis_name: mapped axis over which the batch is split.
 
@@ -223,8 +223,8 @@ def annealed_k(k: int, size: int, progress: ArrayLike, anneal: float) -> Array:
     Args:
         k: how many in the end.
         size: D.
-        progress: how much of the run is done, from 0 to 1.
-        anneal: share of the run over which the number falls, above 0.
+        progress: fraction of training done, from 0 to 1.
+        anneal: fraction of training over which the number falls, above 0.
 
     Examples:
         >>> [annealed_k(4, 64, progress, 0.5).item() for progress in (0.0, 0.25, 0.75)]

@@ -216,7 +216,7 @@ class BatchTopKSAE(System):
     def _auxiliary(
         self, f_BxD: Array, dead_D: Array, residual_BxF: Array, valid_B: Array | None
     ) -> Array:
-        """The share of the residual's variance that the dead latents leave; 0 if none is dead."""
+        """The fraction of the residual's variance left by the dead latents; 0 if none is dead."""
         aux_k = min(self.aux_k or max(1, residual_BxF.shape[1] // 2), self.latent_dim)
 
         def left() -> Array:

@@ -15,7 +15,7 @@ from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.models.system import check_k
 from vae_topk_jax.selection import apply_mask
 
-# Share of the run over which the spike shrinks from the slab's width to its own.
+# Fraction of training over which the spike shrinks from the slab's width to its own.
 SHRINKING = 0.5
 # How near to 1 the share of slabs may come.
 MARGIN = 1e-3
@@ -72,7 +72,7 @@ class SparseGenerator(Generator):
 
         Args:
             x_BxHxWxC: the images.
-            progress: how much of the run is done.
+            progress: fraction of training done.
             key: of the start and the noise; None: none, from zero.
         """
         shape = (x_BxHxWxC.shape[0], self.latent_dim)

@@ -75,9 +75,9 @@ class VSC(Generator):
 
         KL = sum_u w_u KL(q(z|x) || q(z|x_u)) + D KL(Bernoulli(mean_ud w_u gate_ud) || alpha)
 
-    Over a run c rises from 50 to 200, and lambda from 0 to 1, so that at first an image can be told
-    by its spikes alone. At inference an entry is active where its gate is 0.5 or more, and is mu
-    then; how many are depends on beta as well as on k.
+    During training c rises from 50 to 200, and lambda from 0 to 1, so that at first only the spikes
+    of an image distinguish it. At inference an entry is active, with the value mu, where its gate is
+    0.5 or more; how many are depends on beta as well as on k.
 
     The weighted sum is no less than the KL to the mixture of the pseudo-inputs' posteriors. It is
     the authors' code, but for the selector, there a layer of sigmoids over their sum, here a
@@ -127,10 +127,10 @@ class VSC(Generator):
         """q(z|x), with the lambda of that progress."""
         h_BxF = self.encoder(x_BxHxWxC)
         ramp = 2.0 * progress / self.slab_warmup - 1.0 if self.slab_warmup else 1.0
-        share = jnp.clip(ramp, 0.0, 1.0)
+        risen = jnp.clip(ramp, 0.0, 1.0)
         return SpikeAndSlab(
-            share * self.mu_head(h_BxF).astype(jnp.float32),
-            share * self.logvar_head(h_BxF).astype(jnp.float32),
+            risen * self.mu_head(h_BxF).astype(jnp.float32),
+            risen * self.logvar_head(h_BxF).astype(jnp.float32),
             jnp.exp(log_gate(self.gate_head(h_BxF).astype(jnp.float32))),
         )
 

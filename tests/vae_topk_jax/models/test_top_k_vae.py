@@ -1,4 +1,4 @@
-"""TopKVAE: the paper's rule and the default one, and every option: it trains and does what it says."""
+"""TopKVAE: the paper's rule, the default one, and what every option does."""
 
 import functools
 from typing import get_args
