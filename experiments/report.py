@@ -3,24 +3,27 @@
 python -m experiments.report --results DIR
 """
 
+import importlib
 from pathlib import Path
 
-from experiments import ablation, collapse, compare, likelihood, rate, stitch, table1, table2
 from experiments.bench import registry
-from experiments.measures import stability
 from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 
+# Modules that declare a `LAYOUT`, in reading order.
+EXPERIMENTS = (
+    "table1",
+    "table2",
+    "measures.stability",
+    "collapse",
+    "ablation",
+    "compare",
+    "rate",
+    "likelihood",
+    "stitch",
+)
 LAYOUTS = (
-    table1.LAYOUT,
-    table2.LAYOUT,
-    stability.LAYOUT,
-    collapse.LAYOUT,
-    ablation.LAYOUT,
-    compare.LAYOUT,
-    rate.LAYOUT,
-    likelihood.LAYOUT,
-    stitch.LAYOUT,
+    *(importlib.import_module(f"experiments.{name}").LAYOUT for name in EXPERIMENTS),
     *registry.LAYOUTS,
 )
 

@@ -1,10 +1,10 @@
 """Both tables of the paper, the stability of its masks, and the report.
 
     python -m experiments.reproduce                    # minutes, one seed
-    python -m experiments.reproduce --preset paper     # five seeds
+    python -m experiments.reproduce --preset paper     # five seeds, three hours on two CPU cores
 
-Leaves results.json, report.md and report.html in runs/PRESET (or --out). An interrupted run picks
-up where it stopped.
+Leaves results.json, report.md and report.html in runs/PRESET (or --out). What to expect stands in
+`table1` and `table2`. An interrupted run picks up where it stopped.
 """
 
 from pathlib import Path

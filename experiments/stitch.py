@@ -4,7 +4,9 @@
     python -m experiments.stitch --preset quick --inputs probe --k 8
 
 A small and a large BatchTopK SAE are trained on the same inputs and stitched together latent by
-latent; a meta-SAE is trained on the directions of the large one.
+latent; a meta-SAE is trained on the directions of the large one. Both lines take six minutes
+together on two CPU cores. Expect of pixels an explained variance of 0.78 and 0.79, 801 of the 1,024
+latents novel, and 0.35 explained of the directions; of the classifier's layer 0.90, 298 and 0.70.
 """
 
 import dataclasses
@@ -44,7 +46,7 @@ LAYOUT = Experiment(
     "stitch",
     "Dictionaries: stitching and the meta-SAE",
     "BatchTopK SAEs of two sizes on the same inputs, the small one turned into the large one "
-    "latent by latent; and one of the directions of the large one, which says how far they are "
+    "latent by latent; and one of the directions of the large one, which measures how far they are "
     "sums of a few others. Only latents that are active in a test input are stitched.",
     (
         Column("explained_variance", "explained variance", 4, "higher"),
@@ -79,13 +81,13 @@ class Sizes:
     k: int = 16
     """Active latents of an input, in both."""
     meta: int = 64
-    """Meta-latents of the large one's directions, of which four make a direction."""
+    """Meta-latents of the large one's directions, four per direction."""
     meta_steps: int = 10_000
     """Training steps of the meta-SAE, at a constant rate."""
 
 
 def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
-    """Measures the two SAEs, what stitching them tells, and the meta-SAE of the large one."""
+    """Measures the two SAEs, their stitching, and the meta-SAE of the large one."""
     variant = inputs.about.get("inputs", PIXELS)
     settings = dataclasses.asdict(sizes) | {"inputs": variant}
     for seed in study.budget.seeds:
@@ -111,11 +113,11 @@ def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
 
 
 def meta_config(latent_dim: int, batch_size: int = 128, **fields: Any) -> Config:
-    """The configuration of a meta-SAE: four meta-latents a direction, and the paper's settings.
+    """The configuration of a meta-SAE: four meta-latents per direction, and the paper's settings.
 
     Args:
         latent_dim: how many meta-latents, fewer than there are directions.
-        batch_size: directions a step.
+        batch_size: directions per step.
         fields: others than the paper's.
 
     Examples:

@@ -1,7 +1,10 @@
 """Table 1: reconstruction and generation, D=64 and K=8 of them active.
 
     python -m experiments.table1 --preset quick
+    python -m experiments.table1 --preset paper --out runs/a    # three hours on one CPU core
 
+Expect of the second line, averaged KL: PSNR 19.9 dB by element, 24.5 of the beta-VAE, 14.7 of eight
+principal components; FID-clf of the mixture 20, 36 and 246.
 The paper: beta-VAE FID 41.307, PSNR 21.538 dB, SSIM 0.9171; batch Top-K 34.373, 14.171, 0.749.
 """
 

@@ -1,11 +1,14 @@
 """Table 2: is the digit still there? D=256, K=4, Gaussian noise on the test images.
 
     python -m experiments.table2 --preset quick
+    python -m experiments.table2 --preset paper --out runs/b    # four hours on one CPU core
 
 The noisy images are reconstructed, and the digit classifier reads the reconstructions. Two
 protocols: models trained on clean images, and models trained to give back the clean image of a
-noisy one (sigma ~ U(0, 0.8) an image).
+noisy one (sigma ~ U(0, 0.8) per image).
 
+Expect of the second line, at sigma 0.7: 0.27 by element and 0.20 of the beta-VAE when trained on
+clean images, 0.83 and 0.92 when trained to denoise.
 The paper, sigma 0.3 / 0.5 / 0.7: beta-VAE 0.9125 / 0.8493 / 0.6486; Top-K 0.8992 / 0.8329 / 0.7841.
 """
 

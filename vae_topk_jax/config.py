@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
-from vae_topk_jax.fields import fields_of
+from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models.registry import find_model, name_of, owners, settings_of
 from vae_topk_jax.models.system import System
 from vae_topk_jax.retired import is_neutral, refuse_retired
@@ -167,15 +167,27 @@ class Config(Training):
         return cls.from_dict(fields)
 
     def _fields(self) -> dict[str, Any]:
-        names = [*settings_of(type(self.system)), *fields_of(Training)]
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in fields_for(self.model)}
+
+
+def fields_for(model: str) -> dict[str, Field]:
+    """The fields of a configuration of that system, by name: its own and those of `Training`.
+
+    Raises:
+        ValueError: no such system.
+
+    Examples:
+        >>> "vsc_prior" in fields_for("vsc"), "vsc_prior" in fields_for("beta_vae")
+        (True, False)
+    """
+    return settings_of(find_model(model)) | fields_of(Training)
 
 
 def _unknown(field: str, model: str) -> str:
     """What is wrong with a field that is neither the system's nor of `Training`."""
     if of := owners(field):
         return f"{field} is not a field of {model}; it belongs to {', '.join(of)}"
-    known = [*settings_of(find_model(model)), *fields_of(Training)]
+    known = fields_for(model)
     close = difflib.get_close_matches(field, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
     return f"{field} is not a field of a configuration: {hint}"

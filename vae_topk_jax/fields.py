@@ -69,10 +69,9 @@ class Field(NamedTuple):
         plain = _plain(value, self.kind)
         self._require(_has_type(plain, self.kind), _describe(self.kind), value)
         items = plain if isinstance(plain, tuple) else (plain,)
-        numbers = [item for item in items if type(item) in (int, float)]
-        self._require(all(map(math.isfinite, numbers)), "finite", value)
-        integers = [item for item in items if type(item) is int]
-        self._require(all(abs(item) < _LIMIT for item in integers), "below 2^31", value)
+        floats, integers = ([x for x in items if type(x) is kind] for kind in (float, int))
+        self._require(all(map(math.isfinite, floats)), "finite", value)
+        self._require(all(abs(x) < _LIMIT for x in integers), "below 2^31", value)
         for constraint in self.constraints:
             holds = all(_meets(constraint, item) for item in items)
             self._require(holds, _expected(constraint), value)

@@ -202,11 +202,8 @@ _REDUCTION = {"reduction": ["sum", "mean", "sum", "mean", "max"]}
 _K = {"k": [1, 2, 1, 2, 3, 0, -1, 5, 1.5, "2", None]}
 IMPORTANCES: dict[str, Callable[..., Any]] = {
     "mean_abs_z": lambda z, mu, logvar, valid: _mean(np.abs(z), valid),
-    "mean_square_z": lambda z, mu, logvar, valid: _mean(z**2, valid),
-    "max_abs_z": lambda z, mu, logvar, valid: _rows(np.abs(z), valid).max(0, initial=-np.inf),
     "mean_abs_mu": lambda z, mu, logvar, valid: _mean(np.abs(mu), valid),
     "kl": lambda z, mu, logvar, valid: _mean(_kl(mu, logvar), valid),
-    "var_mu": lambda z, mu, logvar, valid: _mean((mu - _mean(mu, valid)) ** 2, valid),
     "signal_to_noise": lambda z, mu, logvar, valid: (
         _mean(mu**2, valid) / np.maximum(_mean(np.exp(logvar), valid), 2.0**-126)
     ),

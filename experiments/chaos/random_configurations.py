@@ -1,7 +1,6 @@
 """Configurations and command lines of any kind, made by hypothesis (extra "test")."""
 
 import contextlib
-import dataclasses
 import io
 import itertools
 import shutil
@@ -19,14 +18,14 @@ from hypothesis import strategies as st
 from experiments import train
 from experiments.chaos.small_run import SHAPE, require, small_run, temporary_folder, write_images
 from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
-from vae_topk_jax.config import Config
-from vae_topk_jax.importance import IMPORTANCES
+from vae_topk_jax.config import Config, fields_for
+from vae_topk_jax.fields import Field
 from vae_topk_jax.models import MODELS
-from vae_topk_jax.scores import SCORES
 from vae_topk_jax.training import Trainer
 
-_FIELDS: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Config)}
-_NAMES = {"importance": sorted(IMPORTANCES), "score": sorted(SCORES)}
+_FIELDS: dict[str, Field] = {
+    name: field for model in MODELS for name, field in fields_for(model).items()
+}
 _OPTIONS = ("save_every", "segment", "keep", "patience", "depth")
 _NUMBERS = st.integers() | st.sampled_from([-1, 0, 2**31 - 1, 2**31, 10**400]) | st.floats()
 _WILD = st.one_of(
@@ -42,7 +41,7 @@ _WORDS = st.one_of(
     st.sampled_from(["", "-1", "0", "nan", "inf", "1e400", "2147483648", "None", "--", "a b"]),
     st.text(max_size=8),
 )
-_TINY = ["--epochs", "1", "--batch-size", "32", "--widths", "8", "--latent-dim", "4", "--k", "2"]
+_TINY = {"epochs": "1", "batch_size": "32", "widths": "8", "latent_dim": "4", "k": "2"}
 
 
 def tried(strategy: st.SearchStrategy, outcome: Callable[[Any], str], trials: int) -> Counter[str]:
@@ -83,9 +82,7 @@ def configurations(trials: int) -> str:
 
 def _fitting(name: str) -> st.SearchStrategy:
     """Values of the right type, most of them in range."""
-    kind = _FIELDS[name]
-    if name in _NAMES:
-        return st.sampled_from(_NAMES[name])
+    kind = _FIELDS[name].kind
     if get_origin(kind) is tuple:
         return st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)
     simple = {bool: st.booleans(), int: st.integers(1, 64), float: st.floats(0, 1)}
@@ -96,14 +93,19 @@ def _configurations() -> st.SearchStrategy[dict[str, Any]]:
     def values(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
         return st.fixed_dictionaries({n: _fitting(n) | _fitting(n) | _WILD for n in names})
 
-    return st.lists(st.sampled_from([*_FIELDS]), max_size=4, unique=True).flatmap(values)
+    def of_model(model: str) -> st.SearchStrategy[dict[str, Any]]:
+        own, any_names = st.sampled_from([*fields_for(model)]), st.sampled_from([*_FIELDS])
+        names = st.lists(own | own | own | any_names, max_size=4, unique=True)
+        return names.flatmap(values).map(lambda fields: {"model": model} | fields)
+
+    return st.sampled_from([*MODELS]).flatmap(of_model)
 
 
 def _outcome_of_configuration(values: dict[str, Any]) -> str:
     try:
         config = Config(**values)
         require(Config.from_json(config.to_json()) == config, f"{values}: not itself again")
-        if len(values) == 1:  # tracing takes its time
+        if len(values) == 2:  # tracing takes its time
             _trace(config)
     except ValueError as error:
         require("\n" not in str(error), f"{values}: several lines")
@@ -122,7 +124,7 @@ def _trace(config: Config) -> None:
 def _flag(name: str) -> st.SearchStrategy[list[str]]:
     """A flag with a value that fits."""
     flag = name.replace("_", "-")
-    if _FIELDS[name] is bool:
+    if _FIELDS[name].kind is bool:
         return st.sampled_from([[f"--{flag}"], [f"--no-{flag}"]])
     return _fitting(name).map(lambda v: [f"--{flag}", *map(str, v if type(v) is tuple else [v])])
 
@@ -147,11 +149,18 @@ def _lines() -> st.SearchStrategy[list[str]]:
 
 def _runs() -> st.SearchStrategy[list[str]]:
     """Command lines of small runs."""
-    free = [name for name in _FIELDS if f"--{name.replace('_', '-')}" not in (*_TINY, "--seed")]
-    flags = st.lists(st.sampled_from(free).flatmap(_flag), max_size=3)
-    start = ["--data", "data", "--out", "trained", *_TINY]
-    models = st.sampled_from(sorted(MODELS)).map(lambda model: ["--model", model])
-    return st.tuples(models, flags).map(lambda c: [*start, *c[0], *itertools.chain(*c[1])])
+
+    def of_model(model: str) -> st.SearchStrategy[list[str]]:
+        own = fields_for(model)
+        tiny = {name: value for name, value in _TINY.items() if name in own}
+        free = st.sampled_from([name for name in own if name not in tiny and name != "seed"])
+        start = ["--data", "data", "--out", "trained", "--model", model]
+        for name, value in tiny.items():
+            start += [f"--{name.replace('_', '-')}", value]
+        flags = st.lists(free.flatmap(_flag), max_size=3)
+        return flags.map(lambda flags: [*start, *itertools.chain(*flags)])
+
+    return st.sampled_from(sorted(MODELS)).flatmap(of_model)
 
 
 def _outcome_of_run(args: list[str]) -> str:

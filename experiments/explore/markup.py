@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from experiments.study.study import to_uint8
+from experiments.records.pictures import to_uint8
 
 
 class Tile(NamedTuple):

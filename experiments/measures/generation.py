@@ -6,8 +6,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from experiments.records.pictures import to_uint8
 from experiments.study.keys import study_key
-from experiments.study.study import PICTURES, Study, to_uint8
+from experiments.study.study import PICTURES, Study
 from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
 from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
 

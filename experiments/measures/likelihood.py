@@ -20,7 +20,7 @@ def bounds(inference: Inference, images: np.ndarray, seed: int, samples: int = S
         ValueError: a model of another kind.
     """
     config = inference.config
-    if config.model not in ("vae", "beta_vae") or config.likelihood != "bernoulli":
+    if config.system.is_sparse or config.likelihood != "bernoulli":
         raise ValueError(
             f"model must be a dense VAE with likelihood 'bernoulli', "
             f"got {config.model!r} with {config.likelihood!r}"

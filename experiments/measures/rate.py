@@ -21,7 +21,7 @@ def rate_and_distortion(inference: Inference, images: np.ndarray) -> dict[str, f
 
     with the mask m of the image, or the probabilities of a spike-and-slab posterior, and their mean
     f over the images: a dense model has its KL, a fixed mask costs nothing, and a choice of latents
-    what it takes to say which. The prior is this one for all, so that the rate of a model with a
+    what it takes to code which. The prior is this one for all, so that the rate of a model with a
     learnt prior is a bound from above. The distortion in nats is the negative log-likelihood of the
     pixels under a Gaussian whose one variance is the mean squared error,
 

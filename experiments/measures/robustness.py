@@ -6,8 +6,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from experiments.records.pictures import to_uint8
 from experiments.study.keys import study_key
-from experiments.study.study import PICTURES, Study, to_uint8
+from experiments.study.study import PICTURES, Study
 from vae_topk_jax.metrics import TrainedProbe, train_probe
 
 SIGMAS = (0.0, 0.3, 0.5, 0.7)

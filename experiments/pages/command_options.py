@@ -15,7 +15,9 @@ import experiments
 from experiments import hub, runs, train
 from experiments.reporting.tables import pipe_table
 from experiments.study.options import StudyOptions
-from vae_topk_jax.config import Config
+from vae_topk_jax.config import Config, Training
+from vae_topk_jax.fields import Field, fields_of, help_of
+from vae_topk_jax.models.registry import MODELS, settings_of
 
 # Commands that parse something else than the arguments of their `main`.
 _PARSED: dict[str, dict[str, type]] = {
@@ -141,8 +143,27 @@ def _values(hint: Any) -> str:
 
 
 def configuration() -> str:
-    """The table of the fields of `Config`."""
-    return _table("field", ((option.name, option) for option in options(Config)[0]))
+    """The table of the fields of `Config`, with the systems that have each."""
+    rows: dict[Option, list[str]] = {}
+    for model, system in MODELS.items():
+        for option in _fields(settings_of(system), help_of(system)):
+            rows.setdefault(option, []).append(model)
+    lines = [["field", "system", "values", "default", "what it does"], ["---"] * 5]
+    for option, models in rows.items():
+        of = "every" if len(models) == len(MODELS) else ", ".join(f"`{model}`" for model in models)
+        lines.append([f"`{option.name}`", of, option.values, option.default, option.help])
+    return pipe_table(lines)
+
+
+def training() -> str:
+    """The table of the fields that every system is trained with."""
+    found = _fields(fields_of(Training), help_of(Training))
+    return _table("field", ((option.name, option) for option in found))
+
+
+def _fields(fields: Mapping[str, Field], helps: Mapping[str, str]) -> Iterator[Option]:
+    for name, field in fields.items():
+        yield Option(name, _values(field.kind), _default(field.default), helps[name])
 
 
 def study() -> str:
@@ -178,6 +199,7 @@ def _table(corner: str, found: Iterable[tuple[str, Option]]) -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "configuration": configuration,
+    "training": training,
     "study": study,
     "commands": every_command,
 }

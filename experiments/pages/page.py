@@ -20,8 +20,8 @@ from experiments.reporting.tables import pipe_table
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (
-    *("api", "choosing", "method", "options", "performance", "runs", "scaling", "systems"),
-    "troubleshooting",
+    *("api", "choosing", "method", "options", "performance", "reproduce", "runs", "scaling"),
+    *("systems", "troubleshooting"),
 )
 PAGES = (ENGLISH, KOREAN, *(ROOT / "docs" / f"{name}.md" for name in _NAMES))
 TABLES = {**paper.TABLES, **speed.TABLES}

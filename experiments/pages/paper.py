@@ -10,9 +10,12 @@ from experiments.reporting.columns import ACCURACY
 from experiments.reporting.tables import Column
 from experiments.study.lineup import (
     ANNEALED,
+    BASELINE,
     DIMENSION,
     ELEMENT,
+    FIXED,
     LITERAL,
+    SAMPLE,
     pca_title,
     trained_models,
 )
@@ -27,6 +30,7 @@ _COLUMNS = {
 _COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
 _RECONSTRUCTED = ("psnr", "ssim")
 _GENERATED = ("fid_clf_prior", "fid_clf_patterns", "fid_clf_mixture")
+_BESIDE = "the paper: PSNR / SSIM / Inception FID"
 _NOISY = ("accuracy_0.3", "accuracy_0.5", "accuracy_0.7")
 _USED = ("active_latents", "active_dims")
 _ABLATED = (
@@ -51,23 +55,21 @@ def _table1(variant: str, *last: Sequence[str]) -> PageTable:
 
 
 def _paper_table1(model: str, active: str) -> list[str]:
+    psnr, ssim, fid = _paper_figures(model)
+    return [f"the paper, {model}", psnr, ssim, f"Inception FID {fid}", "", active, ""]
+
+
+def _paper_figures(model: str) -> tuple[str, str, str]:
+    """PSNR, SSIM and Inception FID as printed in the paper."""
     cells = table1.PAPER.grid[model]
     psnr, ssim, fid = (cells[name].mean for name in ("psnr", "ssim", "fid"))
-    return [
-        f"the paper, {model}",
-        f"{psnr:.2f}",
-        f"{ssim:.3f}",
-        f"Inception FID {fid:.1f}",
-        "",
-        active,
-        "",
-    ]
+    return f"{psnr:.2f}", f"{ssim:.3f}", f"{fid:.1f}"
 
 
 def _paper_table2(model: str) -> list[str]:
     cells = table2.PAPER.grid[model]
     figures = [f"{cells[metric].mean:.4f}" for metric in _NOISY]
-    return [f"the paper, {model} (protocol not said)", *figures, "", "", ""]
+    return [f"the paper, {model} (protocol not given)", *figures, "", "", ""]
 
 
 def _collapse(body: collapse.Body) -> PageTable:
@@ -83,7 +85,19 @@ def _collapse(body: collapse.Body) -> PageTable:
     return PageTable("collapse", "collapse", columns, f"PSNR in dB, {body}", models)
 
 
+def _overview() -> PageTable:
+    """Six models of Table 1, with the paper's figures beside them."""
+    columns = _in("averaged KL", *_RECONSTRUCTED, "fid_clf_mixture", "active_dims")
+    models = (BASELINE, LITERAL, DIMENSION, ELEMENT, SAMPLE, FIXED)
+    published = {BASELINE: "beta-VAE", LITERAL: "Batch Top-K"}
+    beside = {model: " / ".join(_paper_figures(name)) for model, name in published.items()}
+    return PageTable(
+        "paper", "table1", columns, "8 of 64 latents", models, beside={_BESIDE: beside}
+    )
+
+
 TABLES = {
+    "overview": _overview(),
     "table1-averaged": _table1(
         "averaged KL", _paper_table1("beta-VAE", "64"), _paper_table1("Batch Top-K", "8")
     ),

@@ -1,9 +1,9 @@
-"""Draws the three rules of selection on one small batch: the picture of docs/idea.md.
+"""Draws the three rules of selection on one small batch: the picture of the README.
 
     python -m experiments.pages.rules_figure
 
-The scores are made up. The last row is an image by itself at inference: by dimension the batch's
-mask serves for it, by element the batch's threshold, which stand here for the running averages.
+The scores are made up. The last row is one image at inference: by element the batch's threshold
+serves for it, by dimension the batch's mask, which stand here for the running averages.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from vae_topk_jax import batch_top_k_mask, element_top_k, sample_top_k_mask
 from vae_topk_jax.runs.progress import console
 
 _IMAGES, _LATENTS, _K = 8, 16, 3
-_GAP = 0.6  # between the batch and the image by itself, in rows
+_GAP = 0.6  # between the batch and the image at inference, in rows
 
 
 class Chosen(NamedTuple):
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
 
     Attributes:
         mask_BxD: of the batch, in training.
-        alone_D: of an image by itself, at inference.
+        alone_D: of one image, at inference.
     """
 
     mask_BxD: np.ndarray
@@ -47,22 +47,22 @@ def make_scores(images: int = _IMAGES, latents: int = _LATENTS) -> np.ndarray:
 
 
 def choose(scores_BxD: np.ndarray, alone_D: np.ndarray, k: int) -> dict[str, Chosen]:
-    """What each rule keeps of a batch, and of one more image that comes by itself.
+    """What each rule keeps of a batch, and of one more image at inference.
 
     Examples:
         >>> chosen = choose(np.array([[3.0, 2.0], [1.0, 0.0]]), np.array([0.0, 5.0]), k=1)
         >>> [rule.alone_D.tolist() for rule in chosen.values()]
-        [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+        [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
     """
     scores = jnp.asarray(scores_BxD)
     dimension_D = np.asarray(batch_top_k_mask(scores.mean(axis=0), k))
     element = element_top_k(scores, k)
     sample_BxD = sample_top_k_mask(jnp.concatenate([scores, jnp.asarray(alone_D)[None]]), k)
     return {
-        "dimension": Chosen(np.broadcast_to(dimension_D, scores_BxD.shape), dimension_D),
         "element": Chosen(
             np.asarray(element.mask_BxD), (alone_D >= float(element.threshold)).astype(np.float32)
         ),
+        "dimension": Chosen(np.broadcast_to(dimension_D, scores_BxD.shape), dimension_D),
         "sample": Chosen(np.asarray(sample_BxD[:-1]), np.asarray(sample_BxD[-1])),
     }
 
@@ -73,14 +73,14 @@ def draw_rules() -> Figure:
     scores_BxD = np.stack(batch)
     chosen = choose(scores_BxD, alone_D, _K)
     titles = {
-        "dimension": f"by dimension: {_K} for all",
-        "element": f"by element: the {_K * _IMAGES} largest",
-        "sample": f"per sample: {_K} an image",
+        "element": f"by element (default):\nthe {_K * _IMAGES} largest",
+        "dimension": f"by dimension (the paper):\n{_K} columns for all",
+        "sample": f"per sample:\n{_K} per image",
     }
-    figure = Figure((WIDTH, 3.1), layout="constrained")
+    figure = Figure((WIDTH, 3.35), layout="constrained")
     first, *others = figure.subplots(2, 2).flat
     everything = Chosen(np.ones_like(scores_BxD), np.ones_like(alone_D))
-    _draw(first, scores_BxD, alone_D, everything, "black", "scores: darker is larger")
+    _draw(first, scores_BxD, alone_D, everything, "black", "scores of a batch:\ndarker is larger")
     for axes, (rule, rest) in zip(others, chosen.items(), strict=True):
         _draw(axes, scores_BxD, alone_D, rest, FAMILIES[rule], titles[rule])
     return figure
@@ -106,7 +106,7 @@ def _draw(
         rgba = [(*to_rgb(shade), alpha) for alpha in alpha_NxD[kept]]
         axes.scatter(columns, y_N[rows], 44, rgba, marker="s", linewidths=0)
     axes.set_title(title, fontsize=8.5)
-    axes.set_yticks([y_N[last // 2], y_N[-1]], ["batch", "alone"])
+    axes.set_yticks([y_N[last // 2], y_N[-1]], ["batch", "new"])
     axes.set_xticks([])
     axes.set_xlabel("latents")
     axes.set_xlim(-0.7, scores_BxD.shape[1] - 0.3)

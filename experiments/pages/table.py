@@ -1,6 +1,7 @@
 """A table of committed results, as a page shows it."""
 
 import functools
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ class PageTable:
         columns: (variant, column) of each column.
         corner: what stands above the names of the models.
         models: which ones, in order; all if none is named.
-        last: rows of text below them, of one cell a column.
+        last: rows of text below them, of one cell per column.
+        beside: heading -> model -> text of further columns on the right.
     """
 
     folder: str
@@ -43,6 +45,7 @@ class PageTable:
     corner: str = ""
     models: Sequence[str] = ()
     last: Sequence[Sequence[str]] = ()
+    beside: Mapping[str, Mapping[str, str]] = types.MappingProxyType({})
 
     def markdown(self, words: Mapping[str, str]) -> str:
         """The table's lines, with what `words` has in place of a cell."""
@@ -53,12 +56,13 @@ class PageTable:
             if row.experiment == self.experiment and row.variant in variants
         ]
         lines = [
-            [self.corner, *(column.heading for _, column in self.columns)],
-            ["---", *["---:"] * len(self.columns)],
+            [self.corner, *(column.heading for _, column in self.columns), *self.beside],
+            ["---", *["---:"] * (len(self.columns) + len(self.beside))],
         ]
         for model in self.models or dict.fromkeys(row.model for row in rows):
-            lines.append([_shown(model), *self._cells(rows, model)])
-        lines += [[text and f"*{text}*" for text in line] for line in self.last]
+            further = [_in_italics(texts.get(model, "")) for texts in self.beside.values()]
+            lines.append([_shown(model), *self._cells(rows, model), *further])
+        lines += [[_in_italics(text) for text in line] for line in self.last]
         return pipe_table([words.get(cell, cell) for cell in line] for line in lines)
 
     def _cells(self, rows: Sequence[Row], model: str) -> Iterator[str]:
@@ -66,6 +70,10 @@ class PageTable:
             those = [row for row in rows if (row.variant, row.model) == (variant, model)]
             summary = summarise(those, column.metric) or summarise(those, column.substitute)
             yield _format(column, summary) if summary else ""
+
+
+def _in_italics(text: str) -> str:
+    return text and f"*{text}*"
 
 
 def _shown(model: str) -> str:

@@ -1,17 +1,13 @@
 """The results file: measured rows in one JSON document, from which alone the report is drawn."""
 
-import base64
 import hashlib
 import json
 import math
 import os
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-
-import numpy as np
 
 from experiments.records.environment import environment
 from vae_topk_jax.files import write_atomic
@@ -52,7 +48,7 @@ class Row:
         metrics: finite numbers by name.
         seconds: wall-clock time of training and measuring.
         history: per-epoch losses and, for a sparse model, the importance over training.
-        pictures: image batches by name, each as `encode_images` gives it.
+        pictures: image batches by name, each as `pictures.encode_images` gives it.
     """
 
     experiment: str
@@ -208,21 +204,6 @@ class ResultsFile:
     def describe(self, **facts: Any) -> None:
         self.environment |= facts
         self.merge([])
-
-
-def encode_images(images_NxHxWxC: np.ndarray) -> dict[str, Any]:
-    """Packs uint8 images into JSON values."""
-    images = np.asarray(images_NxHxWxC)
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"want uint8 images (N, H, W, C), got {images.dtype} {images.shape}")
-    packed = base64.b64encode(zlib.compress(images.tobytes(), 9)).decode("ascii")
-    return {"shape": list(images.shape), "zlib_base64": packed}
-
-
-def decode_images(encoded: Mapping[str, Any]) -> np.ndarray:
-    """The inverse of `encode_images`."""
-    raw = zlib.decompress(base64.b64decode(encoded["zlib_base64"], validate=True))
-    return np.frombuffer(raw, np.uint8).reshape(encoded["shape"])
 
 
 def _dumps(value: Any, where: str) -> str:

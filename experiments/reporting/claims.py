@@ -13,7 +13,7 @@ from experiments.study.lineup import BASELINE
 
 REPLICATES = "replicates"
 FAILS = "does not replicate"
-OPEN = "cannot be told"
+OPEN = "inconclusive"
 
 SLIGHTLY = 0.05  # the paper's own accuracies differ by 0.013 and 0.016
 

@@ -21,21 +21,21 @@ DEFINITIONS = {
     "parameters": "Parameters: all that is trained; of PCA, components and mean.",
     "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
     "which compiles.",
-    "encode_ms": "Encoding: time an image takes to its code, among 1,024 at once.",
+    "encode_ms": "Encoding: time per image, of 1,024 at once.",
     "rate": "Rate: KL of the posterior to N(0, 1) where a latent is active, and what it costs to "
     "say which are, with each latent's own frequency as the prior; mean over test images.",
-    "mse": "MSE: mean squared error a pixel.",
+    "mse": "MSE: mean squared error per pixel.",
     "distortion": "Distortion: negative log-likelihood under a Gaussian with the MSE as variance.",
     "explained_variance": "Explained variance: 1 - squared error over variance of the inputs.",
     "error": "Error: mean squared error of one value of an input.",
-    "helping": "Novel latents that help: share that lower the error when inserted alone in the "
-    "small dictionary; others that harm: share of reconstruction latents that raise it.",
+    "helping": "Novel latents that help: fraction that lower the error when inserted alone in the "
+    "small dictionary; others that harm: fraction of reconstruction latents that raise it.",
     "best_threshold": "Best threshold: that of the sweep at which the novel latents together leave "
     "the smallest error.",
     "elbo": "ELBO: evidence lower bound of log p(x), natural logarithm.",
     "importance_bound": "Bound: importance-weighted bound of log p(x) (Burda et al. 2016).",
     "agreement": "Agreement: Jaccard index of a training batch's mask and the running one's.",
-    "accuracy": "Accuracy: share of images that our own MNIST CNN{probe} classifies correctly.",
+    "accuracy": "Accuracy: fraction of images that our own MNIST CNN{probe} classifies correctly.",
     "jaccard": "Overlap: Jaccard index of two masks, shared over joint dimensions; 1 if the same.",
     "shift": "Change of a pixel: on images scaled to 0..1.",
 }

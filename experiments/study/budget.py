@@ -30,10 +30,10 @@ class Budget:
     """What a preset trains and measures.
 
     Attributes:
-        seeds: one model of each row is trained a seed.
+        seeds: one model of each row is trained per seed.
         training, probe: passes of the models and of the digit classifier.
         variants: loss regimes of Table 1, values of `latent_reduction`.
-        samples: generated images a sampler, at most the number of test images.
+        samples: generated images per sampler, at most the number of test images.
         mixture_codes: training codes that the mixture is fitted on, at most all.
         stability_batches: test batches of each size in the stability study.
         train_images, test_images: the first so many are used; None: all.

@@ -25,10 +25,10 @@ def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
 
     Examples:
         >>> trained_models(64, 8)["dense VAE, 8 latents"]
-        {'model': 'beta_vae', 'latent_dim': 8, 'k': 8}
+        {'model': 'beta_vae', 'latent_dim': 8}
     """
-    dense = {"model": "beta_vae", "latent_dim": latent_dim, "k": k}
-    sparse = dense | {"model": "top_k_vae"}
+    dense = {"model": "beta_vae", "latent_dim": latent_dim}
+    sparse = {"model": "top_k_vae", "latent_dim": latent_dim, "k": k}
     by_dimension = sparse | {"selection": "dimension", "sensitivity_every": 0}
     return {
         BASELINE: dense,

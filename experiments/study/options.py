@@ -10,6 +10,7 @@ from experiments.study.budget import PRESETS, Passes
 from experiments.study.study import Study
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import load_dataset
+from vae_topk_jax.models.registry import owners
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +18,8 @@ class StudyOptions:
     """What to run, on which images, and where to."""
 
     preset: Literal["quick", "paper", "tiny"] = "quick"
-    """How much to spend: "quick" takes minutes, "paper" about an hour and a half on two CPU cores
-    (five seeds), "tiny" is for smoke tests."""
+    """How much to spend: "quick" takes minutes, "paper" about three hours on two CPU cores for both
+    tables (five seeds), "tiny" is for smoke tests."""
     data: str = "auto"
     """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
     out: Path | None = None
@@ -67,7 +68,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     """The fields in the file, once they have been found good."""
     text = path.read_text(encoding="utf-8")
     try:
-        Config.from_json(text)
-        return json.loads(text)
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError(f"a configuration is a JSON object, got {type(fields).__name__}")
+        for name, value in fields.items():
+            model, *_ = owners(name) or [Config().model]
+            Config(**{"model": model, name: value})
+        return fields
     except ValueError as error:
         raise ValueError(f"config file {path}: {error}") from error

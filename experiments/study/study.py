@@ -8,10 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.records.rows import Place, ResultsFile, Row, encode_images, row_key
+from experiments.records.pictures import encode_pictures
+from experiments.records.rows import Place, ResultsFile, Row, row_key
 from experiments.study.budget import Budget
 from experiments.study.keys import study_key
-from vae_topk_jax.config import Config
+from vae_topk_jax.config import Config, fields_for
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
@@ -28,7 +29,7 @@ class Trained(NamedTuple):
 
     Attributes:
         inference: the model.
-        history: losses an epoch, and the running importance of a Top-K model.
+        history: losses per epoch, and the running importance of a Top-K model.
         seconds: wall-clock time of training, compilation included.
         seconds_epoch: of an epoch, the median without the first, which compiles; None if there is
             no second.
@@ -81,7 +82,7 @@ class Study:
     @functools.cached_property
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
-        with progress.console.status("digit classifier"):
+        with progress.console.status("digit classifier", spinner="line"):
             epochs = self.budget.probe.over(len(self.dataset.train_images))
             probe = load_or_train_probe(self.dataset, epochs=epochs)
         progress.console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
@@ -97,12 +98,15 @@ class Study:
         """A configuration of these fields and the budget's epochs.
 
         Args:
-            defaults: a table's own, to which those that the user gave are preferred.
+            defaults: a table's own, to which those that the user gave are preferred. Both go to the
+                systems that have them.
             changes: what makes the row; preferred to all.
         """
-        config = Config(**{**(defaults or {}), **self.given, **changes})
-        epochs = self.budget.training.over(len(self.dataset.train_images), config.batch_size)
-        return config.replace(epochs=changes.get("epochs", epochs))
+        given = {**(defaults or {}), **self.given}
+        model = changes.get("model", given.pop("model", Config().model))
+        base = Config(model, **{n: x for n, x in given.items() if n in fields_for(model)})
+        epochs = self.budget.training.over(len(self.dataset.train_images), base.batch_size)
+        return base.replace(**{"epochs": epochs} | changes)
 
     def on(self, dataset: Dataset) -> "Study":
         """The same study of other images, with the same results file."""
@@ -169,7 +173,7 @@ class Study:
             metrics=metrics,
             seconds=round(seconds, 2),
             history=history if shown else None,
-            pictures=_encode(pictures) if shown and pictures else None,
+            pictures=encode_pictures(pictures) if shown and pictures else None,
         )
         self.results.add(row)
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -211,12 +215,3 @@ def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, A
             "active_dims": inference.active_dims.tolist(),
         }
     return history
-
-
-def _encode(pictures: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {name: encode_images(to_uint8(images)) for name, images in pictures.items()}
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """uint8 images from floats in [0, 1]."""
-    return np.rint(np.asarray(images) * 255).astype(np.uint8)

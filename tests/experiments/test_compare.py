@@ -12,7 +12,8 @@ from experiments import compare, likelihood, rate
 from experiments.measures import system
 from experiments.measures.rate import rate_and_distortion
 from experiments.measures.traversals import STEPS
-from experiments.records.rows import ResultsFile, Row, decode_images
+from experiments.records.pictures import decode_images
+from experiments.records.rows import ResultsFile, Row
 from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.lineup import ELEMENT

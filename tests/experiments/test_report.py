@@ -2,12 +2,15 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import experiments
 from experiments import table2 as command
-from experiments.records.rows import Row, encode_images, write_results
+from experiments.records.pictures import encode_images
+from experiments.records.rows import Row, write_results
 from experiments.report import LAYOUTS, main
 from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims
 from experiments.reporting.columns import ACCURACY, QUALITY
@@ -196,11 +199,11 @@ def test_slightly_less_accurate_has_two_ends(gap, verdict):
     assert [finding.verdict for finding in claims(rows)] == [verdict]
 
 
-def test_one_seed_tells_nothing():
+def test_one_seed_is_inconclusive():
     findings = claims(rows_of(*ALL, seeds=[0]))
     assert len(findings) == 5
     assert {finding.verdict for finding in findings} == {OPEN}
-    assert all("Cannot be told (one seed)" in finding.sentence for finding in findings)
+    assert all("Inconclusive (one seed)" in finding.sentence for finding in findings)
 
 
 @pytest.mark.parametrize("seeds", [[0], SEEDS])
@@ -239,6 +242,15 @@ def test_missing_experiments_leave_no_trace(tmp_path, experiment):
     text = markdown.read_text()
     for title, owner in (("Table 1", table1), ("Table 2", table2), ("Stability", stability)):
         assert (f"## {title}" in text) == (owner is experiment)
+
+
+def test_every_experiment_is_in_the_report_once():
+    declared = [
+        file
+        for file in Path(experiments.__path__[0]).rglob("*.py")
+        if re.search(r"^LAYOUT = ", file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len({layout.name for layout in LAYOUTS}) == len(LAYOUTS) == len(declared)
 
 
 def test_an_empty_results_file_still_makes_a_report(tmp_path):

@@ -9,9 +9,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.checks import check_image_shape
+from vae_topk_jax.convolution import ConvTranspose
 from vae_topk_jax.losses import RECONSTRUCTIONS, Likelihood, Reduction, batch_average
 from vae_topk_jax.models.system import System
-from vae_topk_jax.networks import BODIES, ConvTranspose
+from vae_topk_jax.networks import BODIES
 
 
 class Generator(System):

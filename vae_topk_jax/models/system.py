@@ -14,6 +14,21 @@ from jax.typing import ArrayLike
 from vae_topk_jax.samplers import sample_prior
 
 
+def check_k(k: int, latent_dim: int) -> None:
+    """Refuses more active latents than there are.
+
+    Raises:
+        ValueError: names both.
+
+    Examples:
+        >>> check_k(9, 8)
+        Traceback (most recent call last):
+        ValueError: k must be at most latent_dim, 8, got 9
+    """
+    if k > latent_dim:
+        raise ValueError(f"k must be at most latent_dim, {latent_dim}, got {k}")
+
+
 class System(nn.Module):
     """A model of images (or of other vectors, as images of shape (1, 1, F)) with a latent code.
 
@@ -48,6 +63,11 @@ class System(nn.Module):
         """
 
     @property
+    def summary(self) -> str:
+        """The sizes of the code in a few words."""
+        return f"D = {self.latent_dim}"
+
+    @property
     def dtype(self) -> jnp.dtype:
         """The type of the layers' arithmetic."""
         return jnp.dtype(self.compute_dtype)
@@ -65,10 +85,10 @@ class System(nn.Module):
 
         Args:
             x_BxHxWxC: what the encoder sees; a noisy image in denoising.
-            target_BxHxWxC: what the decoder must give back.
+            target_BxHxWxC: what the decoder must reconstruct.
             valid_B: marks the real examples of a padded batch.
             train: False: as at inference, without randomness.
-            progress: how much of the run is done, from 0 to 1, which schedules go by.
+            progress: fraction of training done, from 0 to 1; schedules are functions of it.
 
         Returns:
             loss, {"loss", "reconstruction", ...}.

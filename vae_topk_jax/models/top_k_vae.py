@@ -13,9 +13,10 @@ from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
 from vae_topk_jax.fields import OneOf
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.losses import masked_kl
+from vae_topk_jax.models.system import check_k
 from vae_topk_jax.models.vae import BetaVAE, Code
 from vae_topk_jax.scores import SCORES, Score
-from vae_topk_jax.selection import annealed_k, apply_mask, check_k
+from vae_topk_jax.selection import annealed_k, apply_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity
 
 
@@ -79,6 +80,10 @@ class TopKVAE(BetaVAE):
                 "got True"
             )
 
+    @property
+    def summary(self) -> str:
+        return f"K = {self.k} of {self.latent_dim}, by {self.selection}"
+
     def setup(self) -> None:
         super().setup()
         self.batch_top_k = BatchTopK(
@@ -137,7 +142,7 @@ class TopKVAE(BetaVAE):
     def _count(self, progress: ArrayLike) -> Array | None:
         """How many latents pass in training; None for k throughout."""
         if self.nested:
-            exponent = jax.random.uniform(self.make_rng("latent"))
+            exponent = jax.random.uniform(self.make_rng("latent"), (), jnp.float32)
             return jnp.floor(jnp.power(self.latent_dim + 1.0, exponent))
         if self.k_anneal:
             return annealed_k(self.k, self.latent_dim, progress, self.k_anneal)

@@ -55,11 +55,10 @@ def write_card(
 def _facts(folder: Path, inference: Inference, metrics: Mapping[str, float]) -> dict[str, Any]:
     config, info = inference.config, inference.info
     is_sparse = config.system.is_sparse
-    chosen = f", {config.k} of {config.latent_dim}" if is_sparse else f", {config.latent_dim}"
     low_high = inference.model.input_range
     present = {name: text for name, text in _CONTENTS.items() if (folder / name).exists()}
     return {
-        "title": f"{config.model}{chosen} latents",
+        "title": f"{config.model}, {config.system.summary}",
         "summary": f"A {config.model} of the library with {config.latent_dim} latents, "
         f"{len(inference.active_dims)} of them in use.",
         "version": vae_topk_jax.__version__,

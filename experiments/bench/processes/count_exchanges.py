@@ -1,6 +1,6 @@
 """Counts what the devices of this process exchange in one training step; see `exchanges`.
 
-python -m experiments.bench.exchanged CONFIG
+python -m experiments.bench.processes.count_exchanges CONFIG
 """
 
 import json

@@ -1,6 +1,6 @@
 """One training step of the default model in a process of its own; see `startup`.
 
-python -m experiments.bench.first_step IMAGES
+python -m experiments.bench.processes.first_step IMAGES
 """
 
 import sys

@@ -1,7 +1,7 @@
 """An epoch of one contestant in a process of its own, and the most memory that it held; see
 `memory`.
 
-python -m experiments.bench.peak TITLE CONFIG IMAGES
+python -m experiments.bench.processes.peak_memory TITLE CONFIG IMAGES
 """
 
 import json

@@ -25,7 +25,7 @@ def draw_churn(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def plot_churn(histories: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """1 - agreement of the batch's mask with the running one over the epochs, a panel a rule.
+    """1 - agreement of the batch's mask with the running one over the epochs, one panel per rule.
 
     Per sample there is nothing to agree on.
     """

@@ -36,7 +36,7 @@ class Goal(NamedTuple):
 PSNR = Goal("PSNR, dB", ["psnr"], True)
 RIVALS = (
     Goal("FID-clf, best sampler", [f"fid_clf_{sampler}" for sampler in SAMPLERS], False),
-    Goal("active latents an image", ["active_latents"], False),
+    Goal("active latents per image", ["active_latents"], False),
     Goal("accuracy at sigma 0.5", ["accuracy_0.5"], True),
 )
 

@@ -14,7 +14,7 @@ from experiments.records.rows import Row
 from experiments.reporting.figures.style import DENSE, WIDTH, Drawing
 from experiments.study.lineup import BASELINE
 
-AXES = {"mse": "mean squared error a pixel", "distortion": "distortion, nats an image"}
+AXES = {"mse": "mean squared error per pixel", "distortion": "distortion, nats per image"}
 COLOURS = [colour for colour in TABLEAU_COLORS if colour != DENSE]
 CAPTION = (
     "Distortion of codes drawn from the posterior over what they cost, mean over seeds: the "
@@ -51,7 +51,7 @@ def plot_curve(models: Mapping[str, Sequence[Row]]) -> Figure:
         _draw(axes, line, others, metric)
         axes.set_ylabel(title)
     panels[0].set_yscale("log")
-    panels[-1].set_xlabel("rate, nats an image")
+    panels[-1].set_xlabel("rate, nats per image")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=7)
     return figure

@@ -8,15 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.records.grouping import first_of_each_model
-from experiments.records.rows import Row, decode_images
+from experiments.records.pictures import decode_images
+from experiments.records.rows import Row
 from experiments.reporting.columns import SAMPLERS
 from experiments.reporting.figures.style import WIDTH, Drawing
 
 IMAGES_PER_LINE = 10
 _LATENTS = (
-    "above, a line a latent over its range in the codes, from the mean code (at most 16, those "
+    "above, one line per latent over its range in the codes, from the mean code (at most 16, those "
     "that move the image farthest); below, what one standard deviation of each latent adds to "
-    "the mean's image, a tile each."
+    "the mean's image, one tile per latent."
 )
 
 

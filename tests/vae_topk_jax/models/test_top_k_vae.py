@@ -1,4 +1,4 @@
-"""TopKVAE: the rule of the paper and that of the default; every option does what it says."""
+"""TopKVAE: the paper's rule, the default one, and what every option does."""
 
 import functools
 from typing import get_args

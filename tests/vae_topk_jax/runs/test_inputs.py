@@ -40,7 +40,7 @@ def test_the_probes_features_are_vectors(blobs):
 
 def test_activations_are_for_models_that_take_any_value(blobs):
     inputs = load_inputs("probe", blobs, fake_probe)
-    with pytest.raises(ValueError, match="model must be batch_topk_sae for activations, got 'vae'"):
+    with pytest.raises(ValueError, match="model must be batch_topk_sae for vectors, got 'vae'"):
         inputs.info(Config(model="vae"))
     assert inputs.info(Config(model="batch_topk_sae")).image_shape == (1, 1, 3)
 
