@@ -183,7 +183,7 @@ def test_a_field_that_never_was_is_named(field, message):
     ],
 )
 def test_a_bad_value_is_named_in_one_line(model, field, value):
-    with pytest.raises(ValueError, match=rf"^{field} must (be|lie) .*got ") as error:
+    with pytest.raises(ValueError, match=rf"^{field} must be .*got ") as error:
         Config(model, **{field: value})
     assert "\n" not in str(error.value)
 

@@ -48,7 +48,7 @@ def test_a_nested_model_serves_every_k_and_smaller_codes_lie_within_larger(blobs
     active = [np.asarray(nested.with_k(k).encode(x)) != 0 for k in (1, 3, 8)]
     assert [set(mask.sum(axis=1)) for mask in active] == [{1}, {3}, {8}]
     assert (active[0] <= active[1]).all()
-    with pytest.raises(ValueError, match="k must lie between 1 and the 8 dimensions, got 9"):
+    with pytest.raises(ValueError, match="k must be at most latent_dim, 8, got 9"):
         nested.with_k(9)
 
 
