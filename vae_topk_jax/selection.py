@@ -296,7 +296,7 @@ def _nth_largest(x_BxD: Array, n: Array, bits: int, axis_name: str | None) -> Ar
 def _count(chosen_BxD: Array, axis_name: str | None) -> Array:
     # Rows in float32, exact below 2^24: compilers for CPUs add floats several times faster.
     count_B = jnp.sum(chosen_BxD, axis=1, dtype=jnp.float32)
-    count = jnp.sum(count_B.astype(jnp.int32))
+    count = jnp.sum(count_B.astype(jnp.int32), dtype=jnp.int32)
     return count if axis_name is None else jax.lax.psum(count, axis_name)
 
 
