@@ -1,4 +1,4 @@
-"""Every system trains, encodes, saves and loads under the switches of JAX that people debug with."""
+"""Every system trains, encodes, saves and loads under the debugging switches of JAX."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
