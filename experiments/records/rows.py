@@ -82,8 +82,17 @@ class Row:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         try:
-            return cls(**values)
-        except TypeError as error:
+            row = cls(**values)
+            texts = (row.experiment, row.variant, row.model)
+            numbers = (row.seed or 0, row.seconds, *row.metrics.values())
+            if not (
+                all(isinstance(text, str) for text in texts)
+                and all(type(number) in (int, float) for number in numbers)
+                and all(isinstance(value, Mapping) for value in (row.config, row.data))
+            ):
+                raise TypeError("a field of another type")
+            return row
+        except (TypeError, AttributeError) as error:
             raise ValueError(f"not a row: {error}") from error
 
 
@@ -139,7 +148,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     try:
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         return Results(dict(document["environment"]), [Row.from_json(r) for r in document["rows"]])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"damaged results file {path}: {error}") from error
 
 
