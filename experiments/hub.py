@@ -8,8 +8,7 @@ Needs the extra `hub`. The token is the one that `hf auth login` keeps, or HF_TO
 
 import contextlib
 import dataclasses
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 FILES = (*(f"{name}.stablehlo" for name in PROGRAMS), WEIGHTS, ABOUT, MANIFEST, CARD)
+_CHUNK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,18 +86,27 @@ def pull(options: Pull) -> Path:
     """
     with new_folder(options.out) as partial:
         with _one_line_failures(options) as api:
-            info = api.model_info(options.repo, revision=options.revision, files_metadata=True)
-            sizes = {f.rfilename: f.size or 0 for f in info.siblings or () if f.rfilename in FILES}
-            if sum(sizes.values()) > options.largest * 1_000_000:
-                raise ValueError(
-                    f"{options.repo} has {sum(sizes.values()):,} bytes, more than --largest "
-                    f"{options.largest} MB"
-                )
-            for name in sizes:
-                api.hf_hub_download(options.repo, name, revision=info.sha, local_dir=partial)
-        shutil.rmtree(partial / ".cache", ignore_errors=True)
+            info = api.model_info(options.repo, revision=options.revision)
+            there = {file.rfilename for file in info.siblings or ()}
+            _download(options, info.sha, [name for name in FILES if name in there], partial)
         read_about(partial)
     return options.out
+
+
+def _download(options: Pull, commit: str, names: Iterable[str], folder: Path) -> None:
+    """The files at a commit, as long as what comes stays below `--largest`, whatever sizes the hub
+    says they have."""
+    from huggingface_hub import HfFileSystem
+
+    hub, left = HfFileSystem(endpoint=options.endpoint), options.largest * 1_000_000
+    for name in names:
+        source = hub.open(f"{options.repo}/{name}", revision=commit, block_size=0)
+        with source, (folder / name).open("wb") as target:
+            while chunk := source.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise ValueError(f"{options.repo} has more than --largest {options.largest} MB")
+                target.write(chunk)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import tyro
-from rich.markup import escape
 from rich.table import Table
 
 from experiments.records.measured_run import MeasuredRun, find_runs, read_measured_run
@@ -74,7 +73,7 @@ def show_list(options: List) -> None:
         try:
             run = read_measured_run(path)
         except ValueError as error:
-            console.print(f"left out: {escape(str(error))}")
+            console.print(f"left out: {error}")
             continue
         line = (str(path.relative_to(options.folder)), *_line(run))
         if options.match in " ".join(line):
@@ -105,7 +104,7 @@ def show_run(options: Show) -> None:
         ValueError: no run there.
     """
     run = read_measured_run(options.run)
-    console.print(f"{escape(str(run.path))}: {escape(run.title)}, written {_date(run.written)}")
+    console.print(f"{run.path}: {run.title}, written {_date(run.written)}")
     facts = {"seed": run.seeds, "steps": run.steps, **run.data}
     _print_table("run", ("", ""), [(name, str(value)) for name, value in facts.items() if value])
     defaults = Config().to_dict()
@@ -181,7 +180,7 @@ def _pictures(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
         images = dataset.test_images[:_SHOWN]
         reconstructed = np.asarray(load(folder).reconstruct(to_unit_float(images)))
     except ValueError as error:
-        console.print(f"no pictures: {escape(str(error))}")
+        console.print(f"no pictures: {error}")
         return None
     return {
         "originals": encode_images(images),
@@ -199,11 +198,11 @@ def _print_differences(
 
 
 def _print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for name in header:
-        table.add_column(escape(name), overflow="fold")
+        table.add_column(name, overflow="fold")
     for line in lines:
-        table.add_row(*map(escape, line))
+        table.add_row(*line)
     console.print(table)
 
 

@@ -7,11 +7,13 @@
     POST /encode       {"images": (N, H, W, C)} -> {"codes": (N, D)}
     POST /reconstruct  {"images": (N, H, W, C)} -> {"images": (N, H, W, C)}
 
-A request that is not as it should be gets {"error": one line} with status 413 or 422. Needs the
-extra `serve`. There is no authentication: leave it on the loopback address, or behind a proxy.
+A request that is not as it should be gets {"error": one line} with status 4xx. Needs the extra
+`serve`. There is no authentication: leave it on the loopback address, or behind a proxy.
 """
 
+import asyncio
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.terminal import cli
+from experiments.web.listening import address, listen, names
 from vae_topk_jax.export import Exported, load_exported
+from vae_topk_jax.runs.progress import console
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-MEGABYTE = 1_000_000
+_MEGABYTE = 1_000_000
+_AT_ONCE = 2  # requests that are parsed and computed at the same time, which bounds the memory
 
 
 def make_app(model: Exported, largest: int = 16) -> "Starlette":
@@ -32,43 +37,57 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
 
     Args:
         model: an exported model with both programs.
-        largest: how many megabytes the body of a request may have.
+        largest: how many megabytes the numbers of an answer may have, as float32.
     """
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
-    from starlette.requests import Request
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
+    computing = asyncio.Semaphore(_AT_ONCE)
+    values = max(model.latent_dim, math.prod(model.about["image_shape"]))  # of an image's answer
+    most_images = largest * _MEGABYTE // (4 * values)
+
     async def describe(request: Request) -> Response:
-        names = ("config", "image_shape", "input_range", "data", "step")
-        return JSONResponse({name: model.about[name] for name in names})
+        fields = ("config", "image_shape", "input_range", "data", "step")
+        return JSONResponse({name: model.about[name] for name in fields})
 
     def endpoint(name: str, function: Callable[[np.ndarray], Any]) -> Route:
         def respond(body: bytes) -> Response:
             try:
-                outputs = np.asarray(function(parse_images(body)))
+                images = parse_images(body)
+                if images.ndim and len(images) > most_images:
+                    raise ValueError(f"images must be at most {most_images:,}, got {len(images):,}")
+                outputs = np.asarray(function(images))
+                if not np.isfinite(outputs).all():
+                    raise ValueError("the answer is not finite: values of the images are too large")
             except ValueError as error:
                 return JSONResponse({"error": str(error)}, 422)
             return JSONResponse({name: outputs.tolist()})
 
         async def answer(request: Request) -> Response:
-            body = bytearray()
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > largest * MEGABYTE:
-                    said = f"the body must have at most {largest} MB"
-                    return JSONResponse({"error": said}, 413, {"Connection": "close"})
-            return await run_in_threadpool(respond, bytes(body))
+            body = await request.body()
+            async with computing:
+                return await run_in_threadpool(respond, body)
 
         return Route(f"/{function.__name__}", answer, methods=["POST"])
+
+    def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    def forget(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # goes nowhere: the client has left
 
     return Starlette(
         routes=[
             Route("/model", describe),
             endpoint("codes", model.encode),
             endpoint("images", model.reconstruct),
-        ]
+        ],
+        exception_handlers={HTTPException: refuse, ClientDisconnect: forget},
     )
 
 
@@ -98,29 +117,40 @@ def parse_images(body: bytes) -> np.ndarray:
         raise ValueError("images must all have one shape") from None
     if images.dtype.kind not in "iuf":
         raise ValueError("images must be an array of numbers")
-    return images.astype(np.float32)
+    with np.errstate(over="ignore"):  # an infinity, which no model takes
+        return images.astype(np.float32)
 
 
-def main(exported: Path, host: str = "127.0.0.1", port: int = 8000, largest: int = 16) -> None:
+def main(
+    exported: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    allowed_hosts: tuple[str, ...] = (),
+    largest: int = 16,
+) -> None:
     """Serves an exported model over HTTP until it is interrupted.
 
     Args:
         exported: folder of model files with an encoder and a decoder.
         host: address to listen on; the default is reached from this machine only.
         port: port to listen on; 0: any free one.
-        largest: how many megabytes the body of a request may have.
+        allowed_hosts: further names by which clients may call the server, such as that of a proxy
+            in front of it.
+        largest: how many megabytes the body of a request may have, and the numbers of an answer as
+            float32.
     """
     if largest < 1:
         raise ValueError(f"largest must be at least 1, got {largest}")
-    if not 0 <= port < 65536:
-        raise ValueError(f"port must lie in [0, 65535], got {port}")
-    model = load_exported(exported)
-    model.reconstruct(np.zeros((1, *model.about["image_shape"]), np.float32))  # compiles
     try:
-        import uvicorn
+        from experiments.web import guard, server
     except ImportError:
         raise ValueError("serving needs the extra `serve`: pip install starlette uvicorn") from None
-    uvicorn.run(make_app(model, largest), host=host, port=port, log_level="info", access_log=False)
+    with listen(host, port) as listening:
+        model = load_exported(exported)
+        model.reconstruct(np.zeros((1, *model.about["image_shape"]), np.float32))  # compiles
+        console.print(f"serve: {address(listening)} (Ctrl-C ends it)", soft_wrap=True)
+        limits = guard.Limits(names(host, allowed_hosts), largest)
+        server.run(make_app(model, largest), listening, limits)
 
 
 if __name__ == "__main__":

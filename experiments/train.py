@@ -21,14 +21,14 @@ from experiments.terminal import cli
 from vae_topk_jax import fit
 from vae_topk_jax.checkpoint_folder import checkpoints, latest_checkpoint
 from vae_topk_jax.config import Config
-from vae_topk_jax.data import load_dataset
+from vae_topk_jax.data import find_dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import explained_variance, reconstruction_metrics
-from vae_topk_jax.processes import barrier, is_main, main_first, start
-from vae_topk_jax.runs.inputs import PIXELS, Inputs, load_inputs
+from vae_topk_jax.processes import all_or_none, is_main, main_first, require_same, start
+from vae_topk_jax.runs.inputs import PIXELS, PROBE, Inputs, load_inputs
 from vae_topk_jax.runs.interruption import Interrupted
 from vae_topk_jax.runs.progress import console
-from vae_topk_jax.runs.run_folder import saved_info, sole_writer
+from vae_topk_jax.runs.run_folder import read_names, saved_info, sole_writer
 from vae_topk_jax.sharding import make_mesh
 from vae_topk_jax.training import NonFiniteError
 
@@ -47,7 +47,8 @@ class Options:
     the last hidden layer of a VAE's encoder, as the folder of its run. The last two are for
     batch_topk_sae."""
     resume: bool = False
-    """Go on from the newest checkpoint in the folder, with the configuration saved there."""
+    """Go on from the newest checkpoint in the folder, with the configuration and the data saved
+    there."""
     save_every: int = 1
     """Turns between checkpoints; the last is always kept."""
     segment: int | None = None
@@ -78,11 +79,21 @@ def main(args: list[str] | None = None) -> None:
         options = cli.parse(Options, args)
         _join(options)
         with _exit_codes(options.out):
+            require_same({"resume": options.resume})
             if options.resume:
-                with main_first("configuration"):
-                    saved = saved_info(options.out).config
-                options = cli.parse(Options, args, default=Options(config=saved))
+                with all_or_none():
+                    options = cli.parse(Options, args, default=_saved_options(options.out))
             train(options)
+
+
+def _saved_options(out: Path) -> Options:
+    """What a resumed run goes by where no flag is given."""
+    names = read_names(out)
+    return Options(
+        config=saved_info(out).config,
+        data=names.get("data", Options.data),
+        inputs=names.get("inputs", Options.inputs),
+    )
 
 
 def _join(options: Options) -> None:
@@ -128,8 +139,8 @@ def train(options: Options) -> None:
         ValueError, NonFiniteError, Interrupted: as `vae_topk_jax.fit`.
     """
     started = time.perf_counter()
-    with main_first("inputs"):
-        inputs = load_inputs(options.inputs, load_dataset(options.data))
+    with all_or_none(), main_first("inputs"):
+        inputs = _find_inputs(options)
     model = fit(
         inputs,
         options.config,
@@ -142,14 +153,22 @@ def train(options: Options) -> None:
         mesh=make_mesh(options.model_devices) if options.distributed else None,
         wandb=options.wandb,
     )
-    if is_main():
-        row = _measure(model, inputs, started)
-        with sole_writer(options.out):
-            ResultsFile(options.out).add(row)
-        values = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
-        console.print(f"test images: {values}")
-        console.print(f"checkpoint: {latest_checkpoint(options.out)}")
-    barrier("end")
+    with all_or_none():
+        if is_main():
+            row = _measure(model, inputs, started)
+            with sole_writer(options.out):
+                ResultsFile(options.out).add(row)
+            values = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
+            console.print(f"test images: {values}")
+            console.print(f"checkpoint: {latest_checkpoint(options.out)}")
+
+
+def _find_inputs(options: Options) -> Inputs:
+    dataset, data = find_dataset(options.data)
+    inputs = load_inputs(options.inputs, dataset)
+    is_folder = options.inputs not in (PIXELS, PROBE)
+    name = os.path.abspath(options.inputs) if is_folder else options.inputs
+    return dataclasses.replace(inputs, names={"data": data, "inputs": name})
 
 
 def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:

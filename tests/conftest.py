@@ -79,3 +79,9 @@ def blobs() -> Dataset:
 def data(blobs: Dataset, tmp_path: Path) -> Path:
     """The blobs as a folder of IDX files."""
     return write_dataset(tmp_path / "spots", blobs)
+
+
+@pytest.fixture(scope="session")
+def golden_run() -> Path:
+    """The folder of the run that every version reads, with one checkpoint, `00000004`."""
+    return Path(__file__).parent / "golden" / "run"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vae_topk_jax.runs.fit import fit
     from vae_topk_jax.weights import load_weights
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "BatchTopK": "vae_topk_jax.bottleneck",

@@ -38,7 +38,8 @@ class TopKStatistics:
 
     Attributes:
         importance: importance_D, float32, running average.
-        frequency: frequency_D, float32, running share of the images in which a dimension is active.
+        frequency: frequency_D, float32, running fraction of the images in which each dimension is
+            active.
         threshold: () float32, running average of the score that just passes.
         count: () int32, how many batches they hold.
     """
@@ -79,7 +80,7 @@ class BatchTopK(nn.Module):
     """Keeps the k most important latents and sets the others to zero.
 
     In training the batch chooses; at inference running statistics of the batches do, so that an
-    output never depends on who shares its batch. Three rules of selection:
+    output does not depend on the rest of its batch. Three rules of selection:
 
         element     the B k entries of the largest score; at inference the entries whose score
                     reaches the running threshold: k latents per image on average (the default)
@@ -91,12 +92,14 @@ class BatchTopK(nn.Module):
     running averages (see `update_ema`):
 
         importance  (D,)  the importance that the batch gives each dimension
-        frequency   (D,)  the share of images in which each dimension is among the k
+        frequency   (D,)  the fraction of images in which each dimension is among the k
         threshold   ()    the importance (by dimension) or score that just passes
         count       ()    int32, how many batches they hold
 
-    A batch whose importance or threshold is not finite leaves them as they were. Initialising
-    updates nothing.
+    A batch whose importance or threshold is not finite leaves them as they were; one of which no
+    entry passes, because no score is above -inf, leaves the threshold as it was. Initialising
+    updates nothing. As in `nn.BatchNorm`, a training call without `mutable="batch_stats"` raises
+    `flax.errors.ModifyScopeVariableError`.
 
     Attributes:
         k: how many latents pass, 1 <= k <= D.
@@ -215,19 +218,22 @@ class BatchTopK(nn.Module):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
         check_k(self.k, z_BxD.shape[1])
         stats = self._statistics(z_BxD.shape[1])
-        weight_D = jnp.ones(z_BxD.shape[1]) if weight_D is None else weight_D
+        weight_D = jnp.ones(z_BxD.shape[1], jnp.float32) if weight_D is None else weight_D
         scores_BxD = self.scores(z_BxD, mu_BxD, logvar_BxD, weight_D)
         if running and not self.is_initializing():
             if self.selection != "sample":
                 _refuse_without_updates(stats["count"].value)
-            return Selection(self._choose_by_statistics(scores_BxD, stats, count))
+            mask_BxD = self._choose_by_statistics(scores_BxD, stats, count)
+            if self.selection != "sample":
+                mask_BxD = jnp.where(stats["count"].value > 0, mask_BxD, jnp.nan)
+            return Selection(mask_BxD)
 
         importance_D = self._importance(z_BxD, mu_BxD, logvar_BxD, valid_B) * weight_D
         choose = functools.partial(self._choose_by_batch, scores_BxD, importance_D, valid_B)
         mask_BxD, threshold = choose(count)
         usual_BxD = mask_BxD if count is None else choose(None)[0]
         running_BxD = self._choose_by_statistics(scores_BxD, stats, count)
-        if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
+        if not self.is_initializing():
             frequency_D = importances.batch_mean(usual_BxD, valid_B, self._axis)
             observed = {
                 "importance": importance_D,
@@ -264,6 +270,9 @@ class BatchTopK(nn.Module):
 
     def _update(self, stats: dict[str, nn.Variable], observed: dict[str, Array]) -> None:
         count = stats["count"]
+        threshold = observed["threshold"]
+        kept_any = threshold < jnp.inf
+        observed["threshold"] = jnp.where(kept_any, threshold, stats["threshold"].value)
         is_finite = jnp.all(
             jnp.isfinite(jnp.concatenate([jnp.ravel(v) for v in observed.values()]))
         )
@@ -299,16 +308,18 @@ class BatchTopK(nn.Module):
     def _choose_by_statistics(
         self, scores_BxD: Array, stats: dict[str, nn.Variable], count: ArrayLike | None
     ) -> Array:
-        """mask_BxD of the running statistics; NaN before their first update."""
+        """mask_BxD of the running statistics; zeros where they have seen no batch yet."""
         if self.selection == "sample":
             return self._choose_per_sample(scores_BxD, count)
         if self.selection == "dimension":
             mask_D = self._dimensions(stats["importance"].value, count)
             mask_BxD = jnp.broadcast_to(mask_D, scores_BxD.shape)
         else:
-            reaches_BxD = jax.lax.stop_gradient(scores_BxD) >= stats["threshold"].value
-            mask_BxD = reaches_BxD.astype(jnp.float32)
-        return jnp.where(stats["count"].value > 0, mask_BxD, jnp.nan)
+            # With k = D nothing is left out, and no threshold applies.
+            level = -jnp.inf if self.k == scores_BxD.shape[1] else stats["threshold"].value
+            scores_BxD = jax.lax.stop_gradient(scores_BxD)
+            mask_BxD = ((scores_BxD >= level) & (scores_BxD > -jnp.inf)).astype(jnp.float32)
+        return jnp.where(stats["count"].value > 0, mask_BxD, 0.0)
 
     def _choose_per_sample(self, scores_BxD: Array, count: ArrayLike | None) -> Array:
         k = self.k if count is None else scores_BxD.shape[1]

@@ -10,6 +10,7 @@ a folder that all of them see, and process 0 writes.
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
 import logging
 import math
@@ -28,12 +29,16 @@ from vae_topk_jax.checkpoint_folder import (
     ABOUT,
     FORMAT_VERSION,
     CheckpointError,
+    checkpoint_name,
     checkpoints,
-    latest_checkpoint,
+    find_intact,
     read_about,
     read_info,
+    read_latest,
+    set_aside,
 )
 from vae_topk_jax.files import new_folder
+from vae_topk_jax.foreign import regular_files
 from vae_topk_jax.processes import agreed, barrier, is_main
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import to_host
@@ -54,13 +59,13 @@ class Restored(NamedTuple):
 def save_checkpoint(
     folder: Path | str, state: TrainState, info: RunInfo, error: float = math.inf
 ) -> Path:
-    """Writes the state as `folder/<step>`, whole or not at all.
+    """Writes the state as `folder/<step>`, all of it or nothing.
 
     Args:
-        folder: the run's folder; made if it is missing.
+        folder: the run's folder of checkpoints; made if it is missing.
         state: the state to keep.
         info: what travels with it.
-        error: by which the best checkpoint of a run is told, the smaller the better.
+        error: by which the best checkpoint of a run is chosen, the smaller the better.
 
     Returns:
         The checkpoint's path.
@@ -73,7 +78,7 @@ def save_checkpoint(
 
 
 def _write(folder: Path, tree: dict[str, Any], info: RunInfo, error: float) -> Path:
-    path = folder.resolve() / f"{int(tree['step']):08d}"
+    path = folder.resolve() / checkpoint_name(int(tree["step"]))
     if path.exists():
         raise CheckpointError(f"{path} exists already")
     about = {
@@ -147,7 +152,7 @@ class CheckpointWriter:
     next call, or logged if another one is on its way.
 
     Attributes:
-        folder: the run's folder.
+        folder: the run's folder of checkpoints.
         info: what travels with the weights.
         keep: how many of the newest are kept; the one of the smallest error is kept besides.
     """
@@ -208,9 +213,9 @@ def _superfluous(folder: Path, keep: int) -> list[Path]:
 def _error_of(path: Path) -> float:
     try:
         error = read_about(path).get("error")
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return math.inf
-    return math.inf if error is None else error
+    return error if type(error) in (int, float) else math.inf
 
 
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
@@ -219,24 +224,32 @@ def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
     The state lies on one device of the process that calls; `Trainer.place` lays it out over more.
 
     Args:
-        path: a checkpoint or a run's folder.
+        path: a run's folder, its folder of checkpoints, or one checkpoint.
         verify: compare every file with the manifest first.
 
     Raises:
         CheckpointError: there is none, a file of it is damaged, missing or foreign (named), it is
             of another format, or its arrays are not those of its configuration.
     """
-    path = latest_checkpoint(path)
-    if verify:
-        try:
+    return read_latest(path, functools.partial(_restore, verify=verify))
+
+
+def _restore(path: Path, verify: bool) -> Restored:
+    try:
+        if verify:
             manifest.verify(path)
-        except (manifest.DamagedError, OSError) as cause:
-            raise CheckpointError(str(cause)) from None
+        else:
+            regular_files(path)
+    except ValueError as cause:
+        raise CheckpointError(str(cause)) from None
     info = read_info(path)
+    try:
+        shapes = jax.eval_shape(lambda: _as_tree(info.trainer.init()))
+    except Exception as cause:  # of many types, where no model has these sizes
+        raise CheckpointError(f"{path / ABOUT}: {_reason(cause)}") from None
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     expected = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        jax.eval_shape(lambda: _as_tree(info.trainer.init())),
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
     try:
         with _alone(), _quiet():
@@ -250,23 +263,25 @@ def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:
 
 
 def restore_newest_whole(folder: Path | str) -> Restored:
-    """The newest checkpoint of a run that is whole, for a run that goes on from it.
+    """The newest checkpoint of a run that is intact, for the run that goes on from it.
 
-    Newer ones that are not are set aside as `<step>.damaged`, and that is logged.
+    Newer ones whose files are not those of their manifest are renamed to `<step>.damaged-1` and so
+    on, which is logged. Call it as the only writer of the folder.
+
+    Args:
+        folder: the run's folder, or its folder of checkpoints.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or it cannot be read for another reason than damage;
+            nothing is renamed then.
+        OSError: a file that cannot be read.
     """
-    latest_checkpoint(folder)
-    for path in reversed(checkpoints(folder)):
-        try:
-            return restore_checkpoint(path)
-        except CheckpointError as damage:
-            _log.warning("NOT USED: %s. Falling back to an earlier checkpoint.", damage)
-            aside = path.with_suffix(".damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)
-    raise CheckpointError(f"no whole checkpoint in {folder}: every one is damaged")
+    path, damage = find_intact(folder)
+    restored = restore_checkpoint(path, verify=False)
+    for damaged, reason in damage.items():
+        aside = set_aside(damaged)
+        _log.warning("NOT USED: %s. Falling back to %s; kept as %s.", reason, path.name, aside.name)
+    return restored
 
 
 def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
@@ -283,7 +298,11 @@ def _check_arrays(path: Path, expected: dict[str, Any]) -> None:
     )
     for name in sorted(wanted.keys() | found.keys()):
         if (want := _describe(wanted, name)) != (have := _describe(found, name)):
-            raise CheckpointError(f"{path}: {name} is {have}, the configuration wants {want}")
+            given = f" with jax_default_prng_impl={jax.config.jax_default_prng_impl!r}"
+            raise CheckpointError(
+                f"{path}: {name} is {have}, the configuration wants {want}"
+                f"{given if name == 'rng' else ''}"
+            )
 
 
 def _describe(leaves: dict[str, Any], name: str) -> str:

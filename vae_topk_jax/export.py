@@ -3,9 +3,10 @@
 Written into a folder of model files, see `vae_topk_jax.model_files`.
 """
 
+import contextlib
 import functools
 import json
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,13 +20,13 @@ from vae_topk_jax import manifest
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
+from vae_topk_jax.programs import read_program, try_programs
 
 if TYPE_CHECKING:
     from vae_topk_jax.inference import Inference
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAMS = {"encoder": "encode", "decoder": "decode"}
-_CALL = re.compile(r"custom_call\b(?! @shape_assertion\()")  # which checks the size of the batch
 
 Part = Literal["encoder", "decoder", "both"]
 
@@ -69,9 +70,21 @@ def export_model(inference: "Inference", folder: Path | str, part: Part = "both"
 def _lower(inference: "Inference", method: str, shape: tuple[int, ...]) -> jax_export.Exported:
     apply = functools.partial(inference.model.apply, inference.variables, method=method)
     batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
-    return jax_export.export(jax.jit(apply), platforms=PLATFORMS)(
-        jax.ShapeDtypeStruct(batch, jnp.float32)
-    )
+    with _without_paths():
+        return jax_export.export(jax.jit(apply), platforms=PLATFORMS)(
+            jax.ShapeDtypeStruct(batch, jnp.float32)
+        )
+
+
+@contextlib.contextmanager
+def _without_paths() -> Iterator[None]:
+    """Keeps the paths of this machine's source files out of the programs that are lowered."""
+    limit = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -123,39 +136,29 @@ class Exported:
         return in_chunks(lambda chunk, start: self._compiled[name](chunk), x)
 
 
-def load_exported(folder: Path | str) -> Exported:
+def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
     """The programs in a folder of model files. Needs jax (and flatbuffers) only.
 
-    The files are compared with their manifest, which tells damage, and a program that calls code
-    outside of itself is refused. A file that was forged along with its manifest can still crash
-    jax's parser: from strangers take `vae_topk_jax.load_weights`, which reads numbers only.
+    A program that calls code outside of itself is refused. Parsing one does not run it, calling
+    does: from strangers take `vae_topk_jax.load_weights`, which reads numbers only.
+
+    Args:
+        folder: written by `export_model`.
+        verify: compare the files with their manifest, and parse the programs in a process of its
+            own first, which a forged one crashes alone.
 
     Raises:
-        ValueError: files that are damaged, missing or of another format; no program; a program that
-            is not of the model in config.json.
+        ValueError: files that are damaged, missing or of another format, anything that is no
+            regular file; no program; a program that is not of the model in config.json.
         FileNotFoundError: no such folder.
     """
     folder = Path(folder)
-    about = read_about(folder)
+    about = read_about(folder, verify=verify)
     images, codes = tuple(about["image_shape"]), (about["config"]["latent_dim"],)
     shapes = {"encoder": [images, codes], "decoder": [codes, images]}
     paths = {name: path for name in PROGRAMS if (path := _path(folder, name)).exists()}
     if not paths:
         raise ValueError(f"{folder} holds no program: export an encoder or a decoder")
-    return Exported(about, {name: _read(path, shapes[name]) for name, path in paths.items()})
-
-
-def _read(path: Path, shapes: list[tuple[int, ...]]) -> jax_export.Exported:
-    """The program, if it takes and gives examples of these shapes."""
-    try:
-        program = jax_export.deserialize(bytearray(path.read_bytes()))
-        text = program.mlir_module()
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{path} is not an exported program: {reason}") from None
-    if _CALL.search(text):
-        raise ValueError(f"{path} is refused: it calls code outside of itself")
-    found = [aval.shape[1:] for aval in (*program.in_avals, *program.out_avals)]
-    if found != shapes:
-        raise ValueError(f"{path} must map {shapes[0]} to {shapes[1]}, as {ABOUT} has it")
-    return program
+    if verify:
+        try_programs([*paths.values()])
+    return Exported(about, {name: read_program(path, shapes[name]) for name, path in paths.items()})

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written completely or not at all, at paths that every library can open."""
 
 import contextlib
 import os
@@ -18,9 +18,9 @@ def write_atomic(path: Path, content: bytes) -> None:
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomic(Path(folder) / "a", b"whole")
+        ...     write_atomic(Path(folder) / "a", b"text")
         ...     (Path(folder) / "a").read_bytes()
-        b'whole'
+        b'text'
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -45,9 +45,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with new_folder(Path(folder) / "a") as partial:
-        ...         write_atomic(partial / "b", b"whole")
+        ...         write_atomic(partial / "b", b"text")
         ...     (Path(folder) / "a" / "b").read_bytes()
-        b'whole'
+        b'text'
     """
     if path.exists():
         raise FileExistsError(f"{path} exists already")
@@ -59,6 +59,31 @@ def new_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_path(name: str, path: Path) -> None:
+    """Refuses a path whose bytes are not those of its UTF-8, by which C++ libraries open files.
+
+    Args:
+        name: of the argument, for the message.
+        path: the path.
+
+    Raises:
+        ValueError: there is no such path in this locale, or it has other bytes.
+
+    Examples:
+        >>> check_path("out", Path("runs/\\udcff"))
+        Traceback (most recent call last):
+        ValueError: out must be a path in UTF-8 (as LC_ALL=C.UTF-8 has them), got 'runs/\\udcff'
+    """
+    try:
+        is_same = os.fsencode(path.resolve()) == str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        is_same = False
+    if not is_same:
+        raise ValueError(
+            f"{name} must be a path in UTF-8 (as LC_ALL=C.UTF-8 has them), got {str(path)!a}"
+        )
 
 
 def sync_folder(folder: Path) -> None:

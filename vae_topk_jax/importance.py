@@ -6,7 +6,8 @@ Every importance has one signature,
 
 where `z` is a sample of the posterior N(mu, exp(logvar)), `valid_B` marks the real examples of a
 padded batch (None: all of them) and `axis_name` names a mapped axis the batch is split over (None:
-the batch is whole). The result is float32 whatever the compute type; larger means more important.
+the batch is not split). The result is float32 whatever the compute type; larger means more
+important.
 Arrays of other shapes or types, and empty batches, are refused with a ValueError.
 """
 

@@ -35,13 +35,26 @@ class Inference:
         info: configuration, image shape and data source of the run.
         latent_key: if given, latents are drawn from the posterior with this key instead.
 
+    Args:
+        state, info, latent_key: see above.
+        copy: keep a copy of the state, so that the model lives on when training goes on from the
+            state, which donates its memory to the next step. False saves the memory of a copy where
+            training does not go on.
+
     Raises:
         ValueError: the model's running average has seen no batch yet.
     """
 
-    def __init__(self, state: TrainState, info: RunInfo, latent_key: Array | None = None):
+    def __init__(
+        self,
+        state: TrainState,
+        info: RunInfo,
+        latent_key: Array | None = None,
+        *,
+        copy: bool = True,
+    ):
         self.model: System = info.trainer.model
-        self.state = state
+        self.state = jax.tree.map(jnp.copy, state) if copy else state
         self.info = info
         self.latent_key = latent_key
         self._programs: dict[str, Callable[..., Any]] = {}
@@ -68,7 +81,7 @@ class Inference:
                 f"with_k needs a model trained with nested=True, got k {k} for another"
             )
         info = dataclasses.replace(self.info, config=self.config.replace(k=k))
-        return Inference(self.state, info, self.latent_key)
+        return Inference(self.state, info, self.latent_key, copy=False)
 
     @property
     def config(self) -> Config:
@@ -189,4 +202,4 @@ def load(path: Path | str, *, verify: bool = True) -> Inference:
     from vae_topk_jax.checkpoint import restore_checkpoint
 
     state, info = restore_checkpoint(path, verify=verify)
-    return Inference(state, info)
+    return Inference(state, info, copy=False)

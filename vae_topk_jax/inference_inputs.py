@@ -55,7 +55,8 @@ def check_range(x: Array | np.ndarray, input_range: Sequence[float] | None) -> N
         ValueError: images must lie in [0, 1], got 0 to 255
     """
     low, high = input_range or (-_LARGEST, _LARGEST)
-    if not jnp.all((x >= low) & (x <= high)):
+    all_of = np.all if isinstance(x, np.ndarray) else jnp.all
+    if not all_of((x >= low) & (x <= high)):
         values = np.asarray(x)  # NumPy's extremes are NaN if any value is
         raise ValueError(
             f"images must lie in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}"

@@ -9,38 +9,46 @@
 and whatever else its owner adds in the files of `BESIDES`. Nothing in it is unpickled.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vae_topk_jax import manifest
+from vae_topk_jax.foreign import regular_files
+from vae_topk_jax.json_object import JsonObject
 
 FORMAT_VERSION = 1
 ABOUT = "config.json"
 BESIDES = ("README.md", ".git", ".gitattributes", ".cache")
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """The object in config.json of a folder of model files, all of which are verified first.
+def read_about(folder: Path, *, verify: bool = True) -> dict[str, Any]:
+    """The object in config.json of a folder of model files.
+
+    Args:
+        folder: the folder.
+        verify: compare all files with their manifest first.
 
     Raises:
-        ValueError: files that are damaged, missing or of another format.
+        ValueError: files that are damaged, missing or of another format, anything that is no
+            regular file, a field of config.json that cannot be; by name.
         FileNotFoundError: no such folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    manifest.verify(folder, BESIDES)
+    if verify:
+        manifest.verify(folder, BESIDES)
+    else:
+        regular_files(folder)
     path = folder / ABOUT
+    about = JsonObject.read(path)
+    if (version := about.fields.get("format")) != FORMAT_VERSION:
+        raise ValueError(f"{path} has format {version!r}, this version reads {FORMAT_VERSION}")
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        version = about["format"]
-        sizes = [about["step"], about["config"]["latent_dim"], *about["image_shape"]]
-        low, high = about["input_range"] or (0.0, 1.0)
-        is_sound = all(type(size) is int for size in sizes) and low < high
-    except (OSError, ValueError, KeyError, TypeError):
-        is_sound = False
-    if not is_sound:
-        raise ValueError(f"{path} is missing or not the configuration of a model")
-    if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
-    return about
+        about.integer("step")
+        about.shape("image_shape")
+        about.interval("input_range")
+        about.object("data")
+        about.object("config").integer("latent_dim", least=1)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return about.fields

@@ -1,8 +1,10 @@
 """Several processes as one run: how they find each other, and what one of them does for all."""
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,9 +12,9 @@ from jax.experimental import multihost_utils
 
 # After so many seconds without a sign of life a process counts as dead, and the others end.
 HEARTBEAT = 30
-# How long a process that ends waits for the others to end.
-_FAREWELL = 10
-# What launchers tell of which jax itself does not make use, the first that is set counts.
+# How long a process that starts waits for the others, and one that ends for them to end.
+_WELCOME, _FAREWELL = 45, 10
+# What launchers set and jax itself does not use; the first that is set counts.
 _COUNTS = ("JAX_NUM_PROCESSES", "OMPI_COMM_WORLD_SIZE")
 _IDS = ("JAX_PROCESS_ID", "OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX")
 
@@ -57,6 +59,7 @@ def start(
             process,
             local_device_ids=None if local_rank is None else [int(local_rank)],
             cluster_detection_method=None if None in (processes, process) else "deactivate",
+            initialization_timeout=_WELCOME,
             heartbeat_timeout_seconds=HEARTBEAT,
             shutdown_timeout_seconds=_FAREWELL,
         )
@@ -94,11 +97,62 @@ def main_first(name: str) -> Iterator[None]:
 
 
 def agreed(text: str) -> str:
-    """Process 0's text, of at most 256 bytes, in every process."""
+    """Process 0's text in every process."""
+    return gathered(text)[0]
+
+
+def gathered(text: str) -> list[str]:
+    """The text of each process, in every process."""
     if jax.process_count() == 1:
-        return text
-    padded = np.frombuffer(text.encode().ljust(256, b"\0"), np.uint8)
-    return bytes(multihost_utils.broadcast_one_to_all(padded)).rstrip(b"\0").decode()
+        return [text]
+    content = np.frombuffer(text.encode(), np.uint8)
+    sizes = multihost_utils.process_allgather(np.int32(len(content)))
+    padded = np.zeros(max(sizes), np.uint8)
+    padded[: len(content)] = content
+    rows = multihost_utils.process_allgather(padded)
+    return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]
+
+
+@contextlib.contextmanager
+def all_or_none() -> Iterator[None]:
+    """What is inside is done in all processes, or an error of one of them is raised in all.
+
+    Raises:
+        ValueError: the message of the first process that had an error.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as raised:
+        error = raised
+    if jax.process_count() == 1 and error is not None:
+        raise error
+    texts = gathered("" if error is None else f"{error or type(error).__name__}")
+    for process, text in enumerate(texts):
+        if text:
+            if error is not None and process == jax.process_index():
+                raise error
+            raise ValueError(f"process {process}: {text}") from None
+
+
+def require_same(values: Mapping[str, Any]) -> None:
+    """Compares what all processes of a run must have in common.
+
+    Args:
+        values: by name, of types that `repr` tells apart.
+
+    Raises:
+        ValueError: in every process; names the first value that differs, and both values.
+    """
+    own = {name: repr(value) for name, value in values.items()}
+    first, *others = map(json.loads, gathered(json.dumps(own)))
+    for process, other in enumerate(others, start=1):
+        for name in first | other:
+            if first.get(name) != other.get(name):
+                raise ValueError(
+                    f"{name} must be the same in all processes: it is {first.get(name)} in process "
+                    f"0 and {other.get(name)} in process {process}"
+                )
 
 
 def largest(value: int) -> int:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
-import operator
 from typing import Any
 
 from vae_topk_jax.config import Config
+from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.training import Trainer
+
+MOST_LAYERS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +20,19 @@ class RunInfo:
         image_shape: (H, W, C).
         data: {"source": ..., "train": number of images, "test": number of images}.
         data_digest: `Dataset.digest`, equal for two sources that gave the same images.
+
+    Raises:
+        ValueError: more than 256 layers.
     """
 
     config: Config
     image_shape: tuple[int, int, int]
     data: dict[str, Any]
     data_digest: str = ""
+
+    def __post_init__(self) -> None:
+        if len(widths := getattr(self.config, "widths", ())) > MOST_LAYERS:
+            raise ValueError(f"widths must have at most {MOST_LAYERS} items, got {len(widths):,}")
 
     @functools.cached_property
     def trainer(self) -> Trainer:
@@ -41,23 +50,20 @@ class RunInfo:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "RunInfo":
-        """The inverse of `to_dict`; other fields are left alone.
+        """The inverse of `to_dict`, for what a file holds; other fields are left alone.
 
         Raises:
-            ValueError: a field that is missing, or a bad value.
+            ValueError: a field that is missing, of another type or out of range, by name.
         """
-        try:
-            height, width, channels = map(operator.index, fields["image_shape"])
-            operator.index(fields["data"]["train"])
-            if min(height, width, channels) < 1:
-                raise ValueError(f"image_shape must be positive, got {fields['image_shape']}")
-            return cls(
-                config=Config.from_saved(fields["config"]),
-                image_shape=(height, width, channels),
-                data=fields["data"],
-                data_digest=fields["data_digest"],
-            )
-        except KeyError as missing:
-            raise ValueError(f"{missing} is missing") from None
-        except TypeError as error:
-            raise ValueError(f"a bad value: {error}") from None
+        about = JsonObject(fields)
+        config, data = about.object("config"), about.object("data")
+        data.integer("train", least=1)
+        for name, check in {"test": data.integer, "source": data.text}.items():
+            if name in data.fields:
+                check(name)
+        return cls(
+            config=Config.from_saved(config.fields),
+            image_shape=about.shape("image_shape"),
+            data=data.fields,
+            data_digest=about.text("data_digest"),
+        )

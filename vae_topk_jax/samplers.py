@@ -30,7 +30,7 @@ def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
         >>> (codes_NxD != 0).tolist()
         [[True, False], [True, False], [True, False]]
     """
-    z_NxD = jax.random.normal(key, (n, frequency_D.shape[0]))
+    z_NxD = jax.random.normal(key, (n, frequency_D.shape[0]), jnp.float32)
     smallest_D = jax.scipy.stats.norm.ppf(1.0 - 0.5 * jnp.clip(frequency_D, 0.0, 1.0))
     return apply_mask(z_NxD, jnp.abs(z_NxD) >= smallest_D[None, :])
 
@@ -46,7 +46,9 @@ def sample_spike_and_slab(
     """
     gate_key, eps_key = jax.random.split(key)
     active_NxD = jnp.asarray(jax.random.bernoulli(gate_key, rate_NxD))
-    slab_NxD = jnp.asarray(mu_NxD + std_NxD * jax.random.normal(eps_key, rate_NxD.shape))
+    slab_NxD = jnp.asarray(
+        mu_NxD + std_NxD * jax.random.normal(eps_key, rate_NxD.shape, jnp.float32)
+    )
     return apply_mask(slab_NxD, active_NxD)
 
 
@@ -83,8 +85,8 @@ def fit_patterns(codes_NxD: np.ndarray) -> Patterns:
 def sample_patterns(key: Array, n: int, patterns: Patterns) -> Array:
     """n codes, each with the support of some training image and independent Gaussian values.
 
-    Supports come whole, so that dimensions are active together as often as in training; the values
-    of a dimension have the mean and the variance of its active entries.
+    The support is that of a training image, so that dimensions are active together as often as in
+    training; the values of a dimension have the mean and the variance of its active entries.
 
     Examples:
         >>> patterns = fit_patterns(np.array([[1.0, 0.0], [0.0, 2.0]]))
@@ -94,7 +96,7 @@ def sample_patterns(key: Array, n: int, patterns: Patterns) -> Array:
     """
     choice_key, value_key = jax.random.split(key)
     row_N = jax.random.randint(choice_key, (n,), 0, len(patterns.masks_PxD))
-    eps_NxD = jax.random.normal(value_key, (n, patterns.mean_D.shape[0]))
+    eps_NxD = jax.random.normal(value_key, (n, patterns.mean_D.shape[0]), jnp.float32)
     values_NxD = patterns.mean_D[None, :] + patterns.std_D[None, :] * eps_NxD
     return apply_mask(values_NxD, patterns.masks_PxD[row_N])
 
@@ -160,7 +162,7 @@ def sample_mixture(key: Array, n: int, mixture: Mixture) -> Array:
     """n latents from the mixture, zero in the dimensions that it leaves out."""
     choice_key, eps_key = jax.random.split(key)
     component_N = jax.random.categorical(choice_key, jnp.log(mixture.weights_M), shape=(n,))
-    eps_NxU = jax.random.normal(eps_key, (n, mixture.means_MxU.shape[1]))
+    eps_NxU = jax.random.normal(eps_key, (n, mixture.means_MxU.shape[1]), jnp.float32)
     offset_NxU = jnp.einsum("nij,nj->ni", mixture.factors_MxUxU[component_N], eps_NxU)
     z_NxU = mixture.means_MxU[component_N] + offset_NxU
-    return jnp.zeros((n, mixture.latent_dim)).at[:, mixture.dims_U].set(z_NxU)
+    return jnp.zeros((n, mixture.latent_dim), jnp.float32).at[:, mixture.dims_U].set(z_NxU)

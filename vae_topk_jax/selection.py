@@ -1,7 +1,7 @@
 """From importances or scores to a mask: which latents pass and which are set to zero.
 
     by dimension   the k most important of the D dimensions, the same for the whole batch
-    by element     the B k largest of the B D scores: k latents an image on average
+    by element     the B k largest of the B D scores: k latents per image on average
     per sample     the k largest scores of each image: exactly k latents an image
 
 Masks are constants to differentiation: gradients flow through the values that are kept, never
@@ -102,7 +102,7 @@ def element_top_k(
     valid_B: Array | None = None,
     axis_name: str | None = None,
 ) -> ElementMask:
-    """The mask of the B k largest of the B D scores: k latents an image on average.
+    """The mask of the B k largest of the B D scores: k latents per image on average.
 
     The smallest score kept is found exactly, bit by bit: floats in the order of their bit patterns,
     32 counts of how many lie above. So k need not be static, nothing is sorted, and a batch that is
@@ -111,8 +111,8 @@ def element_top_k(
     score of a padded example.
 
     Args:
-        scores_BxD: one number an entry.
-        k: mean number of latents an image, 0 <= k <= D; round(k B) entries pass.
+        scores_BxD: one number per entry.
+        k: mean number of latents per image, 0 <= k <= D; round(k B) entries pass.
         valid_B: marks the real examples of a padded batch.
         axis_name: mapped axis over which the batch is split.
 
@@ -183,7 +183,8 @@ def boundary(
         axis_name: mapped axis over which the entries are split.
 
     Returns:
-        () float32, a constant to differentiation; the smallest score kept where none is left out.
+        () float32, a constant to differentiation. Where none is left out there is no boundary: 0,
+        or the smallest score kept if that is negative. Infinite where none is kept.
 
     Examples:
         >>> boundary(jnp.array([4.0, 1.0, 2.0]), jnp.array([1.0, 0.0, 0.0])).item()
@@ -195,8 +196,9 @@ def boundary(
     highest_left = jnp.max(jnp.where(eligible & ~mask.astype(bool), scores, -jnp.inf))
     if axis_name is not None:
         highest_left = jax.lax.pmax(highest_left, axis_name)
-    highest_left = jnp.where(highest_left > -jnp.inf, highest_left, lowest)
-    return 0.5 * (lowest + highest_left)
+    halfway = 0.5 * (lowest + jnp.where(highest_left > -jnp.inf, highest_left, lowest))
+    everything = jnp.where(lowest < jnp.inf, jnp.minimum(lowest, 0.0), lowest)
+    return jnp.where(highest_left > -jnp.inf, halfway, everything)
 
 
 def lowest_kept(scores: Array, mask: Array, axis_name: str | None = None) -> Array:
@@ -221,8 +223,8 @@ def annealed_k(k: int, size: int, progress: ArrayLike, anneal: float) -> Array:
     Args:
         k: how many in the end.
         size: D.
-        progress: how much of the run is done, from 0 to 1.
-        anneal: share of the run over which the number falls, above 0.
+        progress: fraction of training done, from 0 to 1.
+        anneal: fraction of training over which the number falls, above 0.
 
     Examples:
         >>> [annealed_k(4, 64, progress, 0.5).item() for progress in (0.0, 0.25, 0.75)]
@@ -285,7 +287,7 @@ def _nth_largest(x_BxD: Array, n: Array, bits: int, axis_name: str | None) -> Ar
     """The n-th largest of the unsigned integers below 2^bits; 0 where there are fewer."""
 
     def settle_bit(i: Array, found: Array) -> Array:
-        candidate = found | (jnp.uint32(1) << (jnp.uint32(bits - 1) - i.astype(jnp.uint32)))
+        candidate = found | (jnp.uint32(1) << (jnp.uint32(bits - 1) - jnp.asarray(i, jnp.uint32)))
         return jnp.where(_count(x_BxD >= candidate, axis_name) >= n, candidate, found)
 
     return jax.lax.fori_loop(0, bits, settle_bit, jnp.uint32(0))

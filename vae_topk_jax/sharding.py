@@ -1,8 +1,8 @@
 """Where arrays lie on many devices: the mesh, and how states and batches are laid out on it.
 
-The batch is split along the mesh's axis "data"; parameters are whole on every device, or, with an
-axis "model" of more than one, split along it wherever they have a latent dimension. Programs stay
-the ones of a single device: under `jax.jit` an array means the same however it is split, so a mean
+The batch is split along the mesh's axis "data"; parameters are replicated on every device, or, with
+an axis "model" of more than one, split along it wherever they have a latent dimension. Programs
+stay the ones of a single device: under `jax.jit` an array means the same however it is split, so a mean
 over the batch, a threshold, a count of dead latents is that of the whole batch everywhere, and XLA
 adds what has to be exchanged.
 """
@@ -57,7 +57,7 @@ def check_mesh(mesh: Mesh, batch_size: int, latent_dim: int) -> None:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """The complete array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -69,8 +69,8 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 def state_sharding(mesh: Mesh, state: Any, latent_dim: int) -> Any:
     """For every array of a state, its last axis of size `latent_dim` split along "model".
 
-    Arrays without such an axis are whole on every device, and so is everything where "model" has
-    one device. Where a hidden layer happens to be as wide as the latent it is split as well, which
+    Arrays without such an axis are replicated on every device, and so is everything where "model"
+    has one device. Where a hidden layer happens to be as wide as the latent it is split as well, which
     costs time and changes nothing else.
 
     Args:
@@ -119,7 +119,7 @@ def to_host(tree: Any) -> Any:
     """
 
     def fetch(x: Any) -> np.ndarray:
-        whole = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
-        return np.array(x if whole else multihost_utils.process_allgather(x, tiled=True))
+        is_here = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
+        return np.array(x if is_here else multihost_utils.process_allgather(x, tiled=True))
 
     return jax.tree.map(fetch, tree)

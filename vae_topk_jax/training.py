@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a step changes, and the key that it does not.
+    """What a step changes, and the key, which stays the same.
 
     Attributes:
         params: trainable parameters.
         batch_stats: the mutable collection with the running importance.
         opt_state: the optimiser's state.
         step: () int32, steps done.
-        rng: typed key, the same all run long; the order of the images and the noise of a step are
-            functions of it and of `step`.
+        rng: typed key, the same for all of training; the order of the images and the noise of a
+            step are functions of it and of `step`.
     """
 
     params: Any
@@ -55,7 +55,7 @@ class NonFiniteError(ArithmeticError):
     """Too many steps in a row whose loss or gradients were not finite.
 
     Attributes:
-        state: the state after the last good step; the steps that were left out are counted in it.
+        state: the state after the last good step; its `step` counts the skipped ones as well.
     """
 
     def __init__(self, message: str, state: TrainState):
@@ -69,7 +69,7 @@ class EpochResult(NamedTuple):
     Attributes:
         state: the state after it.
         terms: mean of each loss term over the steps taken (NaN if none was), and "skipped", the
-            number of steps left out because something in them was not finite.
+            number of steps skipped because something in them was not finite.
         importance_SxD: running importance after each step, None for a dense model.
     """
 
@@ -92,15 +92,17 @@ def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransforma
 
 
 def corrupt(x_BxHxWxC: Array, key: Array, max_sigma: float, clip: bool) -> Array:
-    """x + sigma * eps with one sigma ~ U(0, max_sigma) an image, clipped to [0, 1] if asked."""
+    """x + sigma * eps with one sigma ~ U(0, max_sigma) per image, clipped to [0, 1] if asked."""
     sigma_key, eps_key = jax.random.split(key)
-    sigma_Bx1x1x1 = jax.random.uniform(sigma_key, (x_BxHxWxC.shape[0], 1, 1, 1)) * max_sigma
-    noisy = x_BxHxWxC + sigma_Bx1x1x1 * jax.random.normal(eps_key, x_BxHxWxC.shape)
+    sigma_Bx1x1x1 = (
+        jax.random.uniform(sigma_key, (len(x_BxHxWxC), 1, 1, 1), jnp.float32) * max_sigma
+    )
+    noisy = x_BxHxWxC + sigma_Bx1x1x1 * jax.random.normal(eps_key, x_BxHxWxC.shape, jnp.float32)
     return jnp.clip(noisy, 0.0, 1.0) if clip else noisy
 
 
 class Gradient(NamedTuple):
-    """What one batch says, before any of it is applied.
+    """The loss and gradients of one batch, before any update.
 
     Attributes:
         loss: () float32.
@@ -290,7 +292,7 @@ class Trainer:
         """The state before the first step, a function of `config.seed` and, for a model that
         starts from what it is to learn, of the training images."""
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
-        x = jnp.zeros((1, *self.image_shape))
+        x = jnp.zeros((1, *self.image_shape), jnp.float32)
         variables = jax.jit(self.model.init)(init_key, x)
         params = variables["params"]
         if images_NxHxWxC is not None:
@@ -308,7 +310,7 @@ class Trainer:
         return self.place(state)
 
     def place(self, state: TrainState) -> TrainState:
-        """A state that is whole in every process, laid out over the mesh."""
+        """A state that every process holds complete, laid out over the mesh."""
         return state if self.mesh is None else put(state, self._state_sharding)
 
     @staticmethod
@@ -318,7 +320,7 @@ class Trainer:
 
     @functools.cached_property
     def train_step(self) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-        """(state, x, valid=None) -> (state, terms), compiled; the old state is given up."""
+        """(state, x, valid=None) -> (state, terms), compiled; the input state is donated."""
         return jax.jit(self._step, donate_argnums=0, out_shardings=self._shardings)
 
     @functools.cached_property
@@ -331,10 +333,11 @@ class Trainer:
     ) -> Iterator[tuple[TrainState, dict[str, Array]]]:
         """Trains from `state` on batches as they come, one step a turn.
 
-        Schedules go by `total_steps`, so `num_examples` says how long the stream is to be.
+        Schedules are functions of `step / total_steps`, so `num_examples` must be the number of
+        examples in the stream.
 
         Args:
-            state: given up to the first turn.
+            state: donated to the first turn.
             batches: float32 arrays, any number of examples each, in the range of the model.
 
         Yields:
@@ -365,15 +368,15 @@ class Trainer:
         """Trains from `state` to the end of the last epoch, one epoch a turn.
 
         Args:
-            state: given up to the first turn. It may stand anywhere in an epoch.
+            state: donated to the first turn. It may stand anywhere in an epoch.
             images_NxHxWxC: training images, uint8 or, in the range of the model, float32.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
-            patience: how many steps in a row may be left out.
+            patience: how many steps in a row may be skipped.
 
         Raises:
             ValueError: images of another type, shape or number than the trainer's, or with values
                 that the model does not take.
-            NonFiniteError: `patience` steps in a row were left out; says what was not finite.
+            NonFiniteError: `patience` steps in a row were skipped; names what was not finite.
         """
         expected = (self.num_examples, *self.image_shape)
         if images_NxHxWxC.dtype not in (np.uint8, np.float32) or images_NxHxWxC.shape != expected:
@@ -417,7 +420,7 @@ class Trainer:
     def _describe_failure(
         self, state: TrainState, images: Array, step: int, patience: int
     ) -> NonFiniteError:
-        """Takes the failed step again, its parameters being those of the state, and looks."""
+        """Repeats the failed step with the state's parameters, and lists what is not finite."""
         failed = dataclasses.replace(state, step=jnp.full_like(state.step, step))
         offset = step % self.steps_per_epoch
         index_B = order_slice(self._order(failed), offset, self.config.batch_size)
@@ -455,7 +458,7 @@ class Trainer:
 
     @property
     def _shardings(self) -> tuple | None:
-        """Of a state and of what its step tells."""
+        """Of a state and of the outputs of its step."""
         return None if self.mesh is None else (self._state_sharding, replicated(self.mesh))
 
     @property
@@ -478,7 +481,7 @@ class Trainer:
     @functools.cached_property
     def segment(self) -> Callable[..., tuple[TrainState, tuple[dict[str, Array], Array | None]]]:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
-        one program; the old state is given up. Under `jax.vmap` it trains a state for each seed."""
+        one program; the input state is donated. Under `jax.vmap` it trains one state per seed."""
 
         def run(length: int, state: TrainState, images: Array) -> tuple[TrainState, Any]:
             step = functools.partial(self._batch_step, images, self._order(state))

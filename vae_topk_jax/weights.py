@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -20,6 +21,8 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.training import TrainState
 
 WEIGHTS = "model.safetensors"
+_DTYPES = {"F32": "float32", "I32": "int32"}  # as safetensors names the types of variables
+_ABSENT = "left out"
 
 
 def save_weights(folder: Path | str, variables: Mapping[str, Any]) -> Path:
@@ -49,12 +52,12 @@ def load_weights(folder: Path | str) -> Inference:
     about = read_about(folder)
     try:
         info = RunInfo.from_dict(about)
-        shapes = jax.eval_shape(
-            info.trainer.model.init, jax.random.key(0), jnp.zeros((1, *info.image_shape))
-        )
-    except ValueError as error:
-        raise ValueError(f"{folder / ABOUT}: {error}") from None
-    tensors = _read(folder / WEIGHTS, flatten_dict(shapes, sep="/"))
+        images = jax.ShapeDtypeStruct((1, *info.image_shape), jnp.float32)
+        expected = jax.eval_shape(info.trainer.model.init, jax.random.key(0), images)
+    except Exception as error:  # of many types, where no model has these sizes
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{folder / ABOUT}: {reason or type(error).__name__}") from None
+    tensors = _read(folder / WEIGHTS, flatten_dict(expected, sep="/"))
     variables = unflatten_dict(jax.tree.map(jnp.asarray, tensors), sep="/")
     state = TrainState(
         params=variables["params"],
@@ -63,20 +66,29 @@ def load_weights(folder: Path | str) -> Inference:
         step=jnp.asarray(about["step"], jnp.int32),
         rng=jax.random.key(info.config.seed),
     )
-    return Inference(state, info)
+    return Inference(state, info, copy=False)
 
 
 def _read(path: Path, expected: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, np.ndarray]:
+    """The tensors of a file, whose names, types and shapes are compared before one is read."""
     try:
-        tensors = safetensors.numpy.load_file(path)
+        with safetensors.safe_open(path, framework="numpy") as file:
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            for name in sorted(found.keys() | expected.keys()):
+                want, have = _wanted(expected.get(name)), _found(found.get(name))
+                if want != have:
+                    raise ValueError(f"{name} in {path} must be {want}, got {have}")
+            return {name: file.get_tensor(name) for name in found}
     except (safetensors.SafetensorError, FileNotFoundError) as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from None
-    for name in sorted(tensors.keys() | expected.keys()):
-        want, have = (_describe(leaves.get(name)) for leaves in (expected, tensors))
-        if want != have:
-            raise ValueError(f"{name} in {path} must be {want}, got {have}")
-    return tensors
 
 
-def _describe(leaf: Any) -> str:
-    return "left out" if leaf is None else f"{leaf.dtype}{tuple(leaf.shape)}"
+def _wanted(leaf: jax.ShapeDtypeStruct | None) -> str:
+    return _ABSENT if leaf is None else f"{leaf.dtype}{tuple(leaf.shape)}"
+
+
+def _found(tensor: Any) -> str:
+    if tensor is None:
+        return _ABSENT
+    dtype = tensor.get_dtype()
+    return f"{_DTYPES.get(dtype, dtype)}{tuple(tensor.get_shape())}"

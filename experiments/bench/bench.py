@@ -74,7 +74,7 @@ class Bench:
         )
         self.results.replace(row)
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        console.print(f"[bold]{experiment}[/] {variant} | {model} | {values}")
+        console.print(f"{experiment} {variant} | {model} | {values}")
 
     def fits(self, compiled: Any, title: str) -> bool:
         """Whether a compiled program fits, as in `free_memory`; notes it if not."""

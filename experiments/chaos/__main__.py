@@ -18,6 +18,7 @@ from experiments.chaos.faults import (
     data,
     disk,
     endurance,
+    foreign,
     kill,
     nonfinite,
 )
@@ -34,6 +35,7 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "nonfinite": (nonfinite, 50),
     "configurations": (configurations, 1000),
     "arrays": (arrays, 1000),
+    "foreign": (foreign, 2000),
     "endurance": (endurance, 1_000_000),
 }
 

@@ -89,7 +89,7 @@ def damage(trials: int) -> str:
                 if tried % 10 == 0:
                     back = restore_newest_whole(folder).state
                     require(int(back.step) == int(state.step), f"{file.name}: no way back")
-                    path.with_suffix(".damaged").rename(path)
+                    path.with_name(f"{path.name}.damaged-1").rename(path)
             tried += 1
         restore_checkpoint(path)
     return f"{trials} flips and {tried - trials} truncations and deletions in {len(files)} files"
@@ -116,7 +116,9 @@ def data(trials: int) -> str:
 def disk(trials: int) -> str:
     """A disk that fills up while saving (a file system of its own): refused in one line."""
     with temporary_folder() as folder:
-        call = f"from experiments.chaos import fill_disk; fill_disk({str(folder)!r}, {trials})"
+        call = (
+            f"from experiments.chaos.faults import fill_disk; fill_disk({str(folder)!r}, {trials})"
+        )
         mount = f'mount -t tmpfs -o size=400k tmpfs {folder} && exec {sys.executable} -c "{call}"'
         done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True)
     require(done.returncode == 0, done.stderr)
@@ -172,6 +174,14 @@ def arrays(trials: int) -> str:
     from experiments.chaos import random_arrays
 
     return random_arrays.arrays(trials)
+
+
+def foreign(trials: int) -> str:
+    """Checkpoints and model files of strangers (links, pipes and devices, odd names, bytes, JSON,
+    tensors): read, or refused in one line that names the file, within a minute and 1 GiB."""
+    from experiments.chaos import foreign_folders
+
+    return foreign_folders.try_folders_apart(trials)
 
 
 def endurance(trials: int) -> str:

@@ -12,9 +12,10 @@ import os
 from pathlib import Path
 
 from experiments.explore.inspection import Inspector
-from experiments.explore.page import listen, make_page, serve
+from experiments.explore.page import make_page, serve
 from experiments.explore.view import View
 from experiments.terminal import cli
+from experiments.web.listening import listen, names
 from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import load_dataset
 from vae_topk_jax.inference import load
@@ -26,6 +27,7 @@ def main(
     data: str = "auto",
     host: str = "127.0.0.1",
     port: int = 7860,
+    allowed_hosts: tuple[str, ...] = (),
 ) -> None:
     """Shows a trained model on a local page until it is interrupted.
 
@@ -35,11 +37,11 @@ def main(
         data: whose test images are shown, as in experiments.train.
         host: address to listen on; the default is reached from this machine only.
         port: port to listen on; 0: any free one.
+        allowed_hosts: further names by which browsers may call it, such as that of a proxy in front
+            of it.
     """
     for path in filter(None, (checkpoint, dense)):
         read_info(path)
-    if not 0 <= port < 65536:
-        raise ValueError(f"port must lie in [0, 65535], got {port}")
     if importlib.util.find_spec("gradio") is None:
         raise ValueError("exploring needs the extra `explore`: pip install gradio")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -49,7 +51,8 @@ def main(
             load_dataset(data),
             None if dense is None else Inspector(load(dense)),
         )
-        serve(make_page(view, view.importance(checkpoint)), listening)
+        page = make_page(view, view.importance(checkpoint))
+        serve(page, listening, names(host, allowed_hosts))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,23 @@ import io
 import numpy as np
 from PIL import Image
 
-INK = 20 / 28  # share of an MNIST image that the longer side of its digit takes
+INK = 20 / 28  # fraction of an MNIST image that the longer side of its digit takes
+LARGEST = 1024  # pixels of a side; the page's canvas has 280
+_PREFIX = "data:image/png;base64,"
+_BAD_PICTURE = (
+    ValueError,
+    OSError,
+    SyntaxError,  # Pillow's for a broken chunk
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+_EXPECTED = f"a drawing must be a data URL of a PNG picture of {LARGEST} x {LARGEST} pixels at most"
 
 
 def decode_drawing(data_url: str) -> np.ndarray:
     """The ink of a PNG picture in a data URL, float32 (H, W): its opacity.
+
+    Its size is compared with `LARGEST` before its pixels are decoded.
 
     Raises:
         ValueError: not such a picture.
@@ -18,13 +30,18 @@ def decode_drawing(data_url: str) -> np.ndarray:
     Examples:
         >>> decode_drawing("data:text/plain;base64,")
         Traceback (most recent call last):
-        ValueError: a drawing must be a PNG picture in a data URL
+        ValueError: a drawing must be a data URL of a PNG picture of 1024 x 1024 pixels at most
     """
+    if not isinstance(data_url, str) or not data_url.startswith(_PREFIX):
+        raise ValueError(_EXPECTED)
     try:
-        png = base64.b64decode(data_url.removeprefix("data:image/png;base64,"), validate=True)
-        picture = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGBA")
-    except (ValueError, OSError):
-        raise ValueError("a drawing must be a PNG picture in a data URL") from None
+        png = base64.b64decode(data_url.removeprefix(_PREFIX), validate=True)
+        picture = Image.open(io.BytesIO(png), formats=["PNG"])
+        if max(picture.size) > LARGEST:
+            raise ValueError(_EXPECTED)
+        picture = picture.convert("RGBA")
+    except _BAD_PICTURE:
+        raise ValueError(_EXPECTED) from None
     return np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
 
 

@@ -4,6 +4,7 @@ Pure functions of images and codes; `experiments.explore` is the page around the
 """
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import TopKVAE
 from vae_topk_jax.selection import boundary
 
+_LARGEST = float(np.finfo(np.float32).max)
 RANGED = 1000  # images whose codes say how far a latent goes
 
 
@@ -136,10 +138,10 @@ def with_entry(z_D: np.ndarray, dimension: int, value: float) -> np.ndarray:
         >>> with_entry(np.array([0.5, 0.0]), 1, -2.0).tolist()
         [0.5, -2.0]
     """
-    if not 0 <= dimension < len(z_D):
-        raise ValueError(f"dimension must lie in [0, {len(z_D)}), got {dimension}")
-    if not np.isfinite(value):
-        raise ValueError(f"value must be finite, got {value}")
+    if type(dimension) is not int or not 0 <= dimension < len(z_D):
+        raise ValueError(f"dimension must be an integer in [0, {len(z_D)}), got {dimension!r}")
+    if not isinstance(value, numbers.Real) or not abs(value) <= _LARGEST:
+        raise ValueError(f"value must be a finite number, got {value!r}")
     changed_D = np.array(z_D)
     changed_D[dimension] = value
     return changed_D

@@ -1,17 +1,21 @@
 """The page to look into a trained model, and the server that shows it."""
 
-import contextlib
+import functools
 import socket
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.explore.drawing import as_digit, decode_drawing
 from experiments.explore.view import View
+from experiments.web.listening import address
 from vae_topk_jax.runs.progress import console
 
 if TYPE_CHECKING:
     import gradio as gr
 
+_MEGABYTES = 2  # of a request; the largest is a drawing
 _HERE = Path(__file__).parent
 _TELL_INDEX = """
 element.addEventListener("click", (event) => {
@@ -41,28 +45,51 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
     """
     import gradio as gr
 
+    def answering(function: Callable) -> Callable:
+        """Has what a browser may not send answered in one line, which is text and no HTML."""
+
+        @functools.wraps(function)
+        def answer(*given):
+            try:
+                return function(*given)
+            except ValueError as error:
+                raise gr.Error(escape(str(error)), print_exception=False) from None
+
+        return answer
+
+    @answering
     def show(x_HxWxC, sigma, seed):
         return view.show(x_HxWxC, sigma, int(seed or 0))
 
     def show_index(index, sigma, seed):
-        x_HxWxC = view.images_NxHxWxC[int(index or 0)]
+        x_HxWxC = view.image(index)
         return x_HxWxC, *show(x_HxWxC, sigma, seed)
 
+    @answering
+    def show_number(index, sigma, seed):
+        return show_index(index or 0, sigma, seed)  # None while the field is empty
+
+    @answering
     def pick(sigma, seed, event: gr.EventData):
-        return event.index, *show_index(event.index, sigma, seed)
+        index = getattr(event, "index", None)
+        return index, *show_index(index, sigma, seed)
 
+    @answering
     def draw(sigma, seed, event: gr.EventData):
-        x_HxWxC = as_digit(decode_drawing(event.png), *view.dataset.image_shape[:2])
+        ink_HxW = decode_drawing(getattr(event, "png", None))
+        x_HxWxC = as_digit(ink_HxW, *view.dataset.image_shape[:2])
         return x_HxWxC, *show(x_HxWxC, sigma, seed)
 
+    @answering
     def drag(z_D, event: gr.EventData):
-        return view.edit(z_D, event.dimension, event.value)
+        dimension, value = (getattr(event, name, None) for name in ("dimension", "value"))
+        return view.edit(z_D, dimension, value)
 
     first = view.images_NxHxWxC[view.first]
     start = view.show(first, 0.0, 0)
     with gr.Blocks(title="vae_topk_jax explorer", analytics_enabled=False) as page:
         x, z = gr.State(first), gr.State(start.z_D)
-        gr.Markdown(f"## Explorer\n{view.summary}")
+        gr.HTML(f"<h2>Explorer</h2>{view.summary}")
         with gr.Row():
             with gr.Column(scale=2, min_width=340):
                 with gr.Tab("Pick a test image"):
@@ -74,7 +101,9 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
                     script = (_HERE / "drawing.js").read_text(encoding="utf-8")
                     canvas = gr.HTML(_CANVAS, js_on_load=script)
                 sigma = gr.Slider(0, 1, 0, step=0.05, label="Noise, sigma", elem_id="sigma")
-                seed = gr.Number(0, label="Seed of the noise", precision=0, minimum=0)
+                seed = gr.Number(
+                    0, label="Seed of the noise", precision=0, minimum=0, maximum=2**31 - 1
+                )
             with gr.Column(scale=5, min_width=850):
                 with gr.Row():
                     with gr.Column(scale=4, min_width=640):
@@ -101,7 +130,7 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
         }
         noise = [sigma, seed]
         thumbnails.select(pick, noise, [index, x, *shown], **at_once)
-        index.input(show_index, [index, *noise], [x, *shown], **at_once)
+        index.input(show_number, [index, *noise], [x, *shown], **at_once)
         canvas.change(draw, noise, [x, *shown], **at_once)
         sliders.input(drag, z, [edited, z], **at_once)
         for control in (sigma.input, seed.input, reset.click):
@@ -111,12 +140,20 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
     return page
 
 
-def serve(page: "gr.Blocks", listening: socket.socket) -> None:
-    """Serves the page until it is interrupted."""
+def serve(page: "gr.Blocks", listening: socket.socket, hosts: frozenset[str]) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        page: from `make_page`.
+        listening: the socket.
+        hosts: the names by which browsers may call the server.
+    """
     import fastapi
     import gradio as gr
-    import uvicorn
 
+    from experiments.web import guard, server
+
+    limits = guard.Limits(hosts, megabytes=_MEGABYTES)
     app = gr.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None),
         page,
@@ -124,24 +161,9 @@ def serve(page: "gr.Blocks", listening: socket.socket) -> None:
         footer_links=[],
         run_history=False,
         ssr_mode=False,
+        max_file_size=f"{_MEGABYTES}mb",
         theme=gr.themes.Default(primary_hue="blue"),
         css_paths=_HERE / "explore.css",
     )
-    host, port = listening.getsockname()[:2]
-    console.print(f"explore: http://{host}:{port} (Ctrl-C ends it)", soft_wrap=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
-
-    Raises:
-        OSError: the port is in use, or the address is not one of this machine; in one line.
-    """
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]
-        raise OSError(f"cannot listen on {host}:{port}: {reason}") from None
+    console.print(f"explore: {address(listening)} (Ctrl-C ends it)", soft_wrap=True)
+    server.run(app, listening, limits)

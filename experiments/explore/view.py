@@ -1,6 +1,7 @@
 """What the page of `experiments.explore` shows of a model, as HTML; needs no web library."""
 
 import io
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,16 +65,15 @@ class View:
 
     @property
     def summary(self) -> str:
-        """What is looked at, in one line of Markdown."""
+        """What is looked at, in one paragraph of HTML."""
         config, info = self.model.model.config, self.model.model.info
         line = (
-            f"**{config.model}**, {config.system.summary}, "
-            f"step {int(self.model.model.state.step):,} of {info.trainer.total_steps:,}, "
-            f"trained on {info.data.get('source', 'unknown images')}"
+            f"{config.system.summary}, step {int(self.model.model.state.step):,} of "
+            f"{info.trainer.total_steps:,}, trained on {info.data.get('source', 'unknown images')}"
         )
         if info.data_digest != self.dataset.digest:
             line += f"; the images here are others: {self.dataset.source}"
-        return line
+        return f"<p><b>{config.model}</b>, {escape(line)}</p>"
 
     @property
     def first(self) -> int:
@@ -89,6 +89,18 @@ class View:
         labels = self.dataset.test_labels
         by_label = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         return [int(found[n]) for n in range(_PER_CLASS) for found in by_label if n < len(found)]
+
+    def image(self, index: int) -> np.ndarray:
+        """The test image of that number, in [0, 1].
+
+        Raises:
+            ValueError: no such image.
+        """
+        if type(index) is not int or not 0 <= index < len(self.images_NxHxWxC):
+            raise ValueError(
+                f"index must be an integer in [0, {len(self.images_NxHxWxC)}), got {index!r}"
+            )
+        return self.images_NxHxWxC[index]
 
     def show(self, x_HxWxC: np.ndarray, sigma: float, seed: int) -> Shown:
         """Everything about an image with noise: x + sigma eps, clipped to [0, 1], eps ~ N(0, I).
@@ -119,7 +131,7 @@ class View:
             dense,
         ]
         chart = markup.bars(choice.rank_D, choice.active_D, choice.level)
-        said = f"<p>{choice.rule}. Bars: {choice.ranked_by}.</p>"
+        said = f"<p>{escape(choice.rule)}. Bars: {escape(choice.ranked_by)}.</p>"
         return Shown(
             tiles=markup.tiles(shown),
             edited=self._edited(z_D),

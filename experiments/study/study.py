@@ -82,7 +82,7 @@ class Study:
     @functools.cached_property
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
-        with progress.console.status("digit classifier"):
+        with progress.console.status("digit classifier", spinner="line"):
             epochs = self.budget.probe.over(len(self.dataset.train_images))
             probe = load_or_train_probe(self.dataset, epochs=epochs)
         progress.console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")

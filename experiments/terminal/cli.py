@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 
 import jax
 import tyro
-from rich.logging import RichHandler
 
+from experiments.terminal import streams
 from experiments.terminal.configuration import flags_of, has_configuration, options_from
+from vae_topk_jax.runs.plain_console import plain
 from vae_topk_jax.runs.progress import console
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -82,20 +83,27 @@ def _message(box: str) -> str:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A ValueError, an OSError or a lack of memory becomes one line and exit code 2.
+    """A ValueError, an OSError or a lack of memory becomes one line and exit code 2, Ctrl-C one
+    line and exit code 130.
 
-    Also shows the log of the package, such as the roads by which it looked for data.
+    Also shows the log of the package, such as where it looked for data.
     """
+    streams.prepare()
     with _package_log_on_console():
         try:
             yield
+        except KeyboardInterrupt as stop:
+            if isinstance(stop, SystemExit):
+                raise
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGINT) from None
         except (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
             if isinstance(error, BrokenPipeError) and _reader_is_gone():
                 raise SystemExit(128 + signal.SIGPIPE) from None
             if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            print(f"error: {lines[0]}", file=sys.stderr)
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            print(f"error: {plain(reason)}", file=sys.stderr)
             raise SystemExit(2) from None
 
 
@@ -109,10 +117,17 @@ def _reader_is_gone() -> bool:
     return True
 
 
+class _ConsoleHandler(logging.Handler):
+    """Prints what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(record.getMessage())
+
+
 @contextlib.contextmanager
 def _package_log_on_console() -> Iterator[None]:
     log = logging.getLogger("vae_topk_jax")
-    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    handler = _ConsoleHandler()
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -2,8 +2,12 @@
 
 import contextlib
 import json
-import threading
+import re
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +21,17 @@ from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model
 
 pytest.importorskip("starlette")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
 
 
 @pytest.fixture(scope="module")
-def model(blobs, tmp_path_factory):
-    return load_exported(export_model(untrained(blobs), tmp_path_factory.mktemp("m") / "model"))
+def exported(blobs, tmp_path_factory) -> Path:
+    return export_model(untrained(blobs), tmp_path_factory.mktemp("m") / "model")
+
+
+@pytest.fixture(scope="module")
+def model(exported):
+    return load_exported(exported)
 
 
 @pytest.fixture(scope="module")
@@ -91,48 +100,51 @@ def test_a_bad_request_is_422_and_one_line(client, body, message):
         assert "\n" not in response.json()["error"]
 
 
-def test_a_large_body_is_refused_however_it_comes(client):
-    def chunks() -> Iterator[bytes]:
-        for _ in range(30):
-            yield b" " * 100_000
+def test_more_images_than_an_answer_may_hold_are_refused(model):
+    from starlette.testclient import TestClient
 
-    for content in (b" " * 1_000_001, chunks()):
-        response = client.post("/encode", content=content)
-        assert response.status_code == 413
-        assert response.json() == {"error": "the body must have at most 1 MB"}
+    small = TestClient(serve.make_app(model, largest=0))
+    response = small.post("/encode", content=images_of(0.5))
+    assert (response.status_code, response.json()["error"]) == (
+        422,
+        "images must be at most 0, got 1",
+    )
+
+
+def test_an_answer_that_is_not_finite_is_refused(blobs, tmp_path):
+    """A model of activations takes any finite number, and may overflow."""
+    from starlette.testclient import TestClient
+
+    model = untrained(blobs, model="batch_topk_sae")
+    app = serve.make_app(load_exported(export_model(model, tmp_path / "model")))
+    response = TestClient(app).post("/reconstruct", content=images_of(3e38))
+    assert response.status_code == 422
+    assert response.json()["error"].startswith("the answer is not finite")
+    response = TestClient(app).post("/encode", content=images_of(1e300))
+    assert "images must lie in [-3.40282e+38, 3.40282e+38], got inf to inf" in response.text
 
 
 def test_other_paths_and_methods_are_refused(client):
-    assert client.get("/encode").status_code == 405
-    assert client.post("/train").status_code == 404
+    for method, path, status in (("GET", "/encode", 405), ("POST", "/train", 404)):
+        response = client.request(method, path)
+        assert (response.status_code, list(response.json())) == (status, ["error"])
 
 
 @contextlib.contextmanager
-def served(model) -> Iterator[str]:
-    app = serve.make_app(model)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
-    started = threading.Event()
-    startup = server.startup
-
-    async def tell(*given, **named):
-        await startup(*given, **named)
-        started.set()
-
-    server.startup = tell
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert started.wait(60)
-        (socket,) = server.servers[0].sockets
-        assert socket.getsockname()[0] == "127.0.0.1"
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+def served(exported) -> Iterator[str]:
+    """The address of the command, started as a user would."""
+    command = [sys.executable, "-m", "experiments.serve", "--exported", exported, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process:
+        try:
+            yield re.findall(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        finally:
+            process.terminate()
 
 
-def test_many_clients_at_once_are_all_answered(model, capsys):
-    with served(model) as url:
+def test_many_clients_at_once_are_all_answered(exported, capsys):
+    with served(exported) as url:
         load = serve_load.apply_load(url, "reconstruct", clients=4, requests=5, images=3)
         assert (len(load.latencies), load.images, load.failures) == (20, 60, 0)
         cli.run(serve_load.main, ["--url", url, "--clients", "1", "--requests", "2"])
@@ -145,12 +157,22 @@ def test_many_clients_at_once_are_all_answered(model, capsys):
         (serve.main, ["--exported", "none"], "no folder none"),
         (serve.main, ["--exported", "none", "--port", "70000"], "port must lie in [0, 65535]"),
         (serve.main, ["--exported", "none", "--largest", "0"], "largest must be at least 1, got 0"),
+        (serve.main, ["--exported", "{model}", "--port", "{taken}"], "127.0.0.1:{taken}: Address"),
+        (
+            serve.main,
+            ["--exported", "{model}", "--host", "203.0.113.1"],
+            "on 203.0.113.1:8000: Can",
+        ),
         (serve_load.main, ["--clients", "0"], "clients must be at least 1, got 0"),
         (serve_load.main, ["--url", "http://127.0.0.1:9"], "Connection refused"),
     ],
 )
-def test_bad_flags_exit_with_2_and_a_reason(main, flags, message, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        cli.run(main, flags)
+def test_bad_flags_exit_with_2_and_a_reason(main, flags, message, exported, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        names = {"model": exported, "taken": taken.getsockname()[1]}
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(main, [flag.format(**names) for flag in flags])
     assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message.format(**names) in said
+    assert said.count("\n") == 1

@@ -10,7 +10,7 @@ from experiments.records.rows import read_results
 from tests.helpers.runs import FLAGS
 from vae_topk_jax import load
 from vae_topk_jax.data.idx import read_idx, write_idx
-from vae_topk_jax.runs.run_folder import sole_writer
+from vae_topk_jax.runs.run_folder import read_names, sole_writer
 from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -85,7 +85,7 @@ def test_a_run_that_diverges_has_an_exit_code(data, tmp_path, capsys):
         (["--save-every", "0"], "save_every must be at least 1, got 0"),
         (["--segment", "0"], "segment must be at least 1, got 0"),
         (["--batch-size", "4000"], "batch_size must be at most the 512 training images, got 4000"),
-        (["--resume"], "no checkpoint in"),
+        (["--resume"], "nothing has been saved there yet"),
     ],
 )
 def test_bad_flags_exit_with_2_and_a_reason(data, tmp_path, capsys, flags, message):
@@ -113,6 +113,18 @@ def test_a_run_resumes_wherever_the_same_data_come_from(data, tmp_path):
     run(data, tmp_path / "run", *FLAGS[:-1], "1")
     moved = data.rename(tmp_path / "moved")
     run(moved, tmp_path / "run", "--resume")
+
+
+def test_a_run_resumes_on_the_data_that_it_found(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    monkeypatch.setenv("VAE_TOPK_DATA", data.name)
+    out = ["--out", str(tmp_path / "run")]
+    train.main([*out, *FLAGS[:-1], "1"])
+    monkeypatch.setenv("VAE_TOPK_DATA", "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    train.main([*out, "--resume"])
+    assert read_names(tmp_path / "run") == {"data": str(data), "inputs": "pixels"}
 
 
 def test_resuming_on_other_data_is_refused(data, tmp_path, capsys):
@@ -151,9 +163,9 @@ def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_p
     (row,) = read_results(tmp_path / "sae").rows
     assert row.data["inputs"] == f"last hidden layer of top_k_vae, step {int(vae.state.step)}"
     assert 0 < row.metrics["explained_variance"] <= 1
-    run(data, tmp_path / "sae", "--resume", *layer)
+    run(data, tmp_path / "sae", "--resume")
     with pytest.raises(SystemExit):
-        run(data, tmp_path / "sae", "--resume")
+        run(data, tmp_path / "sae", "--resume", "--inputs", "pixels")
     assert "resume needs the same data" in capsys.readouterr().err
 
 

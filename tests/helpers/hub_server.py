@@ -15,7 +15,7 @@ API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/?]+)(?P<action>/[a-z]+)?")
 
 
 class Hub(ThreadingHTTPServer):
-    """Keeps the files of its repositories in memory.
+    """Keeps the files of its repositories in memory, and says of each that it is empty.
 
     Attributes:
         repos: {"USER/NAME": {"name of file": content}}.
@@ -85,9 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(content, headers=headers)
         elif (match := API.match(self.path)) and match["repo"] in self.server.repos:
             files = self.server.repos[match["repo"]]
-            siblings = [{"rfilename": name, "size": len(c)} for name, c in files.items()]
-            sha = self.server.commit(match["repo"])
-            self._send({"id": match["repo"], "sha": sha, "siblings": siblings})
+            if match["action"] == "/tree":
+                self._send([{"type": "file", "path": name, "size": 0, "oid": ""} for name in files])
+            else:
+                siblings = [{"rfilename": name} for name in files]
+                sha = self.server.commit(match["repo"])
+                self._send({"id": match["repo"], "sha": sha, "siblings": siblings})
         else:
             self._send({"error": "not found"}, 404, {"X-Error-Code": "RepoNotFound"})
 

@@ -4,6 +4,7 @@ import jax
 
 SHAPE = (10, 9, 1)
 MLP = {"image_shape": SHAPE, "latent_dim": 6, "widths": (16, 8)}
+SUMS = {"pixel_reduction": "sum", "latent_reduction": "sum"}
 
 
 def loss(model, variables, x, valid=None, **options):

@@ -10,7 +10,8 @@ import pytest
 from experiments.records.rows import read_results
 from tests.multidevice.launch import Run, command, coordinator
 from tests.multidevice.worker import bits, images
-from vae_topk_jax.checkpoint import checkpoints, latest_checkpoint, restore_checkpoint
+from vae_topk_jax.checkpoint import restore_checkpoint
+from vae_topk_jax.checkpoint_folder import checkpoints, latest_checkpoint
 from vae_topk_jax.data.idx import write_idx
 from vae_topk_jax.runs.scalars import read_scalars
 

@@ -80,7 +80,7 @@ def test_a_folder_that_vanished_is_made_again(tmp_path):
     assert jnp.array_equal(restore_checkpoint(path).state.step, state.step)
 
 
-@pytest.mark.parametrize("whole", [1, 2], ids=["on the way", "at the very end"])
+@pytest.mark.parametrize("whole", [0, 1, 2], ids=["at the first", "on the way", "at the last"])
 def test_a_run_on_a_full_disk_ends_in_one_line_and_goes_on(
     data, tmp_path, capsys, monkeypatch, full_disk, whole
 ):
@@ -93,7 +93,7 @@ def test_a_run_on_a_full_disk_ends_in_one_line_and_goes_on(
     monkeypatch.undo()
     left = checkpoints(tmp_path / "run" / "checkpoints")
     assert [int(path.name) for path in left] == [8, 16][:whole]
-    train.main([*flags, "--resume"])
+    train.main([*flags, "--resume"] if whole else [*flags, *FLAGS])
     assert int(restore_checkpoint(tmp_path / "run" / "checkpoints").state.step) == 24
 
 

@@ -17,6 +17,7 @@ TRIALS = {
     "nonfinite": 4,
     "configurations": 40,
     "arrays": 52,
+    "foreign": 40,
     "endurance": 2_000,
 }
 

@@ -20,7 +20,8 @@ import safetensors
 from tests.helpers.checkpoints import GOLDEN, rewrite_about
 from tests.helpers.idx_files import idx_bytes, small_arrays, write_folder
 from vae_topk_jax import load, manifest
-from vae_topk_jax.checkpoint import CheckpointError, read_info, restore_checkpoint
+from vae_topk_jax.checkpoint import CheckpointError, restore_checkpoint
+from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import DataError, idx, load_dataset
 from vae_topk_jax.data.idx import read_idx
 from vae_topk_jax.interop import load_dictionary_learning
@@ -130,10 +131,12 @@ def test_arrays_larger_than_the_files_of_a_checkpoint_are_not_made(checkpoint, p
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about: about.pop("config"), "'config' is missing"),
-        (lambda about: about.update(config=3), "a bad value"),
+        (lambda about: about.pop("config"), "config is missing"),
+        (lambda about: about.update(config=3), "config must be an object, got 3"),
         (lambda about: about.update(image_shape=[-1, 8, 1]), "image_shape"),
-        (lambda about: about.update(data={}), "'train' is missing"),
+        (lambda about: about.update(data={}), "data.train is missing"),
+        (lambda about: about["data"].update(train=2**40), "data.train must be an integer"),
+        (lambda about: about["config"].update(widths="512"), "widths must be"),
         (lambda about: about["config"].update(k=0), "k must be at least 1, got 0"),
     ],
 )
@@ -143,10 +146,23 @@ def test_what_cannot_be_is_named_with_its_file(checkpoint, change, message):
         read_info(checkpoint)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "\0", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 100_000,
+        b'{"a": ' * 99 + b"1" + b"}" * 99,
+        b" " * (4 << 20) + b"{}",
+        b"[]",
+        b"\0",
+        b"",
+        b"\xff",
+        b'{"a": NaN}',
+    ],
+    ids=range(8),
+)
 def test_text_that_is_no_description_is_refused(checkpoint, text):
-    (checkpoint / "about.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"about.json is missing or damaged"):
+    (checkpoint / "about.json").write_bytes(text)
+    with pytest.raises(CheckpointError, match=r"about.json must (hold a JSON object|have at most)"):
         read_info(checkpoint)
 
 

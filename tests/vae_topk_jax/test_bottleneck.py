@@ -31,7 +31,7 @@ def layer(request: pytest.FixtureRequest) -> BatchTopK:
 
 @pytest.fixture
 def by_dimension() -> BatchTopK:
-    return BatchTopK(k=K, importance="mean_abs_mu", decay=0.9)
+    return BatchTopK(k=K, importance="mean_abs_mu", decay=0.9, selection="dimension")
 
 
 def init(layer: BatchTopK, z: jax.Array) -> dict:
@@ -218,19 +218,6 @@ def test_by_element_fresh_images_have_k_active_latents_on_average():
     np.testing.assert_allclose(np.sum(kept != 0, axis=1).mean(), 4, rtol=0.02)
 
 
-@BY_STATISTICS
-def test_a_frozen_layer_is_masked_as_at_inference_and_goes_on_calibrating(layer, z):
-    variables, other = trained(layer, z), 2 * z[:, ::-1]
-    step = jax.jit(functools.partial(train, layer))
-    kept, after = step(variables, other, frozen=True)
-    np.testing.assert_array_equal(kept, infer(layer, variables, other))
-    before, after = variables["batch_stats"], after["batch_stats"]
-    np.testing.assert_array_equal(after["importance"], before["importance"])
-    assert after["threshold"] > before["threshold"]
-    thawed = step(variables, other, frozen=False)
-    chex.assert_trees_all_close(thawed, train(layer, variables, other), rtol=1e-6)
-
-
 def test_the_threshold_may_average_the_smallest_scores_kept_after_the_first_batches(z):
     layer = BatchTopK(k=K, selection="element", decay=0.6, calibration="lowest", calibrate_after=3)
     variables, expected = init(layer, z), 0.0
@@ -244,34 +231,21 @@ def test_the_threshold_may_average_the_smallest_scores_kept_after_the_first_batc
         np.testing.assert_allclose(threshold, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("hysteresis", "challenger", "winner"),
-    [(0.0, 1.05, 1), (0.1, 1.05, 0), (0.1, 1.15, 1)],
-)
-def test_hysteresis_keeps_a_dimension_until_it_is_clearly_beaten(hysteresis, challenger, winner):
-    layer = BatchTopK(k=1, importance="mean_abs_mu", hysteresis=hysteresis)
-    variables = trained(layer, jnp.array([[1.0, 0.5]]))
-    assert active(train(layer, variables, jnp.array([[1.0, challenger]]))[0]) == {winner}
-
-
-@pytest.mark.parametrize("straight_through", [False, True])
-def test_gradients_reach_masked_entries_only_straight_through(layer, z, straight_through):
-    layer = layer.clone(straight_through=straight_through)
+def test_gradients_reach_the_entries_that_pass_alone(layer, z):
     variables = init(layer, z)
     kept, pull_back = jax.vjp(lambda z: train(layer, variables, z)[0], z)
     cotangent = jax.random.normal(jax.random.key(2), z.shape)
     np.testing.assert_array_equal(kept, jnp.where(kept != 0, z, 0))
-    passed = cotangent if straight_through else jnp.where(kept != 0, cotangent, 0)
+    passed = jnp.where(kept != 0, cotangent, 0)
     np.testing.assert_array_equal(pull_back(cotangent)[0], passed)
 
 
-@pytest.mark.parametrize("straight_through", [False, True])
-def test_masked_values_are_exact_zero_even_if_not_finite(straight_through):
+def test_masked_values_are_exact_zero_even_if_not_finite():
     z = jnp.array([[2.0, jnp.inf, 1.0]])
     layer = BatchTopK(
         k=1,
+        selection="dimension",
         importance=lambda z, mu, logvar: jnp.arange(3.0, 0.0, -1.0),
-        straight_through=straight_through,
     )
     assert train(layer, init(layer, z), z)[0].tolist() == [[2, 0, 0]]
 
@@ -282,20 +256,6 @@ def test_a_weight_is_what_a_unit_of_the_dimension_is_worth(layer, z):
     weighted = train(layer, variables, z, weight_D=weight_D, method="select")
     scaled = train(layer, variables, z * weight_D[None], method="select")
     chex.assert_trees_all_close(weighted, scaled, rtol=1e-6)
-
-
-def test_the_gate_is_the_mask_made_soft(layer, z):
-    def gates(mu):
-        selection, _ = train(layer, init(layer, z), z, mu, method="select")
-        return selection.gate_BxD.sum(), selection
-
-    grad, selection = jax.grad(gates, has_aux=True)(z)
-    np.testing.assert_array_equal(selection.gate_BxD > 0.5, selection.mask_BxD)
-    assert ((selection.gate_BxD >= 0) & (selection.gate_BxD <= 1)).all()
-    assert np.isfinite(grad).all()
-    assert (np.abs(grad).max(axis=0) > 0).all()
-    mask_grad = jax.grad(lambda mu: gates(mu)[1].mask_BxD.sum())(z)
-    assert not mask_grad.any()
 
 
 def test_agreement_is_the_overlap_of_the_batchs_choice_and_the_running_one(layer, z):
@@ -312,21 +272,6 @@ def test_agreement_is_the_overlap_of_the_batchs_choice_and_the_running_one(layer
     assert agreement(init(layer, z), z) == int(layer.selection == "sample")
 
 
-def test_dead_code_is_of_dead_dimensions_alone(by_dimension, z):
-    layer = by_dimension
-    kept, variables = train(layer, init(layer, z), z)
-    dead = infer_dead(layer, variables, z)
-    assert active(dead) == set(range(D)) - active(kept)
-    assert (np.sum(dead != 0, axis=1) == K).all()
-    np.testing.assert_array_equal(dead[dead != 0], z[dead != 0])
-    everyone = layer.clone(k=D)
-    assert not infer_dead(everyone, trained(everyone, z), z).any()
-
-
-def infer_dead(layer: BatchTopK, variables: dict, z: jax.Array) -> jax.Array:
-    return layer.apply(variables, z, z, jnp.zeros_like(z), method="dead_code")
-
-
 @pytest.mark.parametrize("count", [1, 4, D])
 def test_count_takes_the_place_of_k_and_need_not_be_static(layer, z, count):
     variables = trained(layer, z)
@@ -338,7 +283,9 @@ def test_count_takes_the_place_of_k_and_need_not_be_static(layer, z, count):
 
 
 def test_a_custom_importance_needs_no_more_than_three_arguments(z):
-    layer = BatchTopK(k=1, importance=lambda z, mu, logvar: jnp.arange(D, 0.0, -1.0))
+    layer = BatchTopK(
+        k=1, selection="dimension", importance=lambda z, mu, logvar: jnp.arange(D, 0.0, -1.0)
+    )
     assert active(train(layer, init(layer, z), z)[0]) == {0}
 
 

@@ -1,6 +1,8 @@
 """Checkpoints give back the bits, and training goes on as if it had never stopped."""
 
 import dataclasses
+import errno
+import os
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +15,11 @@ from vae_topk_jax import load
 from vae_topk_jax.checkpoint import (
     CheckpointError,
     CheckpointWriter,
-    checkpoints,
-    latest_checkpoint,
-    read_info,
     restore_checkpoint,
+    restore_newest_whole,
     save_checkpoint,
 )
+from vae_topk_jax.checkpoint_folder import checkpoints, latest_checkpoint, read_info
 from vae_topk_jax.run_info import RunInfo
 
 
@@ -99,6 +100,56 @@ def test_the_newest_and_the_best_are_kept(run, info, tmp_path):
         for step, error in enumerate(errors, start=1):
             writer.save(dataclasses.replace(state, step=jnp.asarray(step)), error)
     assert [int(path.name) for path in checkpoints(tmp_path / "kept")] == [2, 5, 6]
+
+
+def test_steps_above_eight_digits_are_newer(run, info, tmp_path):
+    state, _ = restore_checkpoint(run[0])
+    steps = range(10**8 - 2, 10**8 + 2)
+    with CheckpointWriter(tmp_path / "long", info, keep=2) as writer:
+        for step in steps:
+            writer.save(dataclasses.replace(state, step=jnp.asarray(step)), error=float(step))
+    kept = [int(path.name) for path in checkpoints(tmp_path / "long")]
+    assert kept == [steps[0], *steps[-2:]]
+    assert int(load(tmp_path / "long").state.step) == steps[-1]
+
+
+def raised(error):
+    def fail(*given, **options):
+        raise error
+
+    return fail
+
+
+OTHERS = {
+    "a format": lambda path, patch: rewrite_about(path, lambda about: about.update(format=99)),
+    "a field": lambda path, patch: rewrite_about(
+        path, lambda about: about["config"].update(later=1)
+    ),
+    "a key": lambda path, patch: jax.config.update("jax_default_prng_impl", "rbg"),
+    "no memory": lambda path, patch: patch.setattr("orbax.checkpoint.v1.load", raised(MemoryError)),
+} | {
+    name: lambda path, patch, error=error: patch.setattr(
+        "vae_topk_jax.manifest.hashlib.file_digest", raised(OSError(error, os.strerror(error)))
+    )
+    for name, error in {
+        "too many files": errno.EMFILE,
+        "no answer": errno.EIO,
+        "no right": errno.EACCES,
+    }.items()
+}
+
+
+@pytest.mark.parametrize("cause", OTHERS)
+def test_only_what_differs_from_its_manifest_is_set_aside(run, monkeypatch, cause):
+    before = sorted(path.name for path in run[0].iterdir())
+    try:
+        OTHERS[cause](run[0] / "00000024", monkeypatch)
+        with pytest.raises((ValueError, OSError, MemoryError)) as refusal:
+            restore_newest_whole(run[0])
+    finally:
+        jax.config.update("jax_default_prng_impl", "threefry2x32")
+    assert "\n" not in str(refusal.value)
+    assert sorted(path.name for path in run[0].iterdir()) == before
 
 
 def test_an_error_of_a_write_is_told_by_the_next_call(run, info, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import chex
 import jax
@@ -12,7 +13,7 @@ import pytest
 from jax import export as jax_export
 
 from tests.helpers.runs import SMALL, untrained
-from vae_topk_jax import manifest
+from vae_topk_jax import manifest, programs
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model, load_exported
 from vae_topk_jax.inference import Inference
@@ -31,6 +32,10 @@ from vae_topk_jax.export import load_exported
 model = load_exported(sys.argv[1])
 np.save(sys.argv[3], model.reconstruct(np.load(sys.argv[2])))
 """
+
+
+# what names this machine: source files, the folders they are in, the user's
+HERE = [b".py", *(str(path).encode() for path in (*filter(None, sys.path), Path.home()))]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +57,15 @@ def x(blobs) -> np.ndarray:
 def test_every_system_is_exported_and_read_back(blobs, x, tmp_path, name):
     model = untrained(blobs, model=name, selection="sample", inference_steps=3)
     export_model(model, tmp_path / "model")
-    again, exported = load_weights(tmp_path / "model"), load_exported(tmp_path / "model")
+    again = load_weights(tmp_path / "model")
+    exported = load_exported(tmp_path / "model", verify=False)
     chex.assert_trees_all_equal(again.variables, model.variables)
     assert (again.info, int(again.state.step)) == (model.info, int(model.state.step))
     np.testing.assert_allclose(exported.encode(x), model.encode(x), rtol=1e-6, atol=1e-6)
     z = np.random.default_rng(0).normal(size=(128, 8)).astype(np.float32)
     np.testing.assert_allclose(exported.decode(z), model.decode(z), rtol=1e-6, atol=1e-6)
+    for path in (tmp_path / "model").iterdir():
+        assert not [part for part in HERE if part in path.read_bytes()], path.name
 
 
 def test_weights_give_the_bits_that_the_model_gives(folder, model, x):
@@ -70,7 +78,7 @@ def test_weights_give_the_bits_that_the_model_gives(folder, model, x):
 
 
 def test_one_program_is_for_every_batch_and_every_platform(folder, model, x):
-    exported = load_exported(folder)
+    exported = load_exported(folder, verify=False)
     for program in exported.programs.values():
         assert program.platforms == ("cpu", "cuda", "tpu")
         assert [str(aval.shape[0]) for aval in program.in_avals] == ["N"]
@@ -89,14 +97,14 @@ def test_jax_alone_is_enough(folder, model, x, tmp_path):
 
 @pytest.mark.parametrize(("part", "other"), [("encoder", "decoder"), ("decoder", "encoder")])
 def test_a_part_is_a_program_alone(model, x, tmp_path, part, other):
-    exported = load_exported(export_model(model, tmp_path / "model", part))
+    exported = load_exported(export_model(model, tmp_path / "model", part), verify=False)
     assert list(exported.programs) == [part]
     with pytest.raises(ValueError, match=f"the folder of the exported model has no {other}"):
         exported.reconstruct(x)
 
 
 def test_what_the_model_refuses_is_refused(folder, x):
-    exported = load_exported(folder)
+    exported = load_exported(folder, verify=False)
     for bad in ((255 * x).astype(np.uint8), x + 1, x[..., 0], x[:0], np.full_like(x, np.nan)):
         with pytest.raises(ValueError, match="images must"):
             exported.encode(bad)
@@ -160,19 +168,63 @@ def test_a_program_that_calls_out_or_of_another_model_is_refused(folder):
     ("changes", "message"),
     [
         ({"format": 9}, "has format 9, this version reads 1"),
-        ({"image_shape": "all"}, "is missing or not the configuration of a model"),
-        ({"input_range": [1, 0]}, "is missing or not the configuration of a model"),
+        ({"format": [1]}, r"has format \[1\], this version reads 1"),
+        ({"step": 2**40}, r"config.json: step must be an integer in \[0, 2147483647\], got 1099"),
+        ({"step": -1}, "config.json: step must be an integer"),
+        ({"image_shape": "all"}, r"config.json: image_shape must be \(H, W, C\), .* got 'all'"),
+        ({"image_shape": [2**20, 2**20, 1]}, r"image_shape must be .* 67,108,864 values at most"),
+        ({"image_shape": [12, 12]}, "image_shape must be"),
+        ({"image_shape": [True, 12, 12]}, "image_shape must be"),
+        ({"input_range": [1, 0]}, r"input_range must be null or \[smallest, largest\], got"),
+        ({"input_range": ["a", "b"]}, "input_range must be null or"),
+        ({"data": 3}, "config.json: data must be an object, got 3"),
+        ({"config": [1]}, "config.json: config must be an object"),
+        ({"config": {"latent_dim": 8.5}}, "config.json: config.latent_dim must be an integer"),
         ({"config": {"latent_dim": 8, "k": 0}}, "k must be at least 1, got 0"),
         ({"config": {"latent_dim": 8, "eval": "x"}}, "unknown configuration fields"),
         ({"config": SMALL.replace(widths=(9,)).to_dict()}, r"must be float32\(.*got float32\("),
         ({"config": SMALL.replace(body="residual").to_dict()}, "got left out"),
-        ({"data": {}}, "'train' is missing"),
+        ({"data": {}}, "config.json: data.train is missing"),
+        ({"data": {"train": 512, "source": ["<b>"]}}, "data.source must be text, got"),
+        ({"data_digest": None}, "data_digest must be text, got None"),
     ],
 )
 def test_a_configuration_that_is_not_of_the_weights_is_refused(folder, changes, message):
     about = json.loads((folder / "config.json").read_text()) | changes
     with pytest.raises(ValueError, match=message) as error:
         load_weights(altered(folder, "config.json", json.dumps(about).encode()))
+    assert "\n" not in str(error.value)
+
+
+def test_tensors_of_another_type_are_refused_before_they_are_read(folder):
+    content = (folder / "model.safetensors").read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    bias = next(tensor for name, tensor in header.items() if name.endswith("bias"))
+    bias |= {"dtype": "F8_E4M3", "shape": [4 * bias["shape"][0]]}
+    text = json.dumps(header).encode()
+    altered(
+        folder, "model.safetensors", len(text).to_bytes(8, "little") + text + content[8 + size :]
+    )
+    with pytest.raises(
+        ValueError, match=r"in .*model.safetensors must be float32.*, got F8_E4M3\("
+    ):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("print(flush=True); os.abort()", "decoder.stablehlo is not an .*: it crashes JAX"),
+        ("print(flush=True); time.sleep(60)", "decoder.stablehlo .*: it is not parsed within 1 s"),
+        ("raise ImportError('jax')", "cannot parse programs with .*: ImportError: jax"),
+    ],
+)
+def test_a_program_may_crash_the_process_that_tries_it(folder, program, message, monkeypatch):
+    monkeypatch.setattr(programs, "_PARSE", f"import os, time; {program}")
+    monkeypatch.setattr(programs, "_SECONDS", 1)
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        programs.try_programs([folder / "decoder.stablehlo"])
     assert "\n" not in str(error.value)
 
 

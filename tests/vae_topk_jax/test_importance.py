@@ -16,11 +16,8 @@ def numpy_importance(name: str, z: np.ndarray, mu: np.ndarray, logvar: np.ndarra
     variance = np.exp(logvar)
     return {
         "mean_abs_z": lambda: np.abs(z).mean(0),
-        "mean_square_z": lambda: (z**2).mean(0),
-        "max_abs_z": lambda: np.abs(z).max(0),
         "mean_abs_mu": lambda: np.abs(mu).mean(0),
         "kl": lambda: (0.5 * (mu**2 + variance - 1 - logvar)).mean(0),
-        "var_mu": lambda: mu.var(0),
         "signal_to_noise": lambda: (mu**2).mean(0) / variance.mean(0),
         "fixed": lambda: np.asarray(jax.random.permutation(jax.random.key(0), mu.shape[1])),
     }[name]()
@@ -83,7 +80,7 @@ def test_jit_and_order_of_examples_change_nothing(name: str):
     )
 
 
-def test_only_rules_on_the_sample_take_a_collapsed_dimension_for_an_informative_one():
+def test_only_the_rule_on_the_sample_takes_a_collapsed_dimension_for_an_informative_one():
     """A collapsed dimension (N(0, 1) for every input) against an informative one, |mu| = 0.6."""
     rng = np.random.default_rng(6)
     mu = np.stack([np.zeros(4000), 0.6 * np.sign(rng.normal(size=4000))], axis=1)
@@ -93,7 +90,7 @@ def test_only_rules_on_the_sample_take_a_collapsed_dimension_for_an_informative_
     fooled = {
         name for name in IMPORTANCES.keys() - {"fixed"} if np.argmax(IMPORTANCES[name](*batch)) == 0
     }
-    assert fooled == {"mean_abs_z", "mean_square_z", "max_abs_z"}
+    assert fooled == {"mean_abs_z"}
 
 
 def test_unknown_name_is_named():

@@ -152,3 +152,13 @@ def test_a_model_without_a_step_is_refused(blobs):
     info = RunInfo(SMALL, blobs.image_shape, blobs.describe())
     with pytest.raises(ValueError, match="has seen no batch yet"):
         Inference(info.trainer.init(), info)
+
+
+def test_a_model_kept_from_an_earlier_epoch_lives_on(blobs, x):
+    info = RunInfo(SMALL, blobs.image_shape, blobs.describe())
+    epochs = info.trainer.epochs(info.trainer.init(), blobs.train_images)
+    first = Inference(next(epochs).state, info)
+    codes = first.encode(x)
+    assert len([*epochs]) == 2
+    np.testing.assert_array_equal(first.encode(x), codes)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(first.state))

@@ -11,7 +11,7 @@ from vae_topk_jax.data.dataset import DataError, Dataset
 
 
 def binarize(images: np.ndarray, key: jax.Array) -> np.ndarray:
-    """Each pixel 255 with the probability that its grey value says, else 0.
+    """Each pixel 255 with the probability of its grey value, else 0.
 
     Drawn once, the images are statically binarised. The draw is our own: the files of Larochelle &
     Murray (2011) hold another one, so likelihoods are comparable with theirs up to the draw.

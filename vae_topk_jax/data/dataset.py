@@ -105,7 +105,7 @@ class Dataset:
             test: The same for the test split.
 
         Returns:
-            A dataset whose source says that it was cut, or this one if nothing is cut.
+            A dataset whose `source` notes the limit, or this one if nothing is cut.
 
         Raises:
             DataError: A count below one.

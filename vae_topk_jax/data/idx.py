@@ -54,7 +54,7 @@ MNIST: dict[str, KnownFile] = {
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads one IDX file of unsigned bytes, raw or gzip (told apart by content, not by name).
+    """Reads one IDX file of unsigned bytes, raw or gzip (recognised by content, not by name).
 
     Args:
         path: The file.
@@ -118,7 +118,7 @@ def load_idx_folder(folder: str | os.PathLike[str]) -> Dataset:
 
 
 def read_idx_folder(folder: Path) -> tuple[dict[str, np.ndarray], bool]:
-    """Reads the four arrays of a folder and says whether all are the original MNIST's."""
+    """Reads the four arrays of a folder, and whether all are the original MNIST's."""
     paths = _find_files(folder)
     raws = {stem: _read_bytes(path) for stem, path in paths.items()}
     arrays = {stem: parse_idx(raw, paths[stem]) for stem, raw in raws.items()}
@@ -151,7 +151,7 @@ def dataset_from_idx(arrays: dict[str, np.ndarray], name: str, source: str) -> D
 
 
 def parse_idx(raw: bytes, name: str | os.PathLike[str]) -> np.ndarray:
-    """Makes an array of a whole uncompressed IDX file; `name` is for error messages."""
+    """Makes an array of a complete uncompressed IDX file; `name` is for error messages."""
     shape = _shape_of(raw, name)
     header_size = 4 + 4 * len(shape)
     _check_size(name, shape, header_size, len(raw))
@@ -227,7 +227,7 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, int | None]]:
             with path.open("rb") as raw_file:
                 yield raw_file, path.stat().st_size
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path}: expected a whole gzip file, found damage ({error})") from error
+        raise DataError(f"{path}: expected a complete gzip file, found damage ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 

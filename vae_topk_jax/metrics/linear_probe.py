@@ -26,7 +26,7 @@ def linear_probe_accuracy(
         test_codes_MxD, test_labels_M: what it is tried on.
 
     Returns:
-        The share of test codes whose most probable class is their label.
+        The fraction of test codes whose most probable class is their label.
 
     Raises:
         ValueError: codes and labels that do not fit together, or are not finite; a single class.

@@ -67,8 +67,8 @@ class Verdict(NamedTuple):
         swaps: how many groups the others form.
         error: mean squared error of the small one with all novel latents inserted.
         worst: the largest error on the path.
-        helping: the share of novel latents that lower the error when inserted alone.
-        harming: the share of reconstruction latents that raise it then.
+        helping: the fraction of novel latents that lower the error when inserted alone.
+        harming: the fraction of reconstruction latents that raise it then.
     """
 
     threshold: float

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 
 def explained_variance(x: ArrayLike, x_hat: ArrayLike) -> float:
-    """The share of the variance over examples that the reconstructions explain.
+    """The fraction of the variance over examples that the reconstructions explain.
 
         1 - sum |x_n - x_hat_n|^2 / sum |x_n - mean x|^2
 

@@ -2,9 +2,19 @@
 
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
 from vae_topk_jax.models.registry import MODELS
+from vae_topk_jax.models.sparse_generator import SparseGenerator
 from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
 from vae_topk_jax.models.vsc import VSC
 
-__all__ = ["MODELS", "VAE", "VSC", "BatchTopKSAE", "BetaVAE", "System", "TopKVAE"]
+__all__ = [
+    "MODELS",
+    "VAE",
+    "VSC",
+    "BatchTopKSAE",
+    "BetaVAE",
+    "SparseGenerator",
+    "System",
+    "TopKVAE",
+]

@@ -87,8 +87,8 @@ class BatchTopKSAE(System):
         inputs, latents = math.prod(self.image_shape), self.latent_dim
         self.W_dec = self.param("W_dec", _random_directions, (latents, inputs))
         self.W_enc = self.param("W_enc", lambda key: self.W_dec.T)
-        self.b_enc = self.param("b_enc", nn.initializers.zeros, (latents,))
-        self.b_dec = self.param("b_dec", nn.initializers.zeros, (inputs,))
+        self.b_enc = self.param("b_enc", nn.initializers.zeros, (latents,), jnp.float32)
+        self.b_dec = self.param("b_dec", nn.initializers.zeros, (inputs,), jnp.float32)
         self.batch_top_k = BatchTopK(
             self.k,
             importance="mean_abs_z",
@@ -99,7 +99,9 @@ class BatchTopKSAE(System):
             calibrate_after=self.threshold_start,
         )
         self.silent = self.variable("batch_stats", "silent", jnp.zeros, (latents,), jnp.int32)
-        self.mean_code = self.variable("batch_stats", "mean_code", jnp.zeros, (latents,))
+        self.mean_code = self.variable(
+            "batch_stats", "mean_code", jnp.zeros, (latents,), jnp.float32
+        )
 
     def latents(self, x_BxHxWxC: Array) -> Array:
         """f_BxD, before the selection."""
@@ -168,7 +170,7 @@ class BatchTopKSAE(System):
         gate_key, excess_key = jax.random.split(self.make_rng("latent"))
         threshold = self.batch_top_k.variables["batch_stats"]["threshold"]
         mean_D = self.mean_code.value / jnp.maximum(frequency_D, 1e-12)
-        excess_NxD = jax.random.exponential(excess_key, (n, self.latent_dim))
+        excess_NxD = jax.random.exponential(excess_key, (n, self.latent_dim), jnp.float32)
         z_NxD = threshold + excess_NxD * jnp.maximum(mean_D - threshold, 0.0)[None, :]
         return apply_mask(z_NxD, jax.random.bernoulli(gate_key, frequency_D[None, :], z_NxD.shape))
 
@@ -207,15 +209,14 @@ class BatchTopKSAE(System):
         examples = len(z_BxD) if valid_B is None else jnp.sum(valid_B.astype(jnp.int32))
         longer_D = jnp.minimum(self.silent.value + examples, self.dead_after)
         silent_D = jnp.where(mean_D > 0, 0, longer_D)
-        if self.is_mutable_collection("batch_stats"):
-            self.silent.value = silent_D
-            self.mean_code.value = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
+        self.silent.value = silent_D
+        self.mean_code.value = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
         return silent_D >= self.dead_after
 
     def _auxiliary(
         self, f_BxD: Array, dead_D: Array, residual_BxF: Array, valid_B: Array | None
     ) -> Array:
-        """The share of the residual's variance that the dead latents leave; 0 if none is dead."""
+        """The fraction of the residual's variance left by the dead latents; 0 if none is dead."""
         aux_k = min(self.aux_k or max(1, residual_BxF.shape[1] // 2), self.latent_dim)
 
         def left() -> Array:
@@ -229,7 +230,7 @@ class BatchTopKSAE(System):
             )
             return jnp.where(variance > 0, error / jnp.where(variance > 0, variance, 1.0), 0.0)
 
-        return jax.lax.cond(jnp.any(dead_D), left, lambda: jnp.zeros(()))
+        return jax.lax.cond(jnp.any(dead_D), left, lambda: jnp.float32(0.0))
 
 
 def unit_rows(w_DxF: Array) -> Array:
@@ -266,7 +267,7 @@ def geometric_median(x_NxF: Array) -> Array:
 
 
 def _random_directions(key: Array, shape: tuple[int, int]) -> Array:
-    return unit_rows(jax.random.normal(key, shape))
+    return unit_rows(jax.random.normal(key, shape, jnp.float32))
 
 
 def _where_positive(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:

@@ -1,6 +1,6 @@
 """The meta-SAE: a BatchTopK SAE of the directions that another SAE has learnt.
 
-If the directions of a large dictionary are sparse sums of a few others, they are not atoms.
+Directions of a large dictionary that are sparse sums of a few others are not its atoms.
 
 References: Leask et al., "Sparse Autoencoders Do Not Find Canonical Units of Analysis", ICLR 2025,
 section 5.

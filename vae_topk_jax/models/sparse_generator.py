@@ -15,7 +15,7 @@ from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.models.system import check_k
 from vae_topk_jax.selection import apply_mask
 
-# Share of the run over which the spike shrinks from the slab's width to its own.
+# Fraction of training over which the spike shrinks from the slab's width to its own.
 SHRINKING = 0.5
 # How near to 1 the share of slabs may come.
 MARGIN = 1e-3
@@ -72,26 +72,28 @@ class SparseGenerator(Generator):
 
         Args:
             x_BxHxWxC: the images.
-            progress: how much of the run is done.
+            progress: fraction of training done.
             key: of the start and the noise; None: none, from zero.
         """
         shape = (x_BxHxWxC.shape[0], self.latent_dim)
         if self.is_initializing():
-            return jnp.zeros(shape)
+            return jnp.zeros(shape, jnp.float32)
         error_of, h = self._error(x_BxHxWxC), self.inference_step_size
         temperature, width = self._temperature(progress), self._width(progress)
 
         def descend(z_BxD: Array, noise_key: Array | None) -> tuple[Array, None]:
             z_to_BxD = z_BxD - h * jax.grad(error_of)(z_BxD)
             if noise_key is not None:
-                eps_BxD = jax.random.normal(noise_key, shape)
+                eps_BxD = jax.random.normal(noise_key, shape, jnp.float32)
                 z_to_BxD += jnp.sqrt(2.0 * h * temperature) * eps_BxD
             slab_BxD = slab_probability(z_BxD, self._alpha, width)
             pull_BxD = slab_BxD + (1.0 - slab_BxD) / jnp.square(width)
             return z_to_BxD / (1.0 + h * temperature * pull_BxD), None
 
         if key is None:
-            return jax.lax.scan(descend, jnp.zeros(shape), length=self.inference_steps)[0]
+            return jax.lax.scan(
+                descend, jnp.zeros(shape, jnp.float32), length=self.inference_steps
+            )[0]
         start_key, noise_key = jax.random.split(key)
         start_BxD = self._draw(start_key, shape, width)
         noise_keys = jax.random.split(noise_key, self.inference_steps)
@@ -136,7 +138,7 @@ class SparseGenerator(Generator):
         """Codes from the prior with spikes of that width."""
         slab_key, value_key = jax.random.split(key)
         is_slab_BxD = jax.random.bernoulli(slab_key, self._alpha, shape)
-        return jax.random.normal(value_key, shape) * jnp.where(is_slab_BxD, 1.0, width)
+        return jax.random.normal(value_key, shape, jnp.float32) * jnp.where(is_slab_BxD, 1.0, width)
 
     def _error(self, x_BxHxWxC: Array) -> Callable[[Array], Array]:
         """The batch's summed error as a function of z that jax may transform."""

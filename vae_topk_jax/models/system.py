@@ -85,10 +85,10 @@ class System(nn.Module):
 
         Args:
             x_BxHxWxC: what the encoder sees; a noisy image in denoising.
-            target_BxHxWxC: what the decoder must give back.
+            target_BxHxWxC: what the decoder must reconstruct.
             valid_B: marks the real examples of a padded batch.
             train: False: as at inference, without randomness.
-            progress: how much of the run is done, from 0 to 1, which schedules go by.
+            progress: fraction of training done, from 0 to 1; schedules are functions of it.
 
         Returns:
             loss, {"loss", "reconstruction", ...}.

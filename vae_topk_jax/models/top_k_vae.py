@@ -142,7 +142,7 @@ class TopKVAE(BetaVAE):
     def _count(self, progress: ArrayLike) -> Array | None:
         """How many latents pass in training; None for k throughout."""
         if self.nested:
-            exponent = jax.random.uniform(self.make_rng("latent"))
+            exponent = jax.random.uniform(self.make_rng("latent"), (), jnp.float32)
             return jnp.floor(jnp.power(self.latent_dim + 1.0, exponent))
         if self.k_anneal:
             return annealed_k(self.k, self.latent_dim, progress, self.k_anneal)

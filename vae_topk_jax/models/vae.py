@@ -137,7 +137,7 @@ class VAE(Generator):
         return terms["loss"], terms
 
     def _sample(self, mu_BxD: Array, logvar_BxD: Array) -> Array:
-        eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape)
+        eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape, jnp.float32)
         return mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
 
 

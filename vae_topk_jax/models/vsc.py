@@ -56,9 +56,9 @@ class SpikeAndSlab(NamedTuple):
         S(c (eta - 1 + gate)) (mu + sigma eps),    eta ~ U(0, 1),    eps ~ N(0, 1)
         """
         spike_key, slab_key = jax.random.split(key)
-        eta_BxD = jax.random.uniform(spike_key, self.mu_BxD.shape)
+        eta_BxD = jax.random.uniform(spike_key, self.mu_BxD.shape, jnp.float32)
         spike_BxD = jax.nn.sigmoid(steepness * (eta_BxD - 1.0 + self.gate_BxD))
-        eps_BxD = jax.random.normal(slab_key, self.mu_BxD.shape)
+        eps_BxD = jax.random.normal(slab_key, self.mu_BxD.shape, jnp.float32)
         return spike_BxD * (self.mu_BxD + jnp.exp(0.5 * self.logvar_BxD) * eps_BxD)
 
 
@@ -75,9 +75,9 @@ class VSC(Generator):
 
         KL = sum_u w_u KL(q(z|x) || q(z|x_u)) + D KL(Bernoulli(mean_ud w_u gate_ud) || alpha)
 
-    Over a run c rises from 50 to 200, and lambda from 0 to 1, so that at first an image can be told
-    by its spikes alone. At inference an entry is active where its gate is 0.5 or more, and is mu
-    then; how many are depends on beta as well as on k.
+    During training c rises from 50 to 200, and lambda from 0 to 1, so that at first only the spikes
+    of an image distinguish it. At inference an entry is active, with the value mu, where its gate is
+    0.5 or more; how many are depends on beta as well as on k.
 
     The weighted sum is no less than the KL to the mixture of the pseudo-inputs' posteriors. It is
     the authors' code, but for the selector, there a layer of sigmoids over their sum, here a
@@ -118,17 +118,19 @@ class VSC(Generator):
         self.gate_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         if self.vsc_prior == "pseudo_inputs":
             shape = (self.pseudo_inputs, *self.image_shape)
-            self.pseudo_UxHxWxC = self.param("pseudo_UxHxWxC", nn.initializers.uniform(1.0), shape)
+            self.pseudo_UxHxWxC = self.param(
+                "pseudo_UxHxWxC", nn.initializers.uniform(1.0), shape, jnp.float32
+            )
             self.selector = nn.Dense(self.pseudo_inputs, dtype=self.dtype)
 
     def posterior(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0) -> SpikeAndSlab:
         """q(z|x), with the lambda of that progress."""
         h_BxF = self.encoder(x_BxHxWxC)
         ramp = 2.0 * progress / self.slab_warmup - 1.0 if self.slab_warmup else 1.0
-        share = jnp.clip(ramp, 0.0, 1.0)
+        risen = jnp.clip(ramp, 0.0, 1.0)
         return SpikeAndSlab(
-            share * self.mu_head(h_BxF).astype(jnp.float32),
-            share * self.logvar_head(h_BxF).astype(jnp.float32),
+            risen * self.mu_head(h_BxF).astype(jnp.float32),
+            risen * self.logvar_head(h_BxF).astype(jnp.float32),
             jnp.exp(log_gate(self.gate_head(h_BxF).astype(jnp.float32))),
         )
 
@@ -198,7 +200,9 @@ class VSC(Generator):
         """n codes from the prior, which has its own frequencies; pseudo-inputs count alike."""
         choice_key, code_key = jax.random.split(self.make_rng("latent"))
         if self.vsc_prior == "fixed":
-            return sample_spike_and_slab(code_key, jnp.full((n, self.latent_dim), self._alpha))
+            return sample_spike_and_slab(
+                code_key, jnp.full((n, self.latent_dim), self._alpha, jnp.float32)
+            )
         chosen_N = jax.random.randint(choice_key, (n,), 0, self.pseudo_inputs)
         pseudo = self.posterior(self.pseudo_UxHxWxC)
         return SpikeAndSlab(*(value_UxD[chosen_N] for value_UxD in pseudo)).sample(code_key)

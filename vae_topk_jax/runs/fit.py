@@ -7,21 +7,30 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
-from vae_topk_jax.checkpoint import CheckpointWriter, restore_newest_whole
-from vae_topk_jax.checkpoint_folder import CHECKPOINTS
+from vae_topk_jax.checkpoint import CheckpointWriter, restore_checkpoint, restore_newest_whole
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS, checkpoint_name
 from vae_topk_jax.config import Config
+from vae_topk_jax.files import check_path
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.processes import is_main, largest, main_first
+from vae_topk_jax.inference_inputs import check_range
+from vae_topk_jax.processes import agreed, all_or_none, is_main, largest, require_same
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.held_out import with_held_out
 from vae_topk_jax.runs.importance_log import ImportanceLog
 from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.runs.interruption import Interrupted, Interruption
 from vae_topk_jax.runs.progress import show
-from vae_topk_jax.runs.run_folder import check_unused, saved_info, sole_writer
+from vae_topk_jax.runs.run_folder import (
+    check_unused,
+    clear_unfinished,
+    saved_info,
+    sole_writer,
+    write_names,
+)
 from vae_topk_jax.runs.scalars import Sinks, open_sinks
 from vae_topk_jax.sharding import make_mesh, to_host
 from vae_topk_jax.training import EpochResult, NonFiniteError, Trainer, TrainState
@@ -94,30 +103,23 @@ def fit(
         >>> model.encode(images[:4, ..., None].astype(np.float32) / 255).shape
         (4, 8)
     """
-    for name, value in {
-        "save_every": save_every,
-        "segment": segment,
-        "keep": keep,
-        "patience": patience,
-    }.items():
+    options = {"save_every": save_every, "segment": segment, "keep": keep, "patience": patience}
+    for name, value in options.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if out is None and (resume or wandb):
         raise ValueError("out must be given with resume or wandb: it is the folder of the run")
     folder = None if out is None else Path(out)
-    saved = None
-    if folder is not None and resume:
-        with main_first("saved"):
-            saved = saved_info(folder)
-    elif folder is not None:
-        check_unused(folder)
-    inputs = as_inputs(images, test, source)
-    info = inputs.info(config or (saved.config if saved else Config()))
-    if saved is not None:
-        _refuse_other_run(saved, info)
-    if mesh is None and jax.process_count() > 1:
-        mesh = make_mesh()
-    trainer = dataclasses.replace(info.trainer, mesh=mesh)
+    with all_or_none():
+        if folder is not None:
+            check_path("out", folder)
+        trainer, info, inputs = _prepare(images, config, test, folder, resume, source, mesh)
+    require_same(
+        options
+        | {"out": None if out is None else str(out), "resume": resume}
+        | info.config.to_dict()
+        | {"data": info.data | {"digest": info.data_digest[:16]}, "mesh": str(trainer.mesh)}
+    )
 
     def turns(state: TrainState) -> Iterator[EpochResult]:
         step = int(state.step)
@@ -133,18 +135,59 @@ def fit(
         for turn in turns(state):
             state = turn.state
     else:
-        with sole_writer(folder) if is_main() else contextlib.nullcontext():
-            if resume:
-                with main_first("state"):
-                    state = trainer.place(restore_newest_whole(folder).state)
-            else:
-                state = trainer.init(inputs.train)
-            step = int(state.step)
-            sinks, log = _open(folder, trainer, step, wandb)
+        with contextlib.ExitStack() as held:
+            with all_or_none():
+                if is_main():
+                    held.enter_context(sole_writer(folder))
+                    clear_unfinished(folder)
+                    if not resume:
+                        check_unused(folder)
+                    write_names(folder, inputs.names)
+            state = _resumed(folder, trainer) if resume else trainer.init(inputs.train)
+            with all_or_none():
+                sinks, log = _open(folder, trainer, int(state.step), wandb)
             writer = CheckpointWriter(folder / CHECKPOINTS, info, keep)
             with writer, sinks:
                 state = _save_turns(turns(state), state, trainer, sinks, log, writer, save_every)
-    return Inference(state if mesh is None else _on_one_device(state), info)
+    return Inference(state if trainer.mesh is None else _on_one_device(state), info, copy=False)
+
+
+def _prepare(
+    images: ArrayLike | Inputs,
+    config: Config | None,
+    test: ArrayLike | None,
+    folder: Path | None,
+    resume: bool,
+    source: str,
+    mesh: Mesh | None,
+) -> tuple[Trainer, RunInfo, Inputs]:
+    """Looks at what is given and at the folder, and changes nothing there."""
+    saved = None
+    if folder is not None and resume:
+        saved = saved_info(folder)
+    elif folder is not None:
+        check_unused(folder)
+    inputs = as_inputs(images, test, source)
+    info = inputs.info(config or (saved.config if saved else Config()))
+    if saved is not None:
+        _refuse_other_run(saved, info)
+    if mesh is None and jax.process_count() > 1:
+        mesh = make_mesh()
+    trainer = dataclasses.replace(info.trainer, mesh=mesh)
+    if inputs.train.dtype == np.float32:
+        check_range(inputs.train, trainer.model.input_range)
+    return trainer, info, inputs
+
+
+def _resumed(folder: Path, trainer: Trainer) -> TrainState:
+    """The state of the newest intact checkpoint, in every process the same one."""
+    with all_or_none():
+        state = restore_newest_whole(folder).state if is_main() else None
+    step = int(agreed("" if state is None else str(int(state.step))))
+    with all_or_none():
+        if state is None:
+            state = restore_checkpoint(folder / CHECKPOINTS / checkpoint_name(step)).state
+    return trainer.place(state)
 
 
 def _open(
@@ -167,6 +210,7 @@ def _save_turns(
     save_every: int,
 ) -> TrainState:
     """The last state of the turns, whose scalars and checkpoints are written on the way."""
+    saved = int(state.step)
     with Interruption() as interruption:
         try:
             for number, turn in enumerate(turns, start=1):
@@ -177,12 +221,14 @@ def _save_turns(
                 stop = largest(interruption.signal or 0)
                 if number % save_every == 0 or stop or step == trainer.total_steps:
                     writer.save(state, turn.terms["reconstruction"])
+                    saved = step
                 if stop:
                     writer.wait()
                     raise Interrupted(stop, step)
         except NonFiniteError as error:
-            writer.save(error.state)
-            writer.wait()
+            if int(error.state.step) != saved:
+                writer.save(error.state)
+                writer.wait()
             raise
     return state
 

@@ -1,12 +1,11 @@
 """The importance of every dimension over training, kept in a run's folder beside its scalars."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vae_topk_jax.runs.scalars import drop_after, read_scalars
+from vae_topk_jax.runs.json_lines import append_lines, drop_after, read_lines
 
 IMPORTANCE = "importance.jsonl"
 LINES = 100
@@ -41,20 +40,20 @@ class ImportanceLog:
             drop_after(self.path, resume_step)
 
     def write(self, step: int, importance_SxD: np.ndarray) -> None:
-        """Adds the lines of the last S steps, of which `step` is the last."""
+        """Adds the lines of the last S steps, of which `step` is the last, on disk when this
+        returns."""
         lines = [
             {"step": number, "importance": [float(f"{value:.4g}") for value in importance_D]}
             for number, importance_D in enumerate(importance_SxD, step - len(importance_SxD) + 1)
             if number % self.every == 0
         ]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+        append_lines(self.path, lines)
 
 
 def read_importance(folder: Path) -> dict[str, Any] | None:
     """{"step": [...], "values": [[...], ...]}, a list of D numbers a step; None if the run kept
     none."""
-    lines = read_scalars(folder / IMPORTANCE)
+    lines = [line for line in read_lines(folder / IMPORTANCE) if "importance" in line]
     if not lines:
         return None
     return {

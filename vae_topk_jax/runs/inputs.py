@@ -6,8 +6,8 @@ PATH    the last hidden layer of a trained VAE's encoder, from its checkpoint
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ class Inputs:
         train, test: images (N, H, W, C), uint8 or float32, or float32 vectors (N, 1, 1, F).
         about: the entry that result files carry about their data.
         digest: equal for runs with the same inputs.
+        names: under which `experiments.train` finds them again, kept in the run's folder.
     """
 
     train: np.ndarray
     test: np.ndarray
     about: dict[str, Any]
     digest: str
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def are_images(self) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,17 +11,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vae_topk_jax.runs.plain_console import PlainConsole, plain
 from vae_topk_jax.training import EpochResult, Trainer
 
-console = Console(highlight=False)
+console = PlainConsole()
 
 
 def show(
     turns: Iterable[EpochResult], trainer: Trainer, title: str, step: int = 0
 ) -> Iterator[EpochResult]:
-    """Passes the turns on under a bar with the loss, the throughput and the time left."""
+    """Passes the turns on under a bar with the loss, the throughput and the time left, where stdout
+    can show one."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("steps {task.fields[report]}"),
@@ -30,9 +31,10 @@ def show(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    is_shown = console.is_terminal or console.is_jupyter
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as progress:
         task = progress.add_task(
-            title, total=trainer.total_steps, completed=step, report="compiling"
+            plain(title), total=trainer.total_steps, completed=step, report="compiling"
         )
         started = progress.get_time()
         for turn in turns:

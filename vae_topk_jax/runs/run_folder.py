@@ -1,18 +1,27 @@
 """The folder of one run: who may write it, and what it holds."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
 
-from vae_topk_jax.checkpoint import restore_newest_whole
-from vae_topk_jax.checkpoint_folder import CHECKPOINTS, CheckpointError, checkpoints, read_info
+from vae_topk_jax.checkpoint_folder import (
+    CHECKPOINTS,
+    CheckpointError,
+    checkpoints,
+    find_intact,
+    holds_checkpoints,
+    read_info,
+)
+from vae_topk_jax.files import write_atomic
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 
-LOCK = ".lock"
+LOCK, NAMES = ".lock", "inputs.json"
 
 
 class Run(NamedTuple):
@@ -63,19 +72,48 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def check_unused(folder: Path) -> None:
-    """Refuses a folder in which a run has begun.
+    """Refuses a folder in which a run has saved a checkpoint.
 
     Raises:
         ValueError: it holds a run.
     """
-    if (folder / CHECKPOINTS).exists():
+    if holds_checkpoints(folder):
         raise ValueError(f"{folder} holds a run already: resume it, or choose another out")
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Removes what a save that was killed has left. For the writer of the folder alone."""
+    for partial in (folder / CHECKPOINTS).glob(".*.partial"):
+        shutil.rmtree(partial)
+
+
 def saved_info(folder: Path) -> RunInfo:
-    """Configuration and data of the run in a folder, from the newest checkpoint that is intact.
+    """Configuration and data of the run in a folder, from its newest checkpoint that is intact.
 
     Raises:
         CheckpointError: there is none.
     """
-    return restore_newest_whole(folder).info
+    return read_info(find_intact(folder).path)
+
+
+def write_names(folder: Path, names: Mapping[str, str]) -> None:
+    """Keeps the names of a run's inputs. For the writer of the folder alone."""
+    if names:
+        write_atomic(folder / NAMES, (json.dumps(dict(names), indent=1) + "\n").encode())
+
+
+def read_names(folder: Path) -> dict[str, str]:
+    """The names of a run's inputs; nothing where none were kept.
+
+    Raises:
+        ValueError: a file that is not what `write_names` writes.
+    """
+    try:
+        names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise ValueError(f"{folder / NAMES} is damaged: it must hold the names of the run's inputs")
+    return names

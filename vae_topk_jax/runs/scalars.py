@@ -1,7 +1,6 @@
 """Where the scalars of a run go besides the screen: a file always, and what else is asked for."""
 
 import importlib.util
-import json
 import math
 import secrets
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vae_topk_jax.files import write_atomic
+from vae_topk_jax.runs.json_lines import append_lines, drop_after, read_lines
 
 SCALARS = "scalars.jsonl"
 
@@ -26,7 +26,7 @@ class Sink(Protocol):
 class JsonLines:
     """One JSON object a line in `scalars.jsonl`; what is not finite is null.
 
-    Lines after `resume_step` are dropped first, so that a resumed run repeats none.
+    Lines after `resume_step`, and what a crash left of one, are dropped first.
     """
 
     def __init__(self, folder: Path, resume_step: int = 0):
@@ -36,8 +36,7 @@ class JsonLines:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds one line, on disk when this returns."""
         finite = {name: x if math.isfinite(x) else None for name, x in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | finite) + "\n")
+        append_lines(self.path, [{"step": step} | finite])
 
     def close(self, *, failed: bool) -> None:
         """Every line is on disk already."""
@@ -154,15 +153,6 @@ def open_sinks(
 
 
 def read_scalars(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a `scalars.jsonl`, without one that a crash cut short; none if there is no
-    such file."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def drop_after(path: Path, step: int) -> None:
-    """Leaves the whole lines up to that step, in a file that is made if it is missing."""
-    kept = [line for line in read_scalars(path) if line["step"] <= step]
-    write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+    """The lines of a `scalars.jsonl`, without one that a crash cut short; none if there is no such
+    file."""
+    return read_lines(path)

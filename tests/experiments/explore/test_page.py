@@ -2,11 +2,15 @@
 
 import base64
 import contextlib
+import dataclasses
+import html
 import io
 import re
 import socket
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +28,11 @@ from experiments.explore.view import View
 from experiments.measures.robustness import noisy
 from experiments.records.pictures import to_uint8
 from experiments.terminal import cli
+from tests.helpers.checkpoints import rewrite_about
 from tests.helpers.runs import untrained
 from vae_topk_jax import load
 from vae_topk_jax.data import load_dataset, to_unit_float
+from vae_topk_jax.inference import Inference
 from vae_topk_jax.runs.importance_log import read_importance
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -34,6 +40,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 ROOT = Path(__file__).parents[3]
 IMAGE, NOISY = (f".tiles:not(.edited) figure:nth-child({number}) img" for number in (1, 2))
 EDITED = explore_latency.EDITED
+TAG = '<img src="http://127.0.0.1:9/pixel.png">'
 FLAGS = ["--data", "embedded", "--epochs", "1", "--widths", "16", "--latent-dim", "8", "--k", "3"]
 
 
@@ -79,7 +86,13 @@ def test_a_drag_changes_one_entry_and_decodes_it(view, digits):
 
 @pytest.mark.parametrize(
     ("dimension", "value", "message"),
-    [(3, 0.0, r"dimension must lie in \[0, 3\), got 3"), (0, np.nan, "value must be finite")],
+    [
+        (3, 0.0, r"dimension must be an integer in \[0, 3\), got 3"),
+        ("1", 0.0, r"dimension must be an integer in \[0, 3\), got '1'"),
+        (0, np.nan, "value must be a finite number, got nan"),
+        (0, 1e300, r"value must be a finite number, got 1e\+300"),
+        (0, None, "value must be a finite number, got None"),
+    ],
 )
 def test_a_drag_that_cannot_be_is_refused(dimension, value, message):
     with pytest.raises(ValueError, match=message):
@@ -93,6 +106,21 @@ def test_noise_is_a_function_of_sigma_and_seed(view, digits):
     np.testing.assert_array_equal(codes[0], view.model.code(noisy(x[None], 0.5, 0, True)[0]))
     assert not np.array_equal(codes[0], codes[2])
     np.testing.assert_array_equal(codes[3], view.model.code(x))
+
+
+@pytest.mark.parametrize("index", [-1, 1000, None, "1", 1.5])
+def test_an_image_that_is_not_there_is_refused(view, index):
+    with pytest.raises(ValueError, match=r"index must be an integer in \[0, 1000\), got"):
+        view.image(index)
+
+
+def test_strings_from_files_are_text(view, digits):
+    info = dataclasses.replace(
+        view.model.model.info, data={"source": TAG, "train": 4000, "test": 1}
+    )
+    summary = View(Inspector(Inference(view.model.model.state, info)), digits).summary
+    assert html.escape(TAG) in summary
+    assert TAG not in summary
 
 
 def test_a_dense_model_stands_beside_it(run, digits, view):
@@ -140,8 +168,35 @@ def test_a_drawing_becomes_a_centred_digit(view):
     assert image.dtype == np.float32
     assert view.model.code(image).shape == (8,)
     assert not as_digit(np.zeros((280, 280), np.float32), 28, 28).any()
-    with pytest.raises(ValueError, match="PNG"):
-        decode_drawing("data:image/png;base64,aGVsbG8=")
+
+
+@pytest.mark.parametrize("width", [1025, 20_000, 2**31 - 1])
+@pytest.mark.parametrize("headers", [1, 2])
+def test_a_drawing_of_too_many_pixels_is_refused_before_it_is_decoded(width, headers, monkeypatch):
+    """Its size may stand in a second header, too."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    sizes = [(8, 8), (width, 8)][-headers:]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 6, 0, 0, 0)) for size in sizes
+    )
+    png += chunk(b"IDAT", zlib.compress(bytes(8 * 33))) + chunk(b"IEND", b"")
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="of 1024 x 1024 pixels at most"):
+        decode_drawing("data:image/png;base64," + base64.b64encode(png).decode())
+
+
+@pytest.mark.parametrize("data_url", [None, 3, "", "aGVsbG8=", "data:image/png;base64,aGVsbG8="])
+def test_what_is_no_drawing_is_refused(data_url):
+    with pytest.raises(ValueError, match="a drawing must be a data URL of a PNG picture"):
+        decode_drawing(data_url)
 
 
 def test_colour_images_have_pictures(blobs):
@@ -203,6 +258,8 @@ def page(run):
     pytest.importorskip("playwright", reason="clicks need playwright")
     if explore_latency.find_browser() is None:
         pytest.skip(f"no browser here: none of {', '.join(explore_latency.BROWSERS)}")
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    rewrite_about(checkpoint, lambda about: about["data"].update(source=TAG))
     with served(run) as url, explore_latency.opened(url) as page:
         yield page
 
@@ -240,8 +297,19 @@ def test_the_page_asks_for_nothing_from_elsewhere(page):
     page.on("request", lambda request: asked.append(request.url))
     page.reload()
     page.wait_for_selector(explore_latency.LAST)
+    assert TAG in page.locator("p").first.text_content()
     assert asked
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)
+
+
+@pytest.mark.long
+def test_other_hosts_and_origins_and_large_bodies_are_refused(page):
+    httpx = pytest.importorskip("httpx")
+    upload = f"{page.url}gradio_api/upload"
+    assert httpx.post(upload, files={"files": bytes(3)}).status_code == 200
+    assert httpx.post(upload, files={"files": bytes(3_000_000)}).status_code == 413
+    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+        assert httpx.post(upload, files={"files": bytes(3)}, headers=headers).status_code == 403
 
 
 @pytest.mark.long

@@ -61,7 +61,7 @@ class TestDownload:
         ],
     )
     @pytest.mark.usefixtures("register")
-    def test_wrong_file_ends_the_road(self, tmp_path: Path, damage, expected: str, stem: str):
+    def test_wrong_file_ends_the_loader(self, tmp_path: Path, damage, expected: str, stem: str):
         damage(tmp_path / f"{stem}.gz")
         with pytest.raises(DataError, match=f"{stem}.gz: .*{expected}"):
             fetch.download()

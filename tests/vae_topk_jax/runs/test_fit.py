@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.vae_topk_jax.test_training import SMALL, bits
+from tests.helpers.runs import SMALL, bits
 from vae_topk_jax import fit, load
 from vae_topk_jax.checkpoint import CheckpointError, CheckpointWriter, restore_checkpoint
 from vae_topk_jax.checkpoint_folder import checkpoints
@@ -18,7 +18,7 @@ from vae_topk_jax.runs.interruption import Interrupted
 from vae_topk_jax.runs.run_folder import read_run
 from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 from vae_topk_jax.sharding import make_mesh
-from vae_topk_jax.training import NonFiniteError
+from vae_topk_jax.training import NonFiniteError, Trainer
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -64,6 +64,13 @@ def test_without_a_folder_the_model_is_the_same_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     model = fit(blobs.train_images, SMALL, progress=False)
     assert bits(model.state) == bits(restore_checkpoint(finished).state)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_path_that_is_not_utf8_is_refused_before_anything_is_done(blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "init", lambda *given: pytest.fail("begun"))
+    with pytest.raises(ValueError, match=r"out must be a path in UTF-8 .*, got '.*\\udcff'"):
+        fit(blobs.train_images, SHORT, out=tmp_path / "\udcff")
     assert not [*tmp_path.iterdir()]
 
 
@@ -189,6 +196,40 @@ def test_the_last_good_state_of_a_run_that_diverges_is_kept(blobs, tmp_path):
     assert int(state.step) == 3
 
 
+def killed_while_saving(out):
+    (out / "checkpoints" / ".00000008.1a2b3c4d.partial" / "state").mkdir(parents=True)
+
+
+def killed_before_saving(out):
+    out.mkdir()
+    (out / "scalars.jsonl").write_text('{"step": 8, "loss": 1.0}\n{"step": 16, "lo')
+    (out / "importance.jsonl").write_bytes(bytes(100))
+
+
+@pytest.mark.parametrize("leave", [killed_while_saving, killed_before_saving, Path.mkdir])
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
+    blobs, finished, tmp_path, leave
+):
+    out = tmp_path / "run"
+    leave(out)
+    with pytest.raises(ValueError, match="nothing has been saved there yet"):
+        fit(blobs.train_images, SMALL, out=out, resume=True)
+    fit(blobs.train_images, SMALL, out=out, progress=False)
+    assert_same_runs(finished, out)
+    assert not [*out.rglob("*.partial")]
+
+
+def test_a_live_run_is_not_touched_by_one_that_would_resume_it(blobs, copied):
+    newest = checkpoints(copied)[-1]
+    (newest / "about.json").write_text("{}")
+    with (
+        run_folder.sole_writer(copied),
+        pytest.raises(ValueError, match="is being written by another run"),
+    ):
+        fit(blobs.train_images, out=copied, resume=True)
+    assert checkpoints(copied)[-1] == newest
+
+
 @pytest.mark.parametrize("name", ["the largest", "about.json"])
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_goes_on(
     blobs, finished, copied, caplog, name
@@ -202,6 +243,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_goes_on(
     fit(blobs.train_images, out=copied, resume=True, progress=False)
     assert "NOT USED" in caplog.text
     assert str(spoilt) in caplog.text
+    assert (copied / "checkpoints" / f"{newest.name}.damaged-1" / "about.json").is_file()
     assert_same_runs(finished, copied)
 
 

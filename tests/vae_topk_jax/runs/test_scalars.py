@@ -121,11 +121,3 @@ def test_any_object_with_the_two_methods_is_a_sink(tmp_path):
     with Sinks(Kept(), JsonLines(tmp_path)) as run:
         run.write(4, {"loss": 1.0})
     assert Kept.steps == [4, -1]
-
-
-def test_a_line_of_scalars_that_a_crash_cut_short_is_dropped(tmp_path):
-    JsonLines(tmp_path).write(1, {"loss": 0.5})
-    with (tmp_path / "scalars.jsonl").open("a") as file:
-        file.write('{"step": 2, "lo')
-    JsonLines(tmp_path, resume_step=2).write(2, {"loss": 0.25})
-    assert [line["loss"] for line in read_scalars(tmp_path / "scalars.jsonl")] == [0.5, 0.25]
