@@ -42,7 +42,7 @@ from vae_topk_jax.foreign import regular_files
 from vae_topk_jax.processes import agreed, barrier, is_main
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import to_host
-from vae_topk_jax.training import TrainState
+from vae_topk_jax.steps import TrainState
 
 _STATE = "state"
 _MOST_COMPRESSED = 100  # weights hardly are; an optimiser that has not begun, all zeros, is

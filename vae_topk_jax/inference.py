@@ -17,7 +17,7 @@ from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.models import System
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
-from vae_topk_jax.training import TrainState
+from vae_topk_jax.steps import TrainState
 
 _DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
 

@@ -2,9 +2,9 @@
 
 The batch is split along the mesh's axis "data"; parameters are replicated on every device, or, with
 an axis "model" of more than one, split along it wherever they have a latent dimension. Programs
-stay the ones of a single device: under `jax.jit` an array means the same however it is split, so a mean
-over the batch, a threshold, a count of dead latents is that of the whole batch everywhere, and XLA
-adds what has to be exchanged.
+stay the ones of a single device: under `jax.jit` an array means the same however it is split, so a
+mean over the batch, a threshold or a count of dead latents is that of the whole batch everywhere,
+and XLA adds what has to be exchanged.
 """
 
 from collections.abc import Sequence
@@ -70,8 +70,8 @@ def state_sharding(mesh: Mesh, state: Any, latent_dim: int) -> Any:
     """For every array of a state, its last axis of size `latent_dim` split along "model".
 
     Arrays without such an axis are replicated on every device, and so is everything where "model"
-    has one device. Where a hidden layer happens to be as wide as the latent it is split as well, which
-    costs time and changes nothing else.
+    has one device. Where a hidden layer happens to be as wide as the latent it is split as well,
+    which costs time and changes nothing else.
 
     Args:
         mesh: from `make_mesh`.

@@ -18,7 +18,7 @@ from vae_topk_jax.files import write_atomic
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.model_files import ABOUT, read_about
 from vae_topk_jax.run_info import RunInfo
-from vae_topk_jax.training import TrainState
+from vae_topk_jax.steps import TrainState
 
 WEIGHTS = "model.safetensors"
 _DTYPES = {"F32": "float32", "I32": "int32"}  # as safetensors names the types of variables

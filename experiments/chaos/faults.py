@@ -40,7 +40,8 @@ from vae_topk_jax.checkpoint import (
 )
 from vae_topk_jax.data import DataError, load_dataset
 from vae_topk_jax.runs.scalars import read_scalars
-from vae_topk_jax.training import Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import Trainer
 
 Rng = np.random.Generator
 Change = Callable[[bytes], bytes]

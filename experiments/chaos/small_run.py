@@ -10,7 +10,8 @@ import numpy as np
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.idx import MNIST, write_idx
 from vae_topk_jax.run_info import RunInfo
-from vae_topk_jax.training import Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import Trainer
 
 SHAPE = (8, 8, 1)
 SMALL = Config(latent_dim=8, k=2, widths=(32,), batch_size=32, epochs=20, sensitivity_every=4)

@@ -19,7 +19,8 @@ from vae_topk_jax.data.stream import stream
 from vae_topk_jax.processes import is_main, start
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import batch_sharding, make_mesh, to_host
-from vae_topk_jax.training import Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import Trainer
 
 Told = dict[str, np.ndarray]
 

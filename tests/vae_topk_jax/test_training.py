@@ -12,7 +12,8 @@ import pytest
 from tests.helpers.runs import SMALL, bits, trainer_of
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import Dataset, batch_indices, take_batch
-from vae_topk_jax.training import NonFiniteError, Trainer, corrupt, make_optimizer
+from vae_topk_jax.steps import corrupt, make_optimizer
+from vae_topk_jax.training import NonFiniteError, Trainer
 
 
 def run(dataset: Dataset, config: Config) -> list:

@@ -76,8 +76,8 @@ class VSC(Generator):
         KL = sum_u w_u KL(q(z|x) || q(z|x_u)) + D KL(Bernoulli(mean_ud w_u gate_ud) || alpha)
 
     During training c rises from 50 to 200, and lambda from 0 to 1, so that at first only the spikes
-    of an image distinguish it. At inference an entry is active, with the value mu, where its gate is
-    0.5 or more; how many are depends on beta as well as on k.
+    of an image distinguish it. At inference an entry is active, with the value mu, where its gate
+    is 0.5 or more; how many are depends on beta as well as on k.
 
     The weighted sum is no less than the KL to the mixture of the pseudo-inputs' posteriors. It is
     the authors' code, but for the selector, there a layer of sigmoids over their sum, here a

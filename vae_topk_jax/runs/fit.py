@@ -33,7 +33,8 @@ from vae_topk_jax.runs.run_folder import (
 )
 from vae_topk_jax.runs.scalars import Sinks, open_sinks
 from vae_topk_jax.sharding import make_mesh, to_host
-from vae_topk_jax.training import EpochResult, NonFiniteError, Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import EpochResult, NonFiniteError, Trainer
 
 
 def fit(

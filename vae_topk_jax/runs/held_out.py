@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vae_topk_jax.inference_inputs import check_range
-from vae_topk_jax.training import EpochResult, Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import EpochResult, Trainer
 
 
 def with_held_out(

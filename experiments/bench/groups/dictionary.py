@@ -16,7 +16,8 @@ from experiments.bench.products import products_alone, square
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from vae_topk_jax.config import Config
-from vae_topk_jax.training import Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import Trainer
 
 Precision = Literal["float32", "bfloat16"]
 

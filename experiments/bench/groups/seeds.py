@@ -13,7 +13,8 @@ from experiments.bench.groups.training import lineup, mlp_config, whole_batches
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from vae_topk_jax.config import Config
-from vae_topk_jax.training import Trainer, TrainState
+from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training import Trainer
 
 LAYOUT = Experiment(
     "bench_seeds",
