@@ -1,4 +1,4 @@
-"""What a training run tells while it runs: a bar with the loss and the time left."""
+"""What a training run shows while it runs: a bar with the loss and the time left."""
 
 from collections.abc import Iterable, Iterator
 
@@ -22,7 +22,7 @@ def show(
 ) -> Iterator[EpochResult]:
     """Passes the turns on under a bar with the loss, the throughput and the time left."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("steps {task.fields[report]}"),
