@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from experiments.chaos.disagreement import disagreement
+from experiments.chaos.disagreement import cases, disagreement
 from experiments.chaos.faults import (
     arrays,
     configurations,
@@ -33,7 +33,7 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "kill": (kill, 100),
     "first_save": (first_save, 100),
     "readers": (readers, 500),
-    "disagreement": (disagreement, 100),
+    "disagreement": (disagreement, len([*cases()])),
     "damage": (damage, 200),
     "data": (data, 200),
     "disk": (disk, 20),

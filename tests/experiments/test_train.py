@@ -201,3 +201,11 @@ def test_a_lost_process_has_an_exit_code_and_the_advice_fits(
     (line,) = capsys.readouterr().err.splitlines()
     assert advice in line
     assert "UNAVAILABLE" in line
+
+
+def test_sigint_ends_the_command_before_and_after_its_turns(data, tmp_path, monkeypatch):
+    seen, usual = [], signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(train, "train", lambda _: seen.append(signal.getsignal(signal.SIGINT)))
+    run(data, tmp_path / "run")
+    assert seen == [signal.SIG_DFL]
+    assert signal.getsignal(signal.SIGINT) is usual

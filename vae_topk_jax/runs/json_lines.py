@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vae_topk_jax.files import write_atomic
+from vae_topk_jax.files import sync_folder, write_atomic
 from vae_topk_jax.foreign import read_regular
 
 _MOST = 1 << 30  # bytes
@@ -19,10 +19,13 @@ _log = logging.getLogger(__name__)
 
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Adds the objects, each with a `step`; they are on the disk when this returns."""
+    is_new = not path.exists()
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        sync_folder(path.parent)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
