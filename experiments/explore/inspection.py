@@ -4,6 +4,7 @@ Pure functions of images and codes; `experiments.explore` is the page around the
 """
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -144,7 +145,8 @@ def with_entry(z_D: np.ndarray, dimension: Any, value: Any) -> np.ndarray:
     """
     if type(dimension) is not int or not 0 <= dimension < len(z_D):
         raise ValueError(f"dimension must be an integer in [0, {len(z_D)}), got {dimension!r}")
-    if not isinstance(value, int | float | np.floating) or not abs(value) <= _LARGEST:
+    is_number = isinstance(value, numbers.Real)
+    if not is_number or not -_LARGEST <= value <= _LARGEST:
         raise ValueError(f"value must be a finite number, got {value!r}")
     changed_D = np.array(z_D)
     changed_D[dimension] = value
