@@ -7,8 +7,8 @@ names it. `vae_topk_jax.json_object` does the same for what is in a JSON file.
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _MOST_LEVELS = 32  # of folders in folders
 _LARGE = 1 << 30  # bytes from which on a file may not be a thousand times what it takes on the disk
@@ -61,7 +61,7 @@ def check_regular(path: Path) -> None:
         )
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened for reading.
 
     Raises:

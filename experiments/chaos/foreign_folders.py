@@ -87,9 +87,17 @@ def _make(folder: Path) -> dict[str, Path]:
     JsonLines(run).write(1, {"loss": 0.5})
     ImportanceLog(run, 1).write(1, np.ones((1, info.config.latent_dim)))
     write_names(run, {"data": "embedded"})
-    about = {"experiment": "train", "variant": "", "model": info.config.model, "seed": 0}
-    facts = {"config": info.config.to_dict(), "data": info.data, "metrics": {"psnr": 20.0}}
-    write_results(run, [Row(**about, **facts, seconds=1.0)])
+    row = Row(
+        experiment="train",
+        variant="",
+        model=info.config.model,
+        config=info.config.to_dict(),
+        seed=0,
+        data=info.data,
+        metrics={"psnr": 20.0},
+        seconds=1.0,
+    )
+    write_results(run, [row])
     model = export_model(Inference(state, info), folder / "model")
     return {"checkpoint": checkpoint, "model": model, "run": run}
 
