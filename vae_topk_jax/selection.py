@@ -10,6 +10,7 @@ through the choice.
 
 import functools
 import math
+import numbers
 import operator
 from typing import NamedTuple
 
@@ -268,6 +269,28 @@ def check_k(k: int, size: int) -> int:
     if not 1 <= k <= size:
         raise ValueError(f"k must lie between 1 and the {size} dimensions, got {k}")
     return k
+
+
+def check_mean_k(k: float, size: int) -> float:
+    """k, if it is a mean number of latents: any number above 0 that is not above `size`.
+
+    Returns:
+        An int where it is a whole number.
+
+    Raises:
+        ValueError: otherwise.
+
+    Examples:
+        >>> check_mean_k(1.5, 64), check_mean_k(8.0, 64)
+        (1.5, 8)
+    """
+    if isinstance(k, bool) or not isinstance(k, numbers.Real):
+        raise ValueError(f"k must be a number, got {k!r}")
+    if float(k).is_integer():
+        return check_k(int(k), size)
+    if not 0 < k < size:
+        raise ValueError(f"k must lie above 0 and not above the {size} dimensions, got {k}")
+    return float(k)
 
 
 def _as_float(x: Array) -> Array:
