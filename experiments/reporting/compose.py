@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.records.grouping import by_model, by_variant
 from experiments.records.rows import Results, Row, current_rows, read_results, results_path
-from experiments.reporting.claims import Finding, claims
+from experiments.reporting.claims import claims, claims_table
 from experiments.reporting.definitions import define
 from experiments.reporting.document import Bullets, Section, write_document
 from experiments.reporting.figures.draw import draw_pictures
@@ -82,7 +82,7 @@ def compose(results: Results, layouts: Sequence[Experiment]) -> Iterator[Section
     for experiment, inside in shown:
         yield Section(experiment.title, list(_tables(experiment, inside)))
     if findings := claims(rows):
-        yield Section("The paper's claims", list(_claims(findings)))
+        yield Section("The paper's claims", [claims_table(findings)])
     for experiment, inside in shown:
         pictures = [
             picture._replace(
@@ -156,12 +156,6 @@ def _tables(experiment: Experiment, rows: Sequence[Row]) -> Iterator[str | Table
                 yield difference_table(f"{title}, difference to {BASELINE}", grid, columns)
     if experiment.paper:
         yield metric_table("The paper", *experiment.paper)
-
-
-def _claims(findings: Sequence[Finding]) -> Iterator[str | Bullets]:
-    for claim in dict.fromkeys(finding.claim for finding in findings):
-        yield f"{claim.text}."
-        yield Bullets([finding.sentence for finding in findings if finding.claim == claim])
 
 
 def _others(rows: Iterable[Row], layouts: Sequence[Experiment]) -> Iterator[Experiment]:

@@ -45,8 +45,11 @@ class Column:
 
 
 class Cell(NamedTuple):
+    """A text, in bold where `strong`, with a note below it."""
+
     text: str
     strong: bool = False
+    note: str = ""
 
 
 class Table(NamedTuple):
@@ -159,7 +162,8 @@ def to_markdown(table: Table) -> str:
 
     def inline(cell: Cell) -> str:
         text = escape_markdown(cell.text)
-        return f"**{text}**" if cell.strong else text
+        note = f"; {escape_markdown(cell.note)}" if cell.note else ""
+        return (f"**{text}**" if cell.strong else text) + note
 
     lines = [
         f"**{escape_markdown(table.title)}**",
@@ -174,7 +178,8 @@ def to_markdown(table: Table) -> str:
 def to_html(table: Table) -> str:
     def inline(cell: Cell) -> str:
         text = html.escape(cell.text)
-        return f"<strong>{text}</strong>" if cell.strong else text
+        note = f"<small>{html.escape(cell.note)}</small>" if cell.note else ""
+        return (f"<strong>{text}</strong>" if cell.strong else text) + note
 
     def row(model: Cell, *cells: Cell) -> str:
         values = "".join(f"<td>{inline(cell)}</td>" for cell in cells)
