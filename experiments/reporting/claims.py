@@ -7,17 +7,21 @@ from typing import NamedTuple
 from experiments.records.grouping import by_model, by_variant
 from experiments.records.intervals import Summary, paired_difference
 from experiments.records.rows import Row
-from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY
-from experiments.reporting.tables import Cell, Column, Table
+from experiments.reporting.columns import column_of
+from experiments.reporting.tables import Cell, Column, Table, Tone
 from experiments.study.lineup import BASELINE
 
 REPLICATES = "replicates"
 FAILS = "does not replicate"
 OPEN = "inconclusive"
+VERDICTS = (
+    f"A claim {REPLICATES} where the 95 % interval of the difference to the {BASELINE} lies inside "
+    f"what it says, {FAILS} where it lies outside, and is {OPEN} where it reaches over the end. "
+    "Intervals are not corrected for the number of comparisons."
+)
+_TONES: dict[str, Tone] = {REPLICATES: "good", FAILS: "bad", OPEN: ""}
 
 SLIGHTLY = 0.05  # the paper's own accuracies differ by 0.013 and 0.016
-
-_COLUMNS = {column.metric: column for column in (*QUALITY, *GENERATION, *ACCURACY)}
 
 
 class Claim(NamedTuple):
@@ -39,7 +43,7 @@ class Claim(NamedTuple):
     @property
     def column(self) -> Column:
         """How the metric is printed."""
-        return _COLUMNS[self.metric]
+        return column_of(self.metric)
 
     def verdict(self, difference: Summary) -> str:
         """Whether the 95 % interval lies inside the claim, outside, or reaches over an end of it.
@@ -129,7 +133,9 @@ def claims_table(findings: Sequence[Finding]) -> Table:
     def cell(finding: Finding | None) -> Cell:
         if finding is None:
             return Cell("")
-        return Cell(finding.figures, note=finding.verdict if several_seeds else "")
+        if not several_seeds:
+            return Cell(finding.figures)
+        return Cell(finding.figures, note=finding.verdict, tone=_TONES[finding.verdict])
 
     body = [
         [Cell(claim.text, note=variant), *(cell(found.get((claim, variant, m))) for m in models)]
