@@ -10,6 +10,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import vae_topk_jax
 from experiments.bench.targets import targets
@@ -55,17 +56,22 @@ def words_of(page: Path) -> Mapping[str, str]:
 
 
 def names() -> str:
-    """The public names, each with the first line of its documentation."""
+    """The public names, each with its page and the first line of its documentation."""
     lines = [["name", "what it is"], ["---", "---"]]
     for name in vae_topk_jax.__all__:
         value = getattr(vae_topk_jax, name)
         if not isinstance(value, types.ModuleType):
-            lines.append([f"`{name}`", _first_sentence(value)])
+            lines.append(_name(name, value))
             continue
         for function in vars(value).values():
             if inspect.isfunction(function) and function.__module__ == value.__name__:
-                lines.append([f"`{name}.{function.__name__}`", _first_sentence(function)])
+                lines.append(_name(f"{name}.{function.__name__}", function))
     return pipe_table(lines)
+
+
+def _name(name: str, value: Any) -> list[str]:
+    page = value.__module__.rpartition(".")[2]
+    return [f"[`{name}`](api/{page}.md)", _first_sentence(value)]
 
 
 def _first_sentence(value: object) -> str:

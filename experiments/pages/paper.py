@@ -143,10 +143,7 @@ TABLES = {
         "ablation",
         _in(ablation.VARIANT, "active_dims", "psnr"),
         "K = 8 of 64",
-        (
-            *("element: |mu|", "element: |mu|, revival", "element: |mu|, K annealed"),
-            "element: |mu|, KL of active only",
-        ),
+        ("element: |mu|", "element: |mu|, K annealed", "element: |mu|, KL of active only"),
     ),
     "collapse-mlp": _collapse("mlp"),
     "collapse-conv": _collapse("conv"),

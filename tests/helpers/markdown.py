@@ -61,5 +61,5 @@ def anchors(page: Path) -> list[str]:
 
 def links(page: Path) -> list[str]:
     """Targets of its links and pictures within the repository."""
-    found = re.findall(r"\]\(([^)\s]+)\)", _FENCED.sub("", read(page)))
+    found = re.findall(r'(?:\]\(|src=")([^)\s"]+)[)"]', _FENCED.sub("", read(page)))
     return [target for target in found if not re.match(r"https?:", target)]
