@@ -158,7 +158,9 @@ def _masked(z_BxD: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _layer(z_BxD: np.ndarray) -> Any:
-    layer = BatchTopK(k=2, importance="mean_abs_z", use_running_average=False)
+    layer = BatchTopK(
+        k=2, importance="mean_abs_z", selection="dimension", use_running_average=False
+    )
     return layer.apply({}, jnp.asarray(z_BxD), mutable="batch_stats")[0]
 
 
