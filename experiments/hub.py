@@ -93,7 +93,7 @@ def pull(options: Pull) -> Path:
     return options.out
 
 
-def _download(options: Pull, commit: str, names: Iterable[str], folder: Path) -> None:
+def _download(options: Pull, commit: str | None, names: Iterable[str], folder: Path) -> None:
     """The files at a commit, as long as what comes stays below `--largest`, whatever sizes the hub
     says they have."""
     from huggingface_hub import HfFileSystem

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments.measures.dictionaries import sae_metrics, side_of, train_on
-from experiments.reporting.columns import SPARSITY
+from experiments.reporting.columns import EXPLAINED_VARIANCE, SPARSITY
 from experiments.reporting.compose import write_report
 from experiments.reporting.figures.stitching import draw_stitching
 from experiments.reporting.layout import Experiment
@@ -49,7 +49,7 @@ LAYOUT = Experiment(
     "latent by latent; and one of the directions of the large one, which measures how far they are "
     "sums of a few others. Only latents that are active in a test input are stitched.",
     (
-        Column("explained_variance", "explained variance", 4, "higher"),
+        EXPLAINED_VARIANCE,
         Column("error", "error", 5, "lower"),
         *SPARSITY,
     ),

@@ -55,8 +55,11 @@ LAYOUT = Experiment(
     "training images, with Gaussian values; or from a Gaussian mixture fitted to the latents "
     "of training images before the mask and sampled through it.",
     (*QUALITY, *GENERATION, *SPARSITY),
+    summary=(QUALITY[0], QUALITY[2], GENERATION[0], GENERATION[2]),
     figures=(draw_reconstructions, draw_samples, draw_importance, draw_losses),
     paper=PAPER,
+    variants=tuple(VARIANTS.values()),
+    models=tuple(trained_models(LATENT_DIM, K)),
 )
 
 

@@ -48,8 +48,11 @@ LAYOUT = Experiment(
     "Test images with Gaussian noise of standard deviation sigma are reconstructed, and the "
     "digit classifier reads the reconstructions.",
     ACCURACY,
+    summary=ACCURACY[1:],
     figures=(draw_noise, draw_importance, draw_losses),
     paper=PAPER,
+    variants=tuple(PROTOCOLS.values()),
+    models=(*trained_models(LATENT_DIM, K), ANNEALED),
 )
 
 

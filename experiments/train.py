@@ -8,6 +8,7 @@ srun python -m experiments.train --out runs/my-model --distributed
 import contextlib
 import dataclasses
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ class Options:
 
 def main(args: list[str] | None = None) -> None:
     """Parses the command line and trains."""
-    with cli.one_line_errors():
+    with cli.one_line_errors(), _ended_by_sigint():
         options = cli.parse(Options, args)
         _join(options)
         with _exit_codes(options.out):
@@ -103,6 +104,20 @@ def _join(options: Options) -> None:
     for name in ("coordinator", "processes", "process"):
         if not options.distributed and (value := getattr(options, name)) is not None:
             raise ValueError(f"{name} must go with --distributed, got {value} without")
+
+
+@contextlib.contextmanager
+def _ended_by_sigint() -> Iterator[None]:
+    """SIGINT ends this process at once and without a traceback, where `fit` does not note it."""
+    before = signal.getsignal(signal.SIGINT)
+    is_usual = before is signal.default_int_handler
+    if is_usual:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if is_usual:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

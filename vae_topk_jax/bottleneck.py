@@ -20,6 +20,7 @@ from vae_topk_jax.selection import (
     batch_top_k_mask,
     boundary,
     check_k,
+    check_mean_k,
     element_top_k,
     lowest_kept,
     sample_top_k_mask,
@@ -102,7 +103,7 @@ class BatchTopK(nn.Module):
     `flax.errors.ModifyScopeVariableError`.
 
     Attributes:
-        k: how many latents pass, 1 <= k <= D.
+        k: how many latents pass, 1 <= k <= D; by element it is a mean and may be any fraction.
         importance: what ranks dimensions: a name in `vae_topk_jax.importance.IMPORTANCES` or a
             callable of the same signature; `valid_B` and `axis_name` are passed to it only where
             they are set, so a plain function of (z, mu, logvar) will do otherwise.
@@ -216,7 +217,8 @@ class BatchTopK(nn.Module):
         for name, choices in (("selection", SelectionRule), ("calibration", Calibration)):
             if (value := getattr(self, name)) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
-        check_k(self.k, z_BxD.shape[1])
+        check = check_mean_k if self.selection == "element" else check_k
+        check(self.k, z_BxD.shape[1])
         stats = self._statistics(z_BxD.shape[1])
         weight_D = jnp.ones(z_BxD.shape[1], jnp.float32) if weight_D is None else weight_D
         scores_BxD = self.scores(z_BxD, mu_BxD, logvar_BxD, weight_D)

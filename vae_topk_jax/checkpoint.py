@@ -215,7 +215,7 @@ def _error_of(path: Path) -> float:
         error = read_about(path).get("error")
     except (CheckpointError, OSError):
         return math.inf
-    return error if type(error) in (int, float) else math.inf
+    return error if isinstance(error, int | float) else math.inf
 
 
 def restore_checkpoint(path: Path | str, *, verify: bool = True) -> Restored:

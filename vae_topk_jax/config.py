@@ -73,13 +73,17 @@ class Config(Training):
 
     def __init__(self, model: str | System = "top_k_vae", **fields: Any) -> None:
         system = model if isinstance(model, System) else find_model(model)()
-        own, training = settings_of(type(system)), fields_of(Training)
+        kind, model_name = type(system), name_of(system)
+        own, training = settings_of(kind), fields_of(Training)
         for name, value in fields.items():
             refuse_retired(name, value)
             if name not in own and name not in training:
-                raise ValueError(_unknown(name, name_of(system)))
+                raise ValueError(_unknown(name, model_name))
+        for name in kind.fixed:
+            if (value := getattr(system, name)) != (only := getattr(kind, name)):
+                raise ValueError(f"{name} of {model_name} must be {only}, got {value!r}")
         values = {name: own[name].checked(fields.get(name, getattr(system, name))) for name in own}
-        object.__setattr__(self, "system", system.clone(parent=None, **values))
+        object.__setattr__(self, "system", kind(parent=None, **values))
         for name, field in training.items():
             object.__setattr__(self, name, field.checked(fields.get(name, field.default)))
         self.system.check()

@@ -17,7 +17,7 @@ from jax import Array
 from jax import export as jax_export
 
 from vae_topk_jax import manifest
-from vae_topk_jax.files import new_folder
+from vae_topk_jax.files import check_path, new_folder
 from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
 from vae_topk_jax.programs import read_program, try_programs
@@ -43,13 +43,14 @@ def export_model(inference: "Inference", folder: Path | str, part: Part = "both"
         The folder.
 
     Raises:
-        ValueError: an unknown part.
+        ValueError: an unknown part, or a path that is not UTF-8.
         FileExistsError: the folder is there already.
     """
     from vae_topk_jax.weights import save_weights
 
     if part not in (*PROGRAMS, "both"):
         raise ValueError(f"part must be one of {[*PROGRAMS, 'both']}, got {part!r}")
+    check_path("folder", Path(folder))
     about = {
         "format": FORMAT_VERSION,
         "step": int(inference.state.step),

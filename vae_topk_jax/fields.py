@@ -79,7 +79,8 @@ class Field(NamedTuple):
 
     def _require(self, holds: bool, expected: str, value: Any) -> None:
         if not holds:
-            raise ValueError(f"{self.name} must be {expected}, got {value!r}")
+            got = " ".join(repr(value).split())
+            raise ValueError(f"{self.name} must be {expected}, got {got}")
 
 
 def fields_of(cls: type) -> dict[str, Field]:

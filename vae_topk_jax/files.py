@@ -55,6 +55,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
+        for place, _, _ in os.walk(partial):
+            sync_folder(Path(place))
         partial.rename(path)
         sync_folder(path.parent)
     finally:

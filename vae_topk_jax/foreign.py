@@ -7,8 +7,8 @@ names it. `vae_topk_jax.json_object` does the same for what is in a JSON file.
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _MOST_LEVELS = 32  # of folders in folders
 _LARGE = 1 << 30  # bytes from which on a file may not be a thousand times what it takes on the disk
@@ -38,7 +38,7 @@ def regular_files(folder: Path) -> list[str]:
                 if not entry.name.isprintable():
                     raise ValueError(f"{folder} holds a name that cannot be printed: {name!a}")
                 if not entry.is_dir(follow_symlinks=False):
-                    _check_file(folder / name)
+                    check_regular(folder / name)
                     files.append(name)
                 elif name.count("/") < _MOST_LEVELS:
                     folders.append(f"{name}/")
@@ -47,14 +47,28 @@ def regular_files(folder: Path) -> list[str]:
     return sorted(files)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def check_regular(path: Path) -> None:
+    """Refuses what is no regular file; errors as `open_regular`."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise ValueError(f"{path} must be a regular file, got a link: copy what it leads to")
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} must be a regular file, got a pipe, a socket or a device")
+    on_disk = 512 * getattr(status, "st_blocks", status.st_size)
+    if status.st_size >= _LARGE and on_disk < status.st_size / 1000:
+        raise ValueError(
+            f"{path} has {status.st_size:,} bytes, of which the disk holds {on_disk:,}"
+        )
+
+
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened for reading.
 
     Raises:
         ValueError: it is something else, such as a link or a pipe, which is not waited for.
         OSError: it is missing or cannot be read.
     """
-    _check_file(path)
+    check_regular(path)
     return path.open("rb")
 
 
@@ -69,16 +83,3 @@ def read_regular(path: Path, most: int) -> bytes:
         if size > most:
             raise ValueError(f"{path} must have at most {most:,} bytes, got {size:,}")
         return file.read()
-
-
-def _check_file(path: Path) -> None:
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        raise ValueError(f"{path} must be a regular file, got a link: copy what it leads to")
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path} must be a regular file, got a pipe, a socket or a device")
-    on_disk = 512 * getattr(status, "st_blocks", status.st_size)
-    if status.st_size >= _LARGE and on_disk < status.st_size / 1000:
-        raise ValueError(
-            f"{path} has {status.st_size:,} bytes, of which the disk holds {on_disk:,}"
-        )

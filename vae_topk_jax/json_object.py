@@ -89,17 +89,15 @@ class JsonObject:
 
     def shape(self, name: str) -> tuple[int, int, int]:
         """A field that is the shape (H, W, C) of an image, of 2^26 values at most."""
-        value = self.fields.get(name)
-        is_one = isinstance(value, list) and len(value) == 3 and {*map(type, value)} == {int}
-        is_one = is_one and min(value) >= 1 and math.prod(value) <= _MOST_VALUES
+        value = self._list(name, {int}, length=3)
+        is_one = value is not None and min(value) >= 1 and math.prod(value) <= _MOST_VALUES
         return tuple(self._checked(name, is_one, f"(H, W, C), {_MOST_VALUES:,} values at most"))
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """A field that is null or two numbers, the smaller one first."""
-        value = self.fields.get(name)
-        is_one = isinstance(value, list) and len(value) == 2
-        is_one = is_one and {*map(type, value)} <= {int, float} and value[0] < value[1]
-        return self._checked(name, value is None or is_one, "null or [smallest, largest]")
+        value = self._list(name, {int, float}, length=2)
+        is_one = self.fields.get(name) is None or (value is not None and value[0] < value[1])
+        return self._checked(name, is_one, "null or [smallest, largest]")
 
     def text(self, name: str) -> str:
         """A field that is text."""
@@ -109,6 +107,12 @@ class JsonObject:
         """A field that is an object."""
         is_one = isinstance(self.fields.get(name), dict)
         return JsonObject(self._checked(name, is_one, "an object"), f"{self._prefix}{name}")
+
+    def _list(self, name: str, types: set[type], length: int) -> list[Any] | None:
+        """A field if it is a list of that many items of these types."""
+        value = self.fields.get(name)
+        fits = isinstance(value, list) and len(value) == length and {*map(type, value)} <= types
+        return value if fits else None
 
     def _checked(self, name: str, holds: bool, expected: str) -> Any:
         if name not in self.fields:

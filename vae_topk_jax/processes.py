@@ -10,10 +10,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from vae_topk_jax.rendezvous import meet
+
 # After so many seconds without a sign of life a process counts as dead, and the others end.
 HEARTBEAT = 30
-# How long a process that starts waits for the others, and one that ends for them to end.
-_WELCOME, _FAREWELL = 45, 10
+# How long a process that ends waits for the others to end.
+_FAREWELL = 10
 # What launchers set and jax itself does not use; the first that is set counts.
 _COUNTS = ("JAX_NUM_PROCESSES", "OMPI_COMM_WORLD_SIZE")
 _IDS = ("JAX_PROCESS_ID", "OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX")
@@ -37,7 +39,8 @@ def start(
         process: the number of this one, from 0.
 
     Raises:
-        ValueError: an address, number or id that cannot be, some of them missing, or no answer.
+        ValueError: an address, number or id that cannot be, some of them missing, or, where all
+            three are known, processes that have not come after 40 seconds or contradict each other.
     """
     _check(coordinator, processes, process)
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
@@ -45,6 +48,8 @@ def start(
         processes = _first_of(_COUNTS) if processes is None else processes
         process = _first_of(_IDS) if process is None else process
         _check(coordinator, processes, process)
+        if processes is not None and process is not None:
+            meet(coordinator, processes, process)
     elif "OMPI_COMM_WORLD_SIZE" in os.environ and "OMPI_MCA_orte_hnp_uri" not in os.environ:
         raise ValueError(
             "coordinator must be given under Open MPI 5, as mpirun -x "
@@ -59,7 +64,6 @@ def start(
             process,
             local_device_ids=None if local_rank is None else [int(local_rank)],
             cluster_detection_method=None if None in (processes, process) else "deactivate",
-            initialization_timeout=_WELCOME,
             heartbeat_timeout_seconds=HEARTBEAT,
             shutdown_timeout_seconds=_FAREWELL,
         )

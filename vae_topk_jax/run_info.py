@@ -58,9 +58,10 @@ class RunInfo:
         about = JsonObject(fields)
         config, data = about.object("config"), about.object("data")
         data.integer("train", least=1)
-        for name, check in {"test": data.integer, "source": data.text}.items():
-            if name in data.fields:
-                check(name)
+        if "test" in data.fields:
+            data.integer("test")
+        if "source" in data.fields:
+            data.text("source")
         return cls(
             config=Config.from_saved(config.fields),
             image_shape=about.shape("image_shape"),

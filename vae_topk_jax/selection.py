@@ -10,6 +10,7 @@ through the choice.
 
 import functools
 import math
+import numbers
 import operator
 from typing import NamedTuple
 
@@ -270,6 +271,28 @@ def check_k(k: int, size: int) -> int:
     return k
 
 
+def check_mean_k(k: float, size: int) -> float:
+    """k, if it is a mean number of latents: any number above 0 that is not above `size`.
+
+    Returns:
+        An int where it is a whole number.
+
+    Raises:
+        ValueError: otherwise.
+
+    Examples:
+        >>> check_mean_k(1.5, 64), check_mean_k(8.0, 64)
+        (1.5, 8)
+    """
+    if isinstance(k, bool) or not isinstance(k, numbers.Real):
+        raise ValueError(f"k must be a number, got {k!r}")
+    if float(k).is_integer():
+        return check_k(int(k), size)
+    if not 0 < k < size:
+        raise ValueError(f"k must lie above 0 and not above the {size} dimensions, got {k}")
+    return float(k)
+
+
 def _as_float(x: Array) -> Array:
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
 
@@ -296,7 +319,7 @@ def _nth_largest(x_BxD: Array, n: Array, bits: int, axis_name: str | None) -> Ar
 def _count(chosen_BxD: Array, axis_name: str | None) -> Array:
     # Rows in float32, exact below 2^24: compilers for CPUs add floats several times faster.
     count_B = jnp.sum(chosen_BxD, axis=1, dtype=jnp.float32)
-    count = jnp.sum(count_B.astype(jnp.int32))
+    count = jnp.sum(count_B.astype(jnp.int32), dtype=jnp.int32)
     return count if axis_name is None else jax.lax.psum(count, axis_name)
 
 

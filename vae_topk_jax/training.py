@@ -324,7 +324,7 @@ class Trainer:
         def run(length: int, state: TrainState, images: Array) -> tuple[TrainState, Any]:
             step = functools.partial(self._batch_step, images, self._order(state))
             first = state.step % self.steps_per_epoch
-            return jax.lax.scan(step, state, first + jnp.arange(length))
+            return jax.lax.scan(step, state, first + jnp.arange(length, dtype=jnp.int32))
 
         @functools.partial(
             jax.jit, donate_argnums=0, static_argnums=2, out_shardings=self._shardings

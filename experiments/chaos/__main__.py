@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from experiments.chaos.disagreement import cases, disagreement
 from experiments.chaos.faults import (
     arrays,
     configurations,
@@ -19,9 +20,10 @@ from experiments.chaos.faults import (
     disk,
     endurance,
     foreign,
-    kill,
     nonfinite,
 )
+from experiments.chaos.kills import first_save, kill
+from experiments.chaos.readers import readers
 from experiments.records.environment import environment
 from experiments.terminal import cli
 from vae_topk_jax.files import write_atomic
@@ -29,6 +31,9 @@ from vae_topk_jax.runs.progress import console
 
 FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "kill": (kill, 100),
+    "first_save": (first_save, 100),
+    "readers": (readers, 500),
+    "disagreement": (disagreement, len([*cases()])),
     "damage": (damage, 200),
     "data": (data, 200),
     "disk": (disk, 20),

@@ -1,4 +1,4 @@
-"""Faults tried on small runs, each a function of the number of trials.
+"""Faults of files, numbers and arguments, each a function of the number of trials.
 
 A fault counts the trials with the right outcome and raises on the first wrong one, so that a row
 in the table of `experiments.chaos` says what was really tried.
@@ -7,25 +7,20 @@ in the table of `experiments.chaos` says what was really tried.
 import contextlib
 import dataclasses
 import logging
-import multiprocessing
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import train
 from experiments.chaos.small_run import (
     SHAPE,
     SMALL,
     WrongOutcomeError,
+    bits_of,
     require,
     small_run,
     temporary_folder,
@@ -33,42 +28,16 @@ from experiments.chaos.small_run import (
 )
 from vae_topk_jax.checkpoint import (
     CheckpointError,
-    checkpoints,
     restore_checkpoint,
     restore_newest_whole,
     save_checkpoint,
 )
+from vae_topk_jax.checkpoint_folder import checkpoints
 from vae_topk_jax.data import DataError, load_dataset
-from vae_topk_jax.runs.scalars import read_scalars
-from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training import Trainer
 
 Rng = np.random.Generator
 Change = Callable[[bytes], bytes]
-
-
-def kill(trials: int) -> str:
-    """kill -9 at a random moment of training or saving: a run that is killed again and again, and
-    each time resumed, ends with the bits and the scalars of one never killed."""
-    rng, killed, runs = np.random.default_rng(0), 0, 0
-    with temporary_folder() as folder:
-        write_images(folder / "data")
-        _train(folder, "first").join()
-        started = time.perf_counter()
-        _train(folder, "whole").join()
-        seconds = time.perf_counter() - started
-        while killed < trials or (folder / "run").exists():
-            process = _train(folder, "run")
-            process.join(rng.uniform(0.1, 1.0) * seconds if killed < trials else None)
-            process.kill()
-            process.join()
-            killed += process.exitcode == -signal.SIGKILL
-            if process.exitcode == 0:
-                same = _outcome(folder / "run") == _outcome(folder / "whole")
-                require(same, f"run {runs} ended with other bits")
-                shutil.rmtree(folder / "run")
-                runs += 1
-    return f"{killed} kills in {runs} runs, every run bit-exact at its end"
 
 
 def damage(trials: int) -> str:
@@ -156,9 +125,9 @@ def nonfinite(trials: int) -> str:
         where = rng.uniform(size=x.shape) < rng.choice([0.0005, 0.01, 1.0])
         where.flat[rng.integers(where.size)] = True
         x[where] = [np.nan, np.inf, -np.inf, 3e38][trial % 4]
-        before = _bits(state, "params", "opt_state", "batch_stats")
+        before = bits_of(state, "params", "opt_state", "batch_stats")
         state, terms = trainer.train_step(state, jnp.asarray(x))
-        require(_bits(state, "params", "opt_state", "batch_stats") == before, f"trial {trial}")
+        require(bits_of(state, "params", "opt_state", "batch_stats") == before, f"trial {trial}")
         require(float(terms["skipped"]) == 1, f"trial {trial} was not counted")
     return "state unchanged to the bit, each counted"
 
@@ -200,47 +169,6 @@ def endurance(trials: int) -> str:
     programs = getattr(trainer.segment, "_cache_size")()  # noqa: B009
     require(programs == 1, f"{programs} programs were compiled")
     return f"{settled:.0f} MiB half-way, {end:.0f} MiB at the end, one program"
-
-
-def _train(folder: Path, name: str) -> multiprocessing.process.BaseProcess:
-    """Starts a run that goes on with what is in its folder, if anything is.
-
-    A process of its own, forked from one that has done the imports.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["experiments.train"])
-    process = context.Process(target=_train_quietly, args=(folder, name))
-    process.start()
-    return process
-
-
-def _train_quietly(folder: Path, name: str) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    out = folder / name
-    flags = ["--data", str(folder / "data"), "--out", str(out), "--segment", "9", "--epochs", "10"]
-    flags += ["--latent-dim", "8", "--k", "2", "--widths", "32", "--batch-size", "32"]
-    if checkpoints(out / "checkpoints"):
-        flags.append("--resume")
-    else:
-        shutil.rmtree(out, ignore_errors=True)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    train.main(flags)
-
-
-def _outcome(out: Path) -> object:
-    state = restore_checkpoint(out / "checkpoints").state
-    fields = [field.name for field in dataclasses.fields(TrainState)]
-    return _bits(state, *fields), read_scalars(out / "scalars.jsonl")
-
-
-def _bits(state: TrainState, *fields: str) -> list[bytes]:
-    leaves = jax.tree.leaves([getattr(state, name) for name in fields])
-    keys = [jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
-    pairs = zip(leaves, keys, strict=True)
-    return [np.asarray(jax.random.key_data(x) if key else x).tobytes() for x, key in pairs]
 
 
 def _flip(rng: Rng) -> Change:

@@ -1,5 +1,5 @@
-"""Folders as strangers may have made them, by hypothesis (extra "test"): checkpoints and model
-files with odd files, odd bytes and odd JSON, most of them under a manifest that fits."""
+"""Folders as strangers may have made them, by hypothesis (extra "test"): runs, checkpoints and
+model files with odd files, odd bytes and odd JSON, most of them under a manifest that fits."""
 
 import contextlib
 import dataclasses
@@ -19,13 +19,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from hypothesis import strategies as st
 
 from experiments.chaos.random_configurations import tried
 from experiments.chaos.small_run import require, small_run, temporary_folder
+from experiments.records.measured_run import read_measured_run
+from experiments.records.rows import RESULTS_NAME, Row, write_results
 from vae_topk_jax import export_model, load, load_exported, load_weights, manifest
 from vae_topk_jax.checkpoint import save_checkpoint
+from vae_topk_jax.checkpoint_folder import CHECKPOINTS
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.runs.importance_log import IMPORTANCE, ImportanceLog, read_importance
+from vae_topk_jax.runs.run_folder import NAMES, read_names, write_names
+from vae_topk_jax.runs.scalars import SCALARS, JsonLines
 
 Change = Callable[[Path], object]
 _SECONDS = 60  # that one folder may take
@@ -36,9 +43,11 @@ _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "checkpoint": ("checkpoint", load),
     "checkpoint, not verified": ("checkpoint", functools.partial(load, verify=False)),
     "weights": ("model", load_weights),
+    "run": ("run", lambda path: (read_measured_run(path), read_importance(path), read_names(path))),
     "programs": ("model", load_exported),
 }
-_CHOSEN = [*list(_READERS)[:3] * 5, "programs"]
+_CHOSEN = [*list(_READERS)[:4] * 4, "programs"]
+_DESCRIPTIONS = ("about.json", "config.json", RESULTS_NAME, NAMES, SCALARS, IMPORTANCE)
 _NUMBERS = st.integers() | st.floats() | st.sampled_from([-1, 0, 2**31, 2**40, 10**400, 1e308])
 _VALUES = st.recursive(
     st.none() | st.booleans() | _NUMBERS | st.text(max_size=5) | st.just("F8_E4M3"),
@@ -69,14 +78,28 @@ def try_folders_apart(trials: int) -> str:
 
 
 def _make(folder: Path) -> dict[str, Path]:
-    """A checkpoint and a folder of model files, as they should be."""
+    """A run, a checkpoint and a folder of model files, as they should be."""
     _, state, info = small_run()
     stats = jax.tree.map(jnp.ones_like, state.batch_stats)
     state = dataclasses.replace(state, batch_stats=stats)
-    return {
-        "checkpoint": save_checkpoint(folder / "checkpoints", state, info),
-        "model": export_model(Inference(state, info), folder / "model"),
-    }
+    run = folder / "run"
+    checkpoint = save_checkpoint(run / CHECKPOINTS, state, info)
+    JsonLines(run).write(1, {"loss": 0.5})
+    ImportanceLog(run, 1).write(1, np.ones((1, info.config.latent_dim)))
+    write_names(run, {"data": "embedded"})
+    row = Row(
+        experiment="train",
+        variant="",
+        model=info.config.model,
+        config=info.config.to_dict(),
+        seed=0,
+        data=info.data,
+        metrics={"psnr": 20.0},
+        seconds=1.0,
+    )
+    write_results(run, [row])
+    model = export_model(Inference(state, info), folder / "model")
+    return {"checkpoint": checkpoint, "model": model, "run": run}
 
 
 def _outcome(bases: dict[str, Path], place: Path, example: tuple[str, list[Change], bool]) -> str:
@@ -181,13 +204,18 @@ def _odd_bytes() -> st.SearchStrategy[Change]:
 
 
 def _odd_json() -> st.SearchStrategy[Change]:
-    """Another value, or none, somewhere in the description of a checkpoint or a model."""
+    """Another value somewhere in what describes a run, a checkpoint or a model."""
 
-    def put(path: list[float], value: Any, folder: Path) -> None:
-        (file,) = _files(folder, ("about.json", "config.json"))
-        file.write_text(json.dumps(_with_entry(json.loads(file.read_text()), path, value)))
+    def put(file: float, path: list[float], value: Any, folder: Path) -> None:
+        chosen = _pick(_files(folder, _DESCRIPTIONS), file)
+        text = chosen.read_text()
+        documents = text.splitlines() if chosen.suffix == ".jsonl" else [text]
+        changed = [_with_entry(json.loads(document), path, value) for document in documents]
+        chosen.write_text("".join(json.dumps(document) + "\n" for document in changed))
 
-    return _entries().map(lambda given: functools.partial(put, *given))
+    return st.tuples(_FRACTIONS, _entries()).map(
+        lambda given: functools.partial(put, given[0], *given[1])
+    )
 
 
 def _odd_header() -> st.SearchStrategy[Change]:

@@ -32,7 +32,7 @@ def main(
     """Shows a trained model on a local page until it is interrupted.
 
     Args:
-        checkpoint: a checkpoint, or a run's folder of them.
+        checkpoint: a run's folder, its folder of checkpoints, or one of them.
         dense: one of a dense model, to compare with.
         data: whose test images are shown, as in experiments.train.
         host: address to listen on; the default is reached from this machine only.

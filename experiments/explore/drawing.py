@@ -19,8 +19,8 @@ _BAD_PICTURE = (
 _EXPECTED = f"a drawing must be a data URL of a PNG picture of {LARGEST} x {LARGEST} pixels at most"
 
 
-def decode_drawing(data_url: str) -> np.ndarray:
-    """The ink of a PNG picture in a data URL, float32 (H, W): its opacity.
+def decode_drawing(data_url: object) -> np.ndarray:
+    """The ink of a PNG picture in a data URL, as a browser sends it, float32 (H, W): its opacity.
 
     Its size is compared with `LARGEST` before its pixels are decoded.
 
@@ -39,10 +39,10 @@ def decode_drawing(data_url: str) -> np.ndarray:
         picture = Image.open(io.BytesIO(png), formats=["PNG"])
         if max(picture.size) > LARGEST:
             raise ValueError(_EXPECTED)
-        picture = picture.convert("RGBA")
+        alpha = picture.convert("RGBA").getchannel("A")
     except _BAD_PICTURE:
         raise ValueError(_EXPECTED) from None
-    return np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
+    return np.asarray(alpha, np.float32) / np.float32(255)
 
 
 def as_digit(ink_HxW: np.ndarray, height: int, width: int) -> np.ndarray:

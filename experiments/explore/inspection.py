@@ -128,8 +128,13 @@ class Inspector:
         return np.maximum(np.ceil(20 * z_NxD.max(axis=0)) / 20, 1.0)
 
 
-def with_entry(z_D: np.ndarray, dimension: int, value: float) -> np.ndarray:
+def with_entry(z_D: np.ndarray, dimension: Any, value: Any) -> np.ndarray:
     """A copy of z with another value in one dimension.
+
+    Args:
+        z_D: a code.
+        dimension: an integer.
+        value: a number; both as a browser sends them.
 
     Raises:
         ValueError: no such dimension, or a value that is not finite.
@@ -140,7 +145,8 @@ def with_entry(z_D: np.ndarray, dimension: int, value: float) -> np.ndarray:
     """
     if type(dimension) is not int or not 0 <= dimension < len(z_D):
         raise ValueError(f"dimension must be an integer in [0, {len(z_D)}), got {dimension!r}")
-    if not isinstance(value, numbers.Real) or not abs(value) <= _LARGEST:
+    is_number = isinstance(value, numbers.Real)
+    if not is_number or not -_LARGEST <= value <= _LARGEST:
         raise ValueError(f"value must be a finite number, got {value!r}")
     changed_D = np.array(z_D)
     changed_D[dimension] = value

@@ -3,7 +3,7 @@
 import io
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -90,7 +90,7 @@ class View:
         by_label = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         return [int(found[n]) for n in range(_PER_CLASS) for found in by_label if n < len(found)]
 
-    def image(self, index: int) -> np.ndarray:
+    def image(self, index: Any) -> np.ndarray:
         """The test image of that number, in [0, 1].
 
         Raises:
@@ -146,7 +146,7 @@ class View:
         config = self.model.model.config
         return f"{config.model}, {config.system.summary}"
 
-    def edit(self, z_D: np.ndarray, dimension: int, value: float) -> tuple[str, np.ndarray]:
+    def edit(self, z_D: np.ndarray, dimension: Any, value: Any) -> tuple[str, np.ndarray]:
         """The decoded image and the code after one entry of it was set.
 
         Raises:

@@ -87,7 +87,11 @@ class _Compiled(NamedTuple):
 
 
 def _compile(inference: Inference) -> _Compiled:
-    apply: Callable[..., Any] = functools.partial(inference.model.apply, inference.variables)
+    def apply(x: np.ndarray, *, use_running_average: bool, **options: Any) -> jax.Array:
+        # A batch that chooses for itself updates the statistics, which are left out here.
+        call: Callable[..., Any] = inference.model.apply
+        given = {"use_running_average": use_running_average, **options}
+        return call(inference.variables, x, mutable=["batch_stats"], **given)[0]
 
     def reconstruct(running: bool) -> Callable[[np.ndarray], jax.Array]:
         return jax.jit(lambda x: apply(x, use_running_average=running))

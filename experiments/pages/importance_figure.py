@@ -32,7 +32,7 @@ def main(out: Path = Path("docs/importance.png")) -> None:
     histories = {
         row.model: row.history
         for row in rows_of("paper")
-        if (row.experiment, row.variant, row.seed) == ("table1", "summed KL", 0)
+        if (row.experiment, row.variant, row.seed) == ("table1", "summed KL", 0) and row.history
     }
     panels = {title: histories[model] for model, title in _TITLES.items()}
     with matplotlib.rc_context(STYLE):

@@ -17,6 +17,13 @@ class Summary(NamedTuple):
     half_width: float | None
     n: int
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the 95 % interval."""
+        if self.half_width is None:
+            return None
+        return self.mean - self.half_width, self.mean + self.half_width
+
 
 def summarise(rows: Iterable[Row], metric: str) -> Summary | None:
     """The mean of a metric over rows that differ in their seed; None if no row has it."""

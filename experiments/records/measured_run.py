@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.records.rows import RESULTS_NAME, Row, read_results
+from experiments.records.settings import changed_settings
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS
-from vae_topk_jax.config import Config
 from vae_topk_jax.runs.run_folder import Run, read_run
 from vae_topk_jax.runs.scalars import SCALARS
 
@@ -79,9 +79,8 @@ class MeasuredRun(NamedTuple):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The configuration's fields besides the defaults and the seed."""
-        known = Config().to_dict().keys() & self.config.keys()
-        return Config.from_dict({name: self.config[name] for name in known}).changed()
+        """The settings besides the defaults of the system, its name and the seed."""
+        return {n: x for n, x in changed_settings(self.config).items() if n != "model"}
 
 
 def read_measured_run(path: Path) -> MeasuredRun:

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple, Self
 
 from experiments.records.environment import environment
 from vae_topk_jax.files import write_atomic
+from vae_topk_jax.foreign import read_regular
 
 RESULTS_NAME = "results.json"
+_MOST = 1 << 30  # bytes
 
 
 class Place(NamedTuple):
@@ -82,8 +84,17 @@ class Row:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         try:
-            return cls(**values)
-        except TypeError as error:
+            row = cls(**values)
+            texts = (row.experiment, row.variant, row.model)
+            numbers = (row.seed or 0, row.seconds, *row.metrics.values())
+            if not (
+                all(isinstance(text, str) for text in texts)
+                and all(type(number) in (int, float) for number in numbers)
+                and all(isinstance(value, Mapping) for value in (row.config, row.data))
+            ):
+                raise TypeError("a field of another type")
+            return row
+        except (TypeError, AttributeError) as error:
             raise ValueError(f"not a row: {error}") from error
 
 
@@ -131,15 +142,17 @@ def read_results(path: str | os.PathLike[str]) -> Results:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is damaged.
+        ValueError: it is damaged, or no regular file.
     """
     path = results_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no results file at {path}")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = read_regular(path, _MOST)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no results file at {path}") from None
+    try:
+        document = json.loads(content, parse_constant=_refuse_constant)
         return Results(dict(document["environment"]), [Row.from_json(r) for r in document["rows"]])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"damaged results file {path}: {error}") from error
 
 

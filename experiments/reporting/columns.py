@@ -1,5 +1,8 @@
 """Columns that several experiments show."""
 
+from collections.abc import Iterable, Sequence
+
+from experiments.records.rows import Row
 from experiments.reporting.tables import Column
 
 QUALITY = (
@@ -20,3 +23,34 @@ ACCURACY = (
     Column("accuracy_0.5", "sigma 0.5", 4, "higher"),
     Column("accuracy_0.7", "sigma 0.7", 4, "higher"),
 )
+
+EXPLAINED_VARIANCE = Column("explained_variance", "explained variance", 4, "higher")
+_KNOWN = {
+    column.metric: column
+    for column in (*QUALITY, EXPLAINED_VARIANCE, *GENERATION, *SPARSITY, *ACCURACY)
+}
+
+
+def column_of(metric: str, values: Iterable[float] = ()) -> Column:
+    """The column that several experiments have for a metric; a plain one if there is none.
+
+    Args:
+        metric: its name.
+        values: some; where all are whole numbers, a plain column prints counts.
+
+    Examples:
+        >>> column_of("psnr").heading, column_of("novel", [3.0, 4.0]).decimals
+        ('PSNR, dB\xa0↑', 0)
+    """
+    if metric in _KNOWN:
+        return _KNOWN[metric]
+    return Column(metric, metric, 0 if all(value % 1 == 0 for value in values) else 4)
+
+
+def columns_of(rows: Sequence[Row]) -> list[Column]:
+    """A column of each metric that one of the rows has."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        for metric, value in row.metrics.items():
+            values.setdefault(metric, []).append(value)
+    return [column_of(metric, own) for metric, own in values.items()]

@@ -2,26 +2,30 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.records.grouping import by_model, by_variant
 from experiments.records.rows import Results, Row, current_rows, read_results, results_path
-from experiments.reporting.claims import Finding, claims
+from experiments.reporting.answer import Shown, answer
+from experiments.reporting.claims import VERDICTS, claims, claims_table
 from experiments.reporting.definitions import define
-from experiments.reporting.document import Bullets, Section, write_document
-from experiments.reporting.figures.draw import draw_pictures
-from experiments.reporting.figures.strips import (
-    draw_latents,
-    draw_noise,
-    draw_reconstructions,
-    draw_samples,
+from experiments.reporting.document import (
+    Block,
+    Bullets,
+    Document,
+    Fold,
+    Gallery,
+    Section,
+    write_document,
 )
-from experiments.reporting.figures.training_curves import draw_importance, draw_losses
+from experiments.reporting.figures.draw import draw_pictures
 from experiments.reporting.layout import Experiment
+from experiments.reporting.plain import plain_layouts
+from experiments.reporting.protocol import banner
+from experiments.reporting.settings import describe_settings
 from experiments.reporting.tables import (
-    Column,
     Table,
     difference_table,
     differences,
@@ -32,16 +36,7 @@ from experiments.study.lineup import BASELINE
 from vae_topk_jax.runs.progress import console
 
 TITLE = "Batch Top-K VAE: reproduction report"
-# Of an experiment without a layout.
-PLAIN = "Metrics under the names that they have in the results file."
-FIGURES = (
-    draw_reconstructions,
-    draw_samples,
-    draw_noise,
-    draw_latents,
-    draw_importance,
-    draw_losses,
-)
+_LONG = 60  # cells; a table of more is folded
 
 
 def write_report(
@@ -63,39 +58,81 @@ def write_report(
         The paths of both reports.
     """
     folder = results_path(results).parent if out is None else Path(out)
-    sections = list(compose(read_results(results), layouts))
-    markdown, page = write_document(TITLE, sections, folder)
+    markdown, page = write_document(compose(read_results(results), layouts), folder)
     console.print(f"report: {markdown}, {page}")
     return markdown, page
 
 
-def compose(results: Results, layouts: Sequence[Experiment]) -> Iterator[Section]:
-    """The sections in reading order; an experiment without rows has none."""
+def compose(results: Results, layouts: Sequence[Experiment]) -> Document:
+    """The document: what was run, the answer, every experiment that has rows, and the details."""
     rows = current_rows(results.rows)
-    yield Section("What was run", [Bullets(list(_run(results, rows)))])
-    yield Section("Definitions", [Bullets(list(_definitions(results.environment, rows)))])
     shown = [
         (experiment, inside)
-        for experiment in (*layouts, *_others(rows, layouts))
+        for experiment in (*layouts, *plain_layouts(rows, layouts))
         if (inside := [row for row in rows if row.experiment == experiment.name])
     ]
-    for experiment, inside in shown:
-        yield Section(experiment.title, list(_tables(experiment, inside)))
-    if findings := claims(rows):
-        yield Section("The paper's claims", list(_claims(findings)))
-    for experiment, inside in shown:
-        pictures = [
-            picture._replace(
-                caption=f"{variant}: {picture.caption}" if variant else picture.caption
-            )
-            for variant, same in by_variant(inside).items()
-            for picture in draw_pictures(experiment, same)
-        ]
-        if pictures:
-            yield Section(f"Pictures: {experiment.title.partition(':')[0]}", pictures)
-    yield Section(
-        "Settings", [Bullets(list(dict.fromkeys(_settings(row) for row in rows if row.config)))]
+    return Document(
+        _title(shown), banner(shown, results.environment), list(_sections(results, rows, shown))
     )
+
+
+def _title(shown: Shown) -> str:
+    titles = [experiment.title for experiment, _ in shown]
+    return titles[0] if len(titles) == 1 and not shown[0][0].paper else TITLE
+
+
+def _sections(results: Results, rows: Sequence[Row], shown: Shown) -> Iterator[Section]:
+    if blocks := list(answer(shown)):
+        yield Section("The answer", blocks)
+    if findings := claims(rows):
+        several_seeds = any(finding.difference.n > 1 for finding in findings)
+        table = claims_table(findings)
+        yield Section("The paper's claims", [VERDICTS, table] if several_seeds else [table])
+    for experiment, inside in shown:
+        yield Section(experiment.title, list(_experiment(experiment, inside)))
+    yield Section("Details", list(_details(results, rows, shown)))
+
+
+def _experiment(experiment: Experiment, rows: Sequence[Row]) -> Iterator[Block]:
+    if experiment.intro:
+        yield experiment.intro
+    yield from experiment.opening(rows)
+    tables = [*_tables(experiment, rows)]
+    yield from (table for table, is_short in tables if is_short)
+    pictures = [
+        picture._replace(caption=f"{variant}: {picture.caption}" if variant else picture.caption)
+        for variant, same in by_variant(rows).items()
+        for picture in draw_pictures(experiment, same)
+    ]
+    if pictures:
+        yield Gallery(pictures)
+    for table, is_short in tables:
+        if not is_short:
+            yield Fold(f"Table: {table.title}", [table])
+
+
+def _tables(experiment: Experiment, rows: Sequence[Row]) -> Iterator[tuple[Table, bool]]:
+    """The tables, and whether each is short enough to be shown at once."""
+    for variant, inside in by_variant(rows).items():
+        for name, columns in experiment.tables.items():
+            title = ": ".join(filter(None, (variant, name))) or experiment.title
+            if grid := measured(inside, columns):
+                table = metric_table(title, grid, columns)
+                yield table, len(table.body) * len(table.header) <= _LONG
+            grid = differences(inside, columns)
+            if any(summary.n > 1 for cells in grid.values() for summary in cells.values()):
+                yield difference_table(f"{title}, difference to {BASELINE}", grid, columns), False
+
+
+def _details(results: Results, rows: Sequence[Row], shown: Shown) -> Iterator[Fold]:
+    yield Fold("What was run", [Bullets(list(_run(results, rows)))])
+    yield Fold("Definitions", [Bullets(list(_definitions(results.environment, rows)))])
+    settings: list[Block] = []
+    for experiment, inside in shown:
+        if lines := list(describe_settings(inside)):
+            settings += [f"{experiment.title}.", Bullets(lines)]
+    if settings:
+        yield Fold("Settings besides the defaults", settings)
 
 
 def _run(results: Results, rows: Sequence[Row]) -> Iterator[str]:
@@ -141,44 +178,6 @@ def _definitions(environment: Mapping[str, Any], rows: Sequence[Row]) -> Iterato
     )
     yield "Bold in a table of values: the best of the trained autoencoders."
     yield "Bold in a table of differences: the interval leaves out zero."
-
-
-def _tables(experiment: Experiment, rows: Sequence[Row]) -> Iterator[str | Table]:
-    if experiment.intro:
-        yield experiment.intro
-    for variant, inside in by_variant(rows).items():
-        for name, columns in experiment.tables.items():
-            title = ": ".join(filter(None, (variant, name))) or experiment.title
-            if grid := measured(inside, columns):
-                yield metric_table(title, grid, columns)
-            grid = differences(inside, columns)
-            if any(summary.n > 1 for cells in grid.values() for summary in cells.values()):
-                yield difference_table(f"{title}, difference to {BASELINE}", grid, columns)
-    if experiment.paper:
-        yield metric_table("The paper", *experiment.paper)
-
-
-def _claims(findings: Sequence[Finding]) -> Iterator[str | Bullets]:
-    for claim in dict.fromkeys(finding.claim for finding in findings):
-        yield f"{claim.text}."
-        yield Bullets([finding.sentence for finding in findings if finding.claim == claim])
-
-
-def _others(rows: Iterable[Row], layouts: Sequence[Experiment]) -> Iterator[Experiment]:
-    """A plain layout of each experiment that has none: every metric as it is named."""
-    metrics: dict[str, dict[str, None]] = {}
-    for row in rows:
-        metrics.setdefault(row.experiment, {}).update(dict.fromkeys(row.metrics))
-    known = {layout.name for layout in layouts}
-    for name, own in metrics.items():
-        if name not in known:
-            columns = [Column(metric, metric, 4) for metric in own]
-            yield Experiment(name, name, PLAIN, columns, figures=FIGURES)
-
-
-def _settings(row: Row) -> str:
-    settings = ", ".join(f"{k}={v}" for k, v in row.config.items() if k != "seed")
-    return f"{'; '.join(filter(None, (row.experiment, row.variant, row.model)))}: {settings}"
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.records.intervals import Summary
 from experiments.records.rows import Row
-from experiments.reporting.tables import Column, Grid
+from experiments.reporting.tables import Column, Grid, Table
 from experiments.study.lineup import BASELINE
 
 if TYPE_CHECKING:
@@ -37,19 +37,31 @@ class Experiment:
         name: that of the rows.
         title: of its section.
         intro: the sentences above the tables.
+        opening: makes further tables, above those of the metrics, of all rows.
         columns: of the table of each variant.
         further: title -> columns of one more table of each variant.
+        summary: columns of the small table at the head of the report, and of the figure of points.
         figures: each draws something of the rows of one variant.
         paper: what the paper printed.
+        variants, models: those that the full protocol has; a report says which are missing.
     """
 
     name: str
     title: str
     intro: str
     columns: Sequence[Column]
+    opening: Callable[[Sequence[Row]], Iterable[Table]] = lambda rows: ()
     further: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    summary: Sequence[Column] = ()
     figures: Sequence[DrawFigures] = ()
     paper: Published | None = None
+    variants: Sequence[str] = ()
+    models: Sequence[str] = ()
+
+    @property
+    def heading(self) -> str:
+        """The title up to its colon."""
+        return self.title.partition(":")[0]
 
     @property
     def tables(self) -> dict[str, Sequence[Column]]:

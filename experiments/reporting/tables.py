@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from experiments.study.lineup import BASELINE
 REFERENCES = ("PCA", "train images", "classifier on")  # not trained autoencoders, never the best
 
 Direction = Literal["higher", "lower", "neither"]
+Tone = Literal["", "good", "bad"]
 Grid = Mapping[str, Mapping[str, Summary]]  # model -> metric -> summary
 
 
@@ -45,8 +46,12 @@ class Column:
 
 
 class Cell(NamedTuple):
+    """A text, in bold where `strong`, with a note below it that may be good news or bad."""
+
     text: str
     strong: bool = False
+    note: str = ""
+    tone: Tone = ""
 
 
 class Table(NamedTuple):
@@ -94,6 +99,34 @@ def _grid(
 
 def metric_table(title: str, grid: Grid, columns: Sequence[Column], note: str = "") -> Table:
     """Models down, metrics across, the best trained autoencoder of each metric in bold."""
+    shown = used(columns, grid)
+    return Table(title, header(shown), list(metric_lines(grid, shown)), note)
+
+
+def difference_table(title: str, grid: Grid, columns: Sequence[Column], note: str = "") -> Table:
+    """Models down, differences across, those whose interval leaves out zero in bold."""
+
+    def excludes_zero(model: str, column: Column) -> bool:
+        mean, half_width, _ = grid[model][column.metric]
+        return half_width is not None and abs(mean) > half_width
+
+    shown = used(columns, grid)
+    return Table(title, header(shown), list(_lines(grid, shown, excludes_zero, signed=True)), note)
+
+
+def used(columns: Iterable[Column], *grids: Grid) -> list[Column]:
+    """The columns that have a value in one of the grids."""
+    metrics = {metric for grid in grids for cells in grid.values() for metric in cells}
+    return [column for column in columns if column.metric in metrics]
+
+
+def header(columns: Iterable[Column]) -> list[str]:
+    """What stands above a column of models and these."""
+    return ["model", *(column.heading for column in columns)]
+
+
+def metric_lines(grid: Grid, columns: Sequence[Column]) -> Iterator[list[Cell]]:
+    """One line for each model, the best trained autoencoder of each metric in bold."""
 
     def is_best(model: str, column: Column) -> bool:
         rivals = {
@@ -105,35 +138,22 @@ def metric_table(title: str, grid: Grid, columns: Sequence[Column], note: str = 
             return False
         return rivals[model] == (max if column.better == "higher" else min)(rivals.values())
 
-    return _table(title, grid, columns, is_best, signed=False, note=note)
+    yield from _lines(grid, columns, is_best, signed=False)
 
 
-def difference_table(title: str, grid: Grid, columns: Sequence[Column], note: str = "") -> Table:
-    """Models down, differences across, those whose interval leaves out zero in bold."""
-
-    def excludes_zero(model: str, column: Column) -> bool:
-        mean, half_width, _ = grid[model][column.metric]
-        return half_width is not None and abs(mean) > half_width
-
-    return _table(title, grid, columns, excludes_zero, signed=True, note=note)
-
-
-def _table(
-    title: str,
+def _lines(
     grid: Grid,
     columns: Sequence[Column],
     strong: Callable[[str, Column], bool],
     signed: bool,
-    note: str,
-) -> Table:
-    shown = [column for column in columns if any(column.metric in cells for cells in grid.values())]
-
-    def cell(model: str, column: Column) -> Cell:
-        summary = grid[model].get(column.metric)
-        return Cell(column.format(summary, signed), strong(model, column)) if summary else Cell("")
-
-    body = [[Cell(model), *(cell(model, column) for column in shown)] for model in grid]
-    return Table(title, ["model", *(column.heading for column in shown)], body, note)
+) -> Iterator[list[Cell]]:
+    for model, cells in grid.items():
+        line = [Cell(model)]
+        for column in columns:
+            summary = cells.get(column.metric)
+            text = column.format(summary, signed) if summary else ""
+            line.append(Cell(text, bool(summary) and strong(model, column)))
+        yield line
 
 
 def escape_markdown(text: str) -> str:
@@ -159,7 +179,8 @@ def to_markdown(table: Table) -> str:
 
     def inline(cell: Cell) -> str:
         text = escape_markdown(cell.text)
-        return f"**{text}**" if cell.strong else text
+        note = f"; {escape_markdown(cell.note)}" if cell.note else ""
+        return (f"**{text}**" if cell.strong else text) + note
 
     lines = [
         f"**{escape_markdown(table.title)}**",
@@ -174,7 +195,9 @@ def to_markdown(table: Table) -> str:
 def to_html(table: Table) -> str:
     def inline(cell: Cell) -> str:
         text = html.escape(cell.text)
-        return f"<strong>{text}</strong>" if cell.strong else text
+        tone = f' class="{cell.tone}"' if cell.tone else ""
+        note = f"<small{tone}>{html.escape(cell.note)}</small>" if cell.note else ""
+        return (f"<strong>{text}</strong>" if cell.strong else text) + note
 
     def row(model: Cell, *cells: Cell) -> str:
         values = "".join(f"<td>{inline(cell)}</td>" for cell in cells)
@@ -183,7 +206,8 @@ def to_html(table: Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in table.header)
     note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
     return (
-        f'<div class="table"><table><caption>{html.escape(table.title)}</caption>'
+        f'<div class="table" tabindex="0"><table>'
+        f"<caption><span>{html.escape(table.title)}</span></caption>"
         f"<thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(row(*cells) for cells in table.body)}</tbody></table></div>{note}"
     )

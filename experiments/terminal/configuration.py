@@ -1,6 +1,7 @@
 """The configuration on a command line: the fields of the chosen system, and those of training."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -62,12 +63,14 @@ def options_from(target: type[Options], parsed: Any) -> Options:
 
 
 def _asked_model(words: Sequence[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    """The last `--model`, which is the one that counts."""
+    asked = None
+    for word, following in itertools.pairwise([*words, ""]):
         name, _, value = word.partition("=")
         if name == "--model":
-            find_model(value or following)
-            return value or following
-    return None
+            asked = value or following
+            find_model(asked)
+    return asked
 
 
 def _refuse_foreign(model: str, words: Iterable[str]) -> None:

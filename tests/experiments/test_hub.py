@@ -1,5 +1,7 @@
 """Model files go to a hub and come back whole, or not at all."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,17 @@ def test_damaged_large_foreign_and_missing_files_leave_nothing(server, folder, t
     server.repos.clear()
     assert f"me/digits at {server.endpoint}: " in refused(pull, capsys, server, out)
     assert [path.name for path in tmp_path.iterdir()] == ["without"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", ".git/hooks"])
+def test_nothing_outside_of_the_folder_is_pushed(server, folder, name, tmp_path, capsys):
+    copy, secret = shutil.copytree(folder, tmp_path / "copy"), tmp_path / "secret"
+    secret.write_text("not for others")
+    (copy / name).unlink(missing_ok=True)
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).symlink_to(secret)
+    assert f"{name} must be a regular file, got a link" in refused(push, capsys, server, copy)
+    assert not server.repos
 
 
 def test_no_command_is_said(capsys):

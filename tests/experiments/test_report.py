@@ -12,10 +12,11 @@ from experiments import table2 as command
 from experiments.records.pictures import encode_images
 from experiments.records.rows import Row, write_results
 from experiments.report import LAYOUTS, main
-from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims
+from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims, claims_table
 from experiments.reporting.columns import ACCURACY, QUALITY
 from experiments.reporting.compose import write_report
 from experiments.reporting.tables import (
+    Cell,
     difference_table,
     differences,
     measured,
@@ -174,36 +175,43 @@ def test_the_papers_table_is_printed_as_published():
 
 
 def test_verdicts_follow_the_interval():
-    findings = {finding.claim.columns[0].metric: finding for finding in claims(rows_of(*ALL))}
-    verdicts = {metric: finding.verdict for metric, finding in findings.items()}
-    assert verdicts == {
+    findings = {finding.claim.metric: finding for finding in claims(rows_of(*ALL))}
+    assert {metric: finding.verdict for metric, finding in findings.items()} == {
         "fid_clf_prior": REPLICATES,
         "fid_clf_mixture": OPEN,
         "psnr": REPLICATES,
+        "ssim": REPLICATES,
         "accuracy_0.3": REPLICATES,
+        "accuracy_0.5": REPLICATES,
         "accuracy_0.7": REPLICATES,
     }
-    assert findings["accuracy_0.7"].sentence == (
-        "Replicates (3 seeds) for Top-K, default (trained to denoise): "
-        "sigma 0.7: +0.1000 ± 0.0000 against beta-VAE."
-    )
+    assert findings["psnr"].figures == "-5.87 ± 1.26 dB"
 
 
 @pytest.mark.parametrize(("gap", "verdict"), [(-0.02, REPLICATES), (-0.2, FAILS), (0.1, FAILS)])
 def test_slightly_less_accurate_has_two_ends(gap, verdict):
     rows = [
-        make_row("table2", "v", model, seed, {f"accuracy_{s}": accuracy for s in (0.3, 0.5)})
+        make_row("table2", "v", model, seed, {"accuracy_0.3": accuracy})
         for model, accuracy in (("beta-VAE", 0.5), ("Top-K, default", 0.5 + gap))
         for seed in SEEDS
     ]
     assert [finding.verdict for finding in claims(rows)] == [verdict]
 
 
-def test_one_seed_is_inconclusive():
+def test_one_table_holds_every_claim_with_its_verdict():
+    table = claims_table(claims(rows_of(*ALL)))
+    assert table.header == ["claim", TOP_K, "Top-K, default"]
+    assert [line[0].note for line in table.body] == 4 * ["averaged KL"] + 3 * ["trained to denoise"]
+    psnr, last = table.body[2], table.body[-1]
+    assert psnr[1:] == [Cell("-5.87 ± 1.26 dB", note=REPLICATES), Cell("")]
+    assert last[1:] == [Cell(""), Cell("+0.1000 ± 0.0000", note=REPLICATES)]
+
+
+def test_one_seed_is_inconclusive_and_no_cell_repeats_it():
     findings = claims(rows_of(*ALL, seeds=[0]))
-    assert len(findings) == 5
     assert {finding.verdict for finding in findings} == {OPEN}
-    assert all("Inconclusive (one seed)" in finding.sentence for finding in findings)
+    cells = [cell for line in claims_table(findings).body for cell in line[1:]]
+    assert {cell.note for cell in cells} == {""}
 
 
 @pytest.mark.parametrize("seeds", [[0], SEEDS])

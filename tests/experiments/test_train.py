@@ -1,8 +1,10 @@
 """The training command, as a user types it."""
 
 import json
+import shutil
 import signal
 
+import jax
 import pytest
 
 from experiments import train
@@ -81,6 +83,9 @@ def test_a_run_that_diverges_has_an_exit_code(data, tmp_path, capsys):
         (["--k"], "Missing value for argument '--k'"),
         (["--model", "none"], "invalid choice 'none' for argument '--model'. Expected one of"),
         (["--depth", "3"], "--depth"),
+        (["--latent-dims", "8"], "--latent-dims, 8: did you mean --latent-dim?"),
+        (["--model", "vae", "--k", "2"], "k is not a field of vae; it belongs to top_k_vae, "),
+        (["--hysteresis", "0.1"], "hysteresis was removed after version 0.1.0: it changed nothing"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--save-every", "0"], "save_every must be at least 1, got 0"),
         (["--segment", "0"], "segment must be at least 1, got 0"),
@@ -176,3 +181,31 @@ def test_a_model_without_an_encoder_gives_no_layer(data, tmp_path, capsys):
     assert "batch_topk_sae in" in capsys.readouterr().err
     (row,) = read_results(tmp_path / "sae").rows
     assert row.metrics["psnr"] > 5
+
+
+@pytest.mark.parametrize(
+    ("step", "advice"), [(None, "there is no checkpoint yet"), (4, "the last checkpoint is intact")]
+)
+def test_a_lost_process_has_an_exit_code_and_the_advice_fits(
+    tmp_path, golden_run, monkeypatch, capsys, step, advice
+):
+    def end(code):
+        raise SystemExit(code)
+
+    if step is not None:
+        shutil.copytree(golden_run / f"{step:08d}", tmp_path / "checkpoints" / f"{step:08d}")
+    monkeypatch.setattr(train.os, "_exit", end)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(SystemExit, match="4"), train._exit_codes(tmp_path):
+        raise jax.errors.JaxRuntimeError("UNAVAILABLE: nobody there")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert advice in line
+    assert "UNAVAILABLE" in line
+
+
+def test_sigint_ends_the_command_before_and_after_its_turns(data, tmp_path, monkeypatch):
+    seen, usual = [], signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(train, "train", lambda _: seen.append(signal.getsignal(signal.SIGINT)))
+    run(data, tmp_path / "run")
+    assert seen == [signal.SIG_DFL]
+    assert signal.getsignal(signal.SIGINT) is usual

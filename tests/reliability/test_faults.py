@@ -11,6 +11,9 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 TRIALS = {
     "kill": 1,
+    "first_save": 2,
+    "readers": 10,
+    "disagreement": 2,
     "damage": 10,
     "data": 60,
     "disk": 2,
@@ -29,7 +32,8 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-NAMES = [pytest.param(name, marks=pytest.mark.long if name == "kill" else ()) for name in FAULTS]
+LONG = ("kill", "first_save", "readers", "disagreement")
+NAMES = [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in FAULTS]
 
 
 @pytest.mark.parametrize("name", NAMES)

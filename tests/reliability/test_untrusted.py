@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import gzip
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -27,6 +28,9 @@ from vae_topk_jax.data.idx import read_idx
 from vae_topk_jax.interop import load_dictionary_learning
 from vae_topk_jax.metrics import classifier_cache as probe_cache
 from vae_topk_jax.metrics import load_or_train_probe
+from vae_topk_jax.runs.importance_log import IMPORTANCE, read_importance
+from vae_topk_jax.runs.run_folder import LOCK, NAMES, read_names, sole_writer
+from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 
 # Orbax gives up at the first part that it cannot read, while it is still reading others.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -126,6 +130,34 @@ def test_arrays_larger_than_the_files_of_a_checkpoint_are_not_made(checkpoint, p
     with pytest.raises(CheckpointError, match=r"bytes cannot hold the .* of its arrays"):
         restore_checkpoint(checkpoint)
     assert peak() < 64 << 20
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path.parent / "mine")])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        (SCALARS, lambda folder: read_scalars(folder / SCALARS)),
+        (IMPORTANCE, read_importance),
+        (NAMES, read_names),
+        (LOCK, lambda folder: sole_writer(folder).__enter__()),
+    ],
+)
+def test_a_pipe_or_a_link_in_a_run_is_refused_and_what_it_leads_to_is_kept(
+    tmp_path, make, name, read
+):
+    (tmp_path / "mine").write_text("mine")
+    make(tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name} must be a regular file, got a"):
+        read(tmp_path)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("values", [[[1, 2], [3]], [["a"]], [None], [{}], [[[1]]], [[]]])
+def test_importances_of_another_shape_are_refused(tmp_path, values):
+    lines = [{"step": step, "importance": value} for step, value in enumerate(values)]
+    (tmp_path / IMPORTANCE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ValueError, match=f"{IMPORTANCE} must hold D numbers for each step"):
+        read_importance(tmp_path)
 
 
 @pytest.mark.parametrize(

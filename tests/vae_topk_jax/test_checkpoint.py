@@ -3,12 +3,14 @@
 import dataclasses
 import errno
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.golden.make import CONFIG, FOLDER, digest
 from tests.helpers.checkpoints import GOLDEN, rewrite_about
 from tests.helpers.runs import SMALL, bits
 from vae_topk_jax import load
@@ -172,9 +174,20 @@ def test_the_state_is_copied_before_it_is_written(blobs, info, tmp_path):
     assert [bits(restore_checkpoint(p).state) for p in checkpoints(tmp_path / "beside")] == seen
 
 
-def test_a_golden_checkpoint_of_this_format_loads():
-    state, info = restore_checkpoint(GOLDEN)
-    assert (int(state.step), info.config.latent_dim, info.data["source"]) == (4, 3, "golden")
-    model = load(GOLDEN)
-    codes = np.asarray(model.encode(np.load(GOLDEN / "../images.npy")))
-    np.testing.assert_allclose(codes, np.load(GOLDEN / "../codes.npy"), atol=1e-5)
+@pytest.mark.parametrize("of", ["", "-0.2.0"], ids=["0.1.0", "0.2.0"])
+def test_a_checkpoint_of_every_version_loads(of):
+    """Its arrays to the bit; what JAX and the processor make of them to the last place."""
+    state, info = restore_checkpoint(FOLDER / f"run{of}")
+    assert digest(state) == (FOLDER / f"state{of}.sha256").read_text().strip()
+    assert (info.config, int(state.step), info.data["source"]) == (CONFIG, 4, "golden")
+    codes = load(FOLDER / f"run{of}").encode(np.load(FOLDER / "images.npy"))
+    np.testing.assert_allclose(codes, np.load(FOLDER / f"codes{of}.npy"), rtol=1e-6)
+
+
+def test_an_old_checkpoint_in_which_a_removed_field_had_an_effect_is_refused(tmp_path):
+    shutil.copytree(GOLDEN, tmp_path / "run")
+    rewrite_about(
+        tmp_path / "run" / "00000004", lambda about: about["config"].update(hysteresis=0.1)
+    )
+    with pytest.raises(CheckpointError, match=r"hysteresis was removed after version 0\.1\.0: "):
+        load(tmp_path / "run")

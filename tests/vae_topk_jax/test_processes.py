@@ -1,9 +1,19 @@
 """What `start` makes of flags and of what launchers tell."""
 
+import json
+
 import jax
 import pytest
 
-from vae_topk_jax.processes import agreed, is_main, largest, main_first, start
+from vae_topk_jax.processes import (
+    agreed,
+    all_or_none,
+    is_main,
+    largest,
+    main_first,
+    require_same,
+    start,
+)
 
 
 @pytest.fixture
@@ -15,6 +25,7 @@ def joined(monkeypatch):
     for name in (*variables, *mpi, "OMPI_MCA_orte_hnp_uri", "JOB_COMPLETION_INDEX"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setattr("vae_topk_jax.processes.meet", lambda *_: None)
     monkeypatch.setattr(
         jax.distributed,
         "initialize",
@@ -91,3 +102,51 @@ def test_one_process_does_everything_itself():
     with main_first("nothing"):
         assert is_main()
     assert (agreed("text"), largest(3)) == ("text", 3)
+    require_same({"k": 3})
+
+
+@pytest.fixture
+def second_of_three(monkeypatch):
+    """Process 1 of three; what the others have is given as a function of what this one has."""
+
+    def among(first, third) -> None:
+        monkeypatch.setattr(jax, "process_count", lambda: 3)
+        monkeypatch.setattr(jax, "process_index", lambda: 1)
+        gather = lambda own: [first(own), own, third(own)]  # noqa: E731
+        monkeypatch.setattr("vae_topk_jax.processes.gathered", gather)
+
+    return among
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "message"),
+    [
+        ({"k": 3, "seed": 0}, {"k": 4, "seed": 0}, "k must be .*: it is 3 in process 0 and 4 in "),
+        (
+            {"k": 3},
+            {"k": 3, "new": 0.5},
+            "new must be .* None in process 0 and 0.5 in process 2",
+        ),
+        ({"rate": 1.0}, {"rate": 1}, "rate must be .* is 1.0 in process 0 and 1 in process 2"),
+    ],
+)
+def test_what_differs_between_processes_is_named_with_both_values(
+    second_of_three, own, theirs, message
+):
+    theirs = json.dumps({name: repr(value) for name, value in theirs.items()})
+    second_of_three(lambda text: text, lambda text: theirs)
+    with pytest.raises(ValueError, match=message):
+        require_same(own)
+    second_of_three(lambda text: text, lambda text: text)
+    require_same(own)
+
+
+def test_an_error_of_one_process_is_raised_in_all(second_of_three):
+    second_of_three(lambda text: "", lambda text: "no folder 'a'")
+    with pytest.raises(ValueError, match="process 2: no folder 'a'"), all_or_none():
+        pass
+    second_of_three(lambda text: "", lambda text: "")
+    with pytest.raises(OSError, match="mine"), all_or_none():
+        raise OSError("mine")
+    with all_or_none():
+        pass

@@ -110,7 +110,7 @@ def load_idx_folder(folder: str | os.PathLike[str]) -> Dataset:
     """
     folder = Path(folder)
     arrays, is_mnist = read_idx_folder(folder)
-    basename = folder.resolve().name
+    basename = folder.resolve().name.encode("utf-8", "backslashreplace").decode()
     source = f'IDX folder "{basename}"'
     if is_mnist:
         return dataset_from_idx(arrays, "mnist", f"{source} (original MNIST, SHA-256 verified)")

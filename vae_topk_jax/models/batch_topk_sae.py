@@ -206,7 +206,7 @@ class BatchTopKSAE(System):
     def _observe(self, z_BxD: Array, valid_B: Array | None, seen: Array) -> Array:
         """dead_D, this batch included; keeps how long each latent has been silent and its mean."""
         mean_D = batch_mean(jax.lax.stop_gradient(z_BxD), valid_B)
-        examples = len(z_BxD) if valid_B is None else jnp.sum(valid_B.astype(jnp.int32))
+        examples = len(z_BxD) if valid_B is None else jnp.sum(valid_B, dtype=jnp.int32)
         longer_D = jnp.minimum(self.silent.value + examples, self.dead_after)
         silent_D = jnp.where(mean_D > 0, 0, longer_D)
         self.silent.value = silent_D

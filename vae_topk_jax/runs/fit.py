@@ -175,8 +175,9 @@ def _prepare(
     if mesh is None and jax.process_count() > 1:
         mesh = make_mesh()
     trainer = dataclasses.replace(info.trainer, mesh=mesh)
-    if inputs.train.dtype == np.float32:
-        check_range(inputs.train, trainer.model.input_range)
+    for given in (inputs.train, inputs.test):
+        if given.dtype == np.float32:
+            check_range(given, trainer.model.input_range)
     return trainer, info, inputs
 
 

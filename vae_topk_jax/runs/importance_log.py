@@ -52,11 +52,19 @@ class ImportanceLog:
 
 def read_importance(folder: Path) -> dict[str, Any] | None:
     """{"step": [...], "values": [[...], ...]}, a list of D numbers a step; None if the run kept
-    none."""
+    none.
+
+    Raises:
+        ValueError: anything else in the file.
+    """
     lines = [line for line in read_lines(folder / IMPORTANCE) if "importance" in line]
     if not lines:
         return None
-    return {
-        "step": [line["step"] for line in lines],
-        "values": [line["importance"] for line in lines],
-    }
+    values = [line["importance"] for line in lines]
+    try:
+        shape = np.asarray(values, np.float32).shape
+    except (ValueError, TypeError):
+        shape = ()
+    if len(shape) != 2 or not shape[1]:
+        raise ValueError(f"{folder / IMPORTANCE} must hold D numbers for each step")
+    return {"step": [line["step"] for line in lines], "values": values}

@@ -2,7 +2,7 @@
 
 pixels  the images themselves
 probe   the penultimate layer of the digit classifier
-PATH    the last hidden layer of a trained VAE's encoder, from its checkpoint
+PATH    the last hidden layer of a trained VAE's encoder, from the folder of its run
 """
 
 import hashlib
@@ -122,7 +122,7 @@ def load_inputs(
     """The inputs of that name.
 
     Args:
-        name: "pixels", "probe", or the folder of a run's checkpoints.
+        name: "pixels", "probe", or a run's folder.
         dataset: the images behind them.
         probe_of: where the digit classifier comes from.
 
@@ -139,7 +139,7 @@ def load_inputs(
         features, title = _hidden_layer(Path(name), dataset)
     else:
         raise ValueError(
-            f"inputs must be {PIXELS!r}, {PROBE!r} or a folder of checkpoints, got {name!r}"
+            f"inputs must be {PIXELS!r}, {PROBE!r} or the folder of a run, got {name!r}"
         )
     train, test = (
         np.asarray(features(images), np.float32)[:, None, None, :]

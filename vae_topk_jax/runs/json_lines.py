@@ -10,21 +10,29 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vae_topk_jax.files import write_atomic
+from vae_topk_jax.files import sync_folder, write_atomic
+from vae_topk_jax.foreign import read_regular
 
+_MOST = 1 << 30  # bytes
 _log = logging.getLogger(__name__)
 
 
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Adds the objects, each with a `step`; they are on the disk when this returns."""
+    is_new = not path.exists()
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        sync_folder(path.parent)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file up to the first line that is broken; none if there is no such file.
+
+    Raises:
+        ValueError: it is no regular file.
 
     Examples:
         >>> import tempfile
@@ -58,14 +66,17 @@ def drop_after(path: Path, step: int) -> None:
 def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The intact lines, and how many bytes follow them."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MOST)
     except FileNotFoundError:
         return [], 0
     lines: list[dict[str, Any]] = []
-    while (end := content.find(b"\n")) >= 0 and (line := _parse(content[:end])) is not None:
+    start = 0
+    while (end := content.find(b"\n", start)) >= 0:
+        if (line := _parse(content[start:end])) is None:
+            break
         lines.append(line)
-        content = content[end + 1 :]
-    return lines, len(content)
+        start = end + 1
+    return lines, len(content) - start
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import errno
 import io
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -25,7 +25,8 @@ class PlainConsole(Console):
     """
 
     def __init__(self) -> None:
-        super().__init__(file=_Stdout(), highlight=False, markup=False, emoji=False)
+        stdout = cast(TextIO, _Stdout())
+        super().__init__(file=stdout, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The text as it is shown."""

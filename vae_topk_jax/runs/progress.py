@@ -1,4 +1,4 @@
-"""What a training run tells while it runs: a bar with the loss and the time left."""
+"""What a training run shows while it runs: a bar with the loss and the time left."""
 
 from collections.abc import Iterable, Iterator
 

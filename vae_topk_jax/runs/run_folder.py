@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from vae_topk_jax.checkpoint_folder import (
     read_info,
 )
 from vae_topk_jax.files import write_atomic
+from vae_topk_jax.foreign import check_regular
+from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.scalars import SCALARS, read_scalars
 
@@ -57,9 +60,11 @@ def sole_writer(folder: Path) -> Iterator[None]:
     does.
 
     Raises:
-        ValueError: another run holds it.
+        ValueError: another run holds it, or it is no regular file.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        check_regular(folder / LOCK)  # locking a link would empty what it leads to
     lock = filelock.FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -108,12 +113,12 @@ def read_names(folder: Path) -> dict[str, str]:
     Raises:
         ValueError: a file that is not what `write_names` writes.
     """
-    try:
-        names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(folder / NAMES):
         return {}
-    except (ValueError, RecursionError):
-        names = None
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise ValueError(f"{folder / NAMES} is damaged: it must hold the names of the run's inputs")
-    return names
+    names = JsonObject.read(folder / NAMES)
+    for name in names.fields:
+        try:
+            names.text(name)
+        except ValueError as error:
+            raise ValueError(f"{folder / NAMES}: {error}") from None
+    return names.fields

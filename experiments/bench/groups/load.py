@@ -79,8 +79,8 @@ def served(exported: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = ["-m", "experiments.serve", "--exported", str(exported), "--port", str(port)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, *command], **quiet) as server:
+    null = subprocess.DEVNULL
+    with subprocess.Popen([sys.executable, *command], stdout=null, stderr=null) as server:
         try:
             _await(server, port)
             yield f"http://127.0.0.1:{port}"

@@ -120,7 +120,9 @@ def test_training_follows_the_equations(variables, x):
         (_, terms), stats = train_loss(MODEL, variables, batch)
         expected = numpy_step(variables["params"], batch, threshold, silent, step)
         threshold, silent = expected.threshold, expected.silent
-        z = MODEL.apply(variables, batch, use_running_average=False, method="encode")
+        z, _ = MODEL.apply(
+            variables, batch, use_running_average=False, method="encode", mutable=["batch_stats"]
+        )
         np.testing.assert_allclose(z, expected.z, rtol=1e-5, atol=1e-5)
         x_hat = MODEL.apply(variables, z, method="decode")
         np.testing.assert_allclose(x_hat[:, 0, 0], expected.x_hat, rtol=1e-5, atol=1e-5)
@@ -355,7 +357,9 @@ def test_the_same_as_dictionary_learning(variables, x):
         return loss, (terms, stats)
 
     for step in range(5):
-        z = model.apply(held, x, use_running_average=False, method="encode")
+        z, _ = model.apply(
+            held, x, use_running_average=False, method="encode", mutable=["batch_stats"]
+        )
         if step:
             np.testing.assert_allclose(z, _numpy(sae.encode(flat, use_threshold=False)), atol=1e-5)
         (loss, (terms, stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(

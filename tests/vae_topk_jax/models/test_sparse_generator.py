@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from tests.helpers.models import MLP, SHAPE, SUMS, loss
-from vae_topk_jax.config import Config
 from vae_topk_jax.models import SparseGenerator
 from vae_topk_jax.models.sparse_generator import slab_probability
 
@@ -229,19 +228,3 @@ def test_gradients_are_finite_at_extremes(options):
     value, grads = jax.jit(jax.value_and_grad(total))(variables_of(generator())["params"])
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("inference_steps", 0),
-        ("inference_step_size", 0.0),
-        ("inference_step_size", float("inf")),
-        ("spike_width", 0.0),
-        ("spike_width", 1.0),
-        ("k", 65),
-    ],
-)
-def test_a_bad_option_is_named(field, value):
-    with pytest.raises(ValueError, match=rf"^{field} must (be|lie) .*got "):
-        Config(**{"model": "sparse_generator", field: value})

@@ -141,7 +141,9 @@ def test_an_output_does_not_depend_on_its_batch_mates(x):
 def test_a_batch_may_choose_for_itself_on_request(x, options):
     model = TopKVAE(**MLP, **BY_DIMENSION, **options)
     variables = model.init(jax.random.key(1), x)
-    codes = model.apply(variables, x, use_running_average=False, method="encode")
+    codes, _ = model.apply(
+        variables, x, use_running_average=False, method="encode", mutable=["batch_stats"]
+    )
     assert (np.asarray(codes) != 0).sum(axis=1).tolist() == [2] * 5
 
 

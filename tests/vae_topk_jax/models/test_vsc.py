@@ -9,7 +9,6 @@ import pytest
 from scipy import special
 
 from tests.helpers.models import MLP, SHAPE, SUMS, loss
-from vae_topk_jax.config import Config
 from vae_topk_jax.models import VSC
 from vae_topk_jax.models.vsc import MARGIN, SpikeAndSlab, log_gate
 
@@ -252,12 +251,3 @@ def test_a_gate_that_is_always_open_can_be_closed():
     assert not jax.grad(lambda v: jnp.mean(jnp.exp(-jax.nn.relu(-v))))(v).any()
     np.testing.assert_allclose(jax.grad(active)(v), 1 / 3)
     np.testing.assert_array_equal(jax.grad(lambda v: -active(v))(v), 0)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("vsc_prior", "vamp"), ("pseudo_inputs", 0), ("slab_warmup", 1.5), ("k", 65)],
-)
-def test_a_bad_option_is_named(field, value):
-    with pytest.raises(ValueError, match=rf"^{field} must (be|lie) .*got "):
-        Config(**{"model": "vsc", field: value})

@@ -137,6 +137,7 @@ def test_what_a_model_cannot_be_trained_on_is_named(blobs, tmp_path, spoil, mess
         ({"resume": True, "out": None}, "out must be given with resume or wandb"),
         ({"wandb": "digits", "out": None}, "out must be given with resume or wandb"),
         ({"resume": True}, "no checkpoint in .*run"),
+        ({"test": np.full((3, 12, 12), 255.0)}, r"images must lie in \[0, 1\], got 255 to 255"),
         ({"test": np.zeros((3, 5, 5), np.uint8)}, r"test must have the shape .*, \(M, 12, 12, 1\)"),
     ],
 )

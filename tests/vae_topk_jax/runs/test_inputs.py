@@ -46,5 +46,5 @@ def test_activations_are_for_models_that_take_any_value(blobs):
 
 
 def test_an_unknown_name_is_refused(blobs):
-    with pytest.raises(ValueError, match=r"inputs must be 'pixels', 'probe' or a folder.*'pixel'"):
+    with pytest.raises(ValueError, match=r"inputs must be 'pixels', 'probe' or .*'pixel'"):
         load_inputs("pixel", blobs)

@@ -1,0 +1,74 @@
+"""Every system trains, encodes, saves and loads under the debugging switches of JAX."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from vae_topk_jax import load
+from vae_topk_jax.checkpoint import save_checkpoint
+from vae_topk_jax.config import Config, fields_for
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.models import MODELS
+from vae_topk_jax.run_info import RunInfo
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+SHAPE, STEPS, BATCH = (6, 6, 1), 20, 8
+SWITCHES: dict[str, Callable[[], AbstractContextManager]] = {
+    "jax_debug_nans": lambda: jax.debug_nans(True),
+    "jax_debug_infs": lambda: jax.debug_infs(True),
+    "jax_disable_jit": jax.disable_jit,
+    "jax_enable_x64": lambda: jax.enable_x64(True),
+    "jax_numpy_dtype_promotion": lambda: jax.numpy_dtype_promotion("strict"),
+    "jax_check_tracer_leaks": jax.checking_leaks,
+}
+SIZES = {"latent_dim": 4, "k": 2, "widths": (8,), "batch_size": BATCH, "inference_steps": 2}
+
+
+def case(name: str, usual: bool) -> object:
+    return name if usual else pytest.param(name, marks=pytest.mark.long)
+
+
+SYSTEMS = [case(model, usual=model == "top_k_vae") for model in MODELS]
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (BATCH * STEPS, *SHAPE), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "switch", [case(switch, usual=switch != "jax_disable_jit") for switch in SWITCHES]
+)
+@pytest.mark.parametrize("model", SYSTEMS)
+def test_a_system_runs_under_a_switch(model: str, switch: str, images: np.ndarray, tmp_path: Path):
+    own = {name: value for name, value in SIZES.items() if name in fields_for(model)}
+    info = RunInfo(Config(model, epochs=1, **own), SHAPE, {"source": "noise", "train": len(images)})
+    x = images[:BATCH].astype(np.float32) / 255
+    with SWITCHES[switch]():
+        (turn,) = info.trainer.epochs(info.trainer.init(images), images)
+        assert int(turn.state.step) == STEPS
+        assert turn.terms["skipped"] == 0
+        leaves = jax.tree.leaves((turn.state.params, turn.state.batch_stats))
+        assert all(leaf.dtype in (np.float32, np.int32) for leaf in leaves)
+        inference = Inference(turn.state, info)
+        codes = np.asarray(inference.encode(x))
+        assert np.isfinite(inference.generate(jax.random.key(0), 2)).all()
+        save_checkpoint(tmp_path, turn.state, info)
+        np.testing.assert_array_equal(load(tmp_path).encode(x), codes)
+
+
+@pytest.mark.parametrize("model", SYSTEMS)
+def test_a_checkpoint_loads_in_the_other_precision_mode(model: str, images, tmp_path: Path):
+    own = {name: value for name, value in SIZES.items() if name in fields_for(model)}
+    info = RunInfo(Config(model, epochs=1, **own), SHAPE, {"source": "noise", "train": len(images)})
+    x = images[:BATCH].astype(np.float32) / 255
+    (turn,) = info.trainer.epochs(info.trainer.init(images), images)
+    save_checkpoint(tmp_path, turn.state, info)
+    codes = load(tmp_path).encode(x)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(load(tmp_path).encode(x), codes, rtol=1e-5, atol=1e-6)

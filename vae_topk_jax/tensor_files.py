@@ -1,0 +1,86 @@
+"""Safetensors files of a known layout: names, types and shapes are checked before a value is read,
+and values before they are given back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from vae_topk_jax.files import write_atomic
+
+FLOATS = ("F32", "BF16", "F16")  # all of them are exact in float32
+INTEGERS = ("I32", "I64")
+
+
+class Layout(NamedTuple):
+    """What a tensor must be.
+
+    Attributes:
+        axes: a letter per axis; those of one letter have the same size throughout a file.
+        types: that safetensors may name.
+    """
+
+    axes: str
+    types: tuple[str, ...] = FLOATS
+
+
+def read_tensors(
+    path: Path, layouts: Mapping[str, Layout], optional: Mapping[str, Layout] | None = None
+) -> dict[str, np.ndarray]:
+    """The tensors of a file by name, floats as float32.
+
+    Args:
+        path: of a safetensors file.
+        layouts: of the tensors that it must hold.
+        optional: of those that it may hold; it holds no others.
+
+    Raises:
+        ValueError: not a safetensors file; tensors that are missing, that are none of these, of
+            another type or shape, or not finite, by name.
+        FileNotFoundError: no such file.
+    """
+    known = {**layouts, **(optional or {})}
+    sizes: dict[str, int] = {}
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            if missing := sorted(layouts.keys() - names):
+                raise ValueError(f"{path} lacks {', '.join(missing)}")
+            if extra := sorted(names - known.keys()):
+                raise ValueError(
+                    f"{path} must hold {', '.join(known)} alone, got {', '.join(extra)}"
+                )
+            for name in (name for name in known if name in names):
+                _check(path, name, known[name], file.get_slice(name), sizes)
+            tensors = {name: file.get_tensor(name) for name in known if name in names}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from None
+    for name, tensor in tensors.items():
+        if known[name].types == FLOATS:
+            tensors[name] = tensor = tensor.astype(np.float32)
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{name} in {path} must be finite, got NaN or infinite values")
+    return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Writes arrays by name, all of them or none; the folder must be there."""
+    # safetensors writes the memory as it lies: a transposed view must be copied first
+    copied = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
+    write_atomic(path, safetensors.numpy.save(copied))
+
+
+def _check(path: Path, name: str, layout: Layout, found: Any, sizes: dict[str, int]) -> None:
+    if found.get_dtype() not in layout.types:
+        types = " or ".join(layout.types)
+        raise ValueError(f"{name} in {path} must be {types}, got {found.get_dtype()}")
+    shape = tuple(found.get_shape())
+    if len(shape) == len(layout.axes):
+        for letter, size in zip(layout.axes, shape, strict=True):
+            sizes.setdefault(letter, size)
+    expected = tuple(sizes.get(letter, letter) for letter in layout.axes)
+    if shape != expected:
+        raise ValueError(f"{name} in {path} must have shape {expected}, got {shape}")
