@@ -46,11 +46,10 @@ class Protocol(NamedTuple):
         return f"{self.preset}: {', '.join(parts)}".removeprefix(": ")
 
 
-def read_protocol(rows: Iterable[Row], environment: Mapping[str, Any]) -> Protocol | None:
+def read_protocol(rows: Iterable[Row]) -> Protocol | None:
     """The protocol of the trained models among the rows; None if there is none.
 
-    The preset is the one that the environment names, or else the one that has these seeds and
-    epochs.
+    The preset is the one that has these seeds and epochs.
     """
     trained = [row for row in rows if row.seed is not None]
     if not trained:
@@ -70,22 +69,28 @@ def read_protocol(rows: Iterable[Row], environment: Mapping[str, Any]) -> Protoc
         and [budget.training.over(n) for n in images] == epochs
         and budget.train_images in (None, *images)
     )
-    return Protocol(environment.get("preset") or next(matching, ""), epochs, seeds, images)
+    return Protocol(next(matching, ""), epochs, seeds, images)
 
 
 def banner(
     shown: Sequence[tuple[Experiment, Sequence[Row]]], environment: Mapping[str, Any]
 ) -> Banner | None:
     """What was run in one line, and what is missing from the paper's protocol where it is one of
-    the paper's tables."""
-    protocol = read_protocol((row for _, rows in shown for row in rows), environment)
+    the paper's tables.
+
+    The preset is the one that the environment names; of the paper's tables it is found from the
+    rows where the environment names none.
+    """
+    protocol = read_protocol(row for _, rows in shown for row in rows)
     if protocol is None:
         return None
     of_paper = [(experiment, rows) for experiment, rows in shown if experiment.paper]
-    lines = []
+    found = protocol.preset if of_paper else ""
+    protocol = protocol._replace(preset=environment.get("preset", found))
     title = str(protocol)
     if of_paper and not protocol.is_full:
         title += "; not the paper's protocol"
+    lines = []
     if len(protocol.seeds) == 1:
         lines.append("With one seed there are no intervals, so every comparison is inconclusive.")
     if of_paper and (missing := [*_missing(protocol, of_paper)]):

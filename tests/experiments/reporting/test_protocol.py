@@ -1,6 +1,7 @@
 """The banner: what was run, and what it leaves out."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -28,11 +29,18 @@ def rows_of_preset(name: str, **changes):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_preset_is_read_from_the_rows(name):
-    assert read_protocol(rows_of_preset(name), {}).preset == name
+    assert read_protocol(rows_of_preset(name)).preset == name
 
 
 def test_the_preset_that_the_environment_names_comes_first():
-    assert read_protocol(rows_of_preset("quick"), {"preset": "mine"}).preset == "mine"
+    shown = [(LAYOUT, [*rows_of_preset("quick")])]
+    assert banner(shown, {"preset": "mine"}).title.startswith("mine: ")
+
+
+def test_only_the_papers_tables_are_named_after_a_preset():
+    shown = [(dataclasses.replace(LAYOUT, paper=None), [*rows_of_preset("quick")])]
+    title, _ = banner(shown, {})
+    assert re.match(r"\d+ epochs, 1 seed, 60,000 training images$", title)
 
 
 def test_a_quick_run_is_called_quick_and_names_what_is_missing():
