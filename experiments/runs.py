@@ -56,13 +56,13 @@ class Show:
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Settings in which runs differ, and their metrics side by side; where one number differs, the
-    report plots every metric against it."""
+    """Settings in which runs differ, and their metrics side by side."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Their folders."""
     out: Path | None = None
-    """Folder of a report with pictures; none is written if not given."""
+    """Folder of a report with pictures and, where the runs differ in one number, every metric over
+    it; none is written if not given."""
     data: str = "auto"
     """The images that the report shows, as in experiments.train; reconstructions are shown of runs
     that were trained on them."""
