@@ -38,7 +38,7 @@ def test_a_card_names_data_seed_settings_metrics_and_limits(model, tmp_path):
     card = card_of(tmp_path)
     for text in (
         "Data: synthetic spots, 512 training images. Step 24 of 24, seed 3.",
-        "latent_dim=8, k=2, selection=dimension",
+        "latent_dim=8, widths=(32,), k=2, selection=dimension",
         "On the 128 test images",
         "| psnr | 20.123 |",
         "- PSNR: peak signal-to-noise ratio of each test image",

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import train
 from experiments.records.rows import read_results
-from tests.helpers.runs import FLAGS
+from tests.helpers.runs import FLAGS, SIZES
 from vae_topk_jax import load
 from vae_topk_jax.data.idx import read_idx, write_idx
 from vae_topk_jax.runs.run_folder import read_names, sole_writer
@@ -17,7 +17,7 @@ from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-SAE = ["--model", "batch_topk_sae", *FLAGS]
+SAE = ["--model", "batch_topk_sae", *SIZES]
 
 
 def run(data, out, *flags) -> None:
@@ -54,7 +54,7 @@ def test_a_signal_has_an_exit_code_and_the_run_goes_on(
         with pytest.raises(SystemExit) as stopped:
             run(data, tmp_path / "stopped", *FLAGS, "--segment", "3")
     assert stopped.value.code == code
-    assert f"{number.name}: saved step 11; go on with resume" in capsys.readouterr().err
+    assert f"{number.name}: saved step 11; go on with --resume" in capsys.readouterr().err
     run(data, tmp_path / "stopped", "--resume", "--segment", "3")
     assert load(tmp_path / "stopped").state.step == 24
 
@@ -78,10 +78,10 @@ def test_a_run_that_diverges_has_an_exit_code(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--k", "9", *FLAGS[:2]], "k must be at most latent_dim, 8, got 9"),
+        (["--k", "9", "--latent-dim", "8"], "k must be at most latent_dim, 8, got 9"),
         (["--k", "many"], "--k: invalid literal for int() with base 10: 'many'"),
         (["--k"], "Missing value for argument '--k'"),
-        (["--model", "none"], "invalid choice 'none' for argument '--model'. Expected one of"),
+        (["--model", "none"], "model must be one of ['batch_topk_sae', "),
         (["--depth", "3"], "--depth"),
         (["--latent-dims", "8"], "--latent-dims, 8: did you mean --latent-dim?"),
         (["--model", "vae", "--k", "2"], "k is not a field of vae; it belongs to top_k_vae, "),

@@ -23,7 +23,8 @@ SMALL = Config(
     epochs=3,
 )
 # The same kind of run as flags of `experiments.train`.
-FLAGS = ["--latent-dim", "8", "--k", "2", "--widths", "16", "--batch-size", "64", "--epochs", "3"]
+SIZES = ["--latent-dim", "8", "--k", "2", "--batch-size", "64", "--epochs", "3"]
+FLAGS = ["--widths", "16", *SIZES]
 
 
 def trainer_of(dataset: Dataset, config: Config) -> Trainer:
