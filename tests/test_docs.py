@@ -15,6 +15,7 @@ import pytest
 
 import vae_topk_jax
 from experiments.pages import command_options as flags
+from experiments.pages import result_figures
 from experiments.pages import rules_figure as rules
 from experiments.terminal import cli
 from tests.helpers import markdown
@@ -151,6 +152,13 @@ def test_rules_keep_what_the_picture_says():
     for chosen in rules.choose(rules.make_scores(9)[:-1], alone_D, k=3).values():
         assert chosen.mask_BxD.sum() == 3 * len(batch)
     assert len(rules.draw_rules().axes) == 4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", result_figures.PICTURES)
+def test_pictures_are_drawn_of_committed_results(name):
+    assert result_figures.draw(name).startswith(b"\x89PNG")
+    assert (ROOT / "docs" / f"{name}.png").is_file()
 
 
 def test_the_citation_is_of_this_version():
