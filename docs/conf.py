@@ -4,6 +4,7 @@ The pages are written for GitHub, links and all. What differs on the site is don
 """
 
 import inspect
+import posixpath
 import re
 from pathlib import Path
 from typing import Annotated, get_args, get_origin
@@ -65,9 +66,14 @@ def read_source(app, docname, source):
     """Takes a page from where it lies in the repository; links point to pages of the site."""
     text = source[0]
     if docname in _ELSEWHERE:
-        text = (_ROOT / _ELSEWHERE[docname]).read_text(encoding="utf-8")
-        text = re.sub(r'(\]\(|src=")(?!https?:|#)', r"\1../", text)
-        text = re.sub(r'(\]\(|src=")\.\./docs/', r"\1", text)
+        file = _ELSEWHERE[docname]
+        text = (_ROOT / file).read_text(encoding="utf-8")
+        folder = posixpath.dirname(file)
+        text = re.sub(
+            r'(\]\(|src=")(?!https?:|#)([^)\s"]+)',
+            lambda link: link[1] + posixpath.relpath(posixpath.join(folder, link[2]), "docs"),
+            text,
+        )
     for file, page in _LINKED.items():
         text = text.replace(f"](../{file}", f"]({page}")
     source[0] = text

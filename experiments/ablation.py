@@ -10,20 +10,23 @@ the masks change while they are learnt. The first line takes an hour on two CPU 
 
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from experiments.measures.generation import measure_model, settings
 from experiments.measures.robustness import measure_robustness
+from experiments.records.rows import Place
 from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY, SAMPLERS, SPARSITY
 from experiments.reporting.compose import write_report
 from experiments.reporting.figures.churn import draw_churn
 from experiments.reporting.figures.fronts import draw_fronts
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
-from experiments.study.lineup import BASELINE, LATENT_DIM, K, pca_title
+from experiments.study.lineup import BASELINE, LATENT_DIM, K, dense_title, pca_title
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 
 VARIANT = f"K={K} of {LATENT_DIM}, averaged KL"
@@ -84,7 +87,7 @@ def variants() -> dict[str, dict[str, Any]]:
     dense = {"model": "beta_vae"}
     found: dict[str, dict[str, Any]] = {
         BASELINE: dense,
-        f"dense VAE, {K} latents": dense | {"latent_dim": K},
+        dense_title(K): dense | {"latent_dim": K},
     }
     for rule, fields in _RULES.items():
         rankings = _RANKINGS[rule]
@@ -97,19 +100,19 @@ def variants() -> dict[str, dict[str, Any]]:
     return found
 
 
-def run(study: Study, only: str = "") -> None:
-    """Measures every variant whose title contains `only`, and the beta-VAE."""
+def rows(study: Study, only: str = "") -> Iterator[Planned]:
+    """Every variant whose title contains `only`, and the beta-VAE."""
     chosen = {
         title: fields for title, fields in variants().items() if only in title or title == BASELINE
     }
     for seed, (title, fields) in itertools.product(study.budget.seeds, chosen.items()):
         config = study.config(seed=seed, **{"latent_dim": LATENT_DIM} | fields)
         measure = functools.partial(_measure, study)
-        study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
-    _measure_pca(study)
+        yield study.plan_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
+    yield _pca(study)
 
 
-def _measure_pca(study: Study) -> None:
+def _pca(study: Study) -> Planned:
     def measure() -> Measurement:
         pca = PCA(study.train_images, K)
         metrics, _ = measure_model(study, pca, seed=0)
@@ -117,7 +120,7 @@ def _measure_pca(study: Study) -> None:
         return Measurement(metrics | accuracies)
 
     fields = settings(study) | {"components": K}
-    study.measure(LAYOUT.name, VARIANT, pca_title(K), fields, None, measure)
+    return study.plan(Place(LAYOUT.name, VARIANT, pca_title(K), None), fields, measure)
 
 
 def _measure(study: Study, trained: Trained) -> Measurement:
@@ -138,7 +141,8 @@ def main(options: StudyOptions, only: str = "") -> None:
         options: preset, data and output.
         only: measure only the variants whose title contains this, and the beta-VAE.
     """
-    run(options.study(), only)
+    study = options.study()
+    study.measure(rows(study, only))
     write_report(options.folder, [LAYOUT])
 
 

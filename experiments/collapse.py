@@ -11,8 +11,10 @@ eight principal components.
 """
 
 import itertools
+from collections.abc import Iterator
 from typing import Any, Literal
 
+from experiments.records.rows import Place
 from experiments.reporting.columns import QUALITY, SPARSITY
 from experiments.reporting.compose import write_report
 from experiments.reporting.figures.training_curves import draw_importance, draw_losses
@@ -28,7 +30,8 @@ from experiments.study.lineup import (
 )
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 from vae_topk_jax.metrics import reconstruction_metrics
 
@@ -44,8 +47,8 @@ LAYOUT = Experiment(
 )
 
 
-def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
-    """Measures the reconstruction of each selection in every regime."""
+def rows(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> Iterator[Planned]:
+    """The reconstruction of each selection in every regime."""
 
     def measure(trained: Trained) -> Measurement:
         reconstructed = trained.inference.reconstruct(study.test_images)
@@ -53,25 +56,26 @@ def run(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
         metrics["active_dims"] = len(trained.inference.active_dims)
         return Measurement(metrics, None, trained.history)
 
-    rows = trained_models(LATENT_DIM, K)
+    models = trained_models(LATENT_DIM, K)
     for seed, body, pixels, latents in itertools.product(
         study.budget.seeds, bodies, REDUCTIONS, REDUCTIONS
     ):
         regime: dict[str, Any] = {"pixel_reduction": pixels, "latent_reduction": latents}
         variant = f"{body}, pixels {REDUCTIONS[pixels]}, KL {REDUCTIONS[latents]}"
         for title in (LITERAL, DIMENSION, ELEMENT):
-            fields = rows[title] | regime | {"body": body, "widths": WIDTHS[body], "seed": seed}
+            fields = models[title] | regime | {"body": body, "widths": WIDTHS[body], "seed": seed}
             config = study.config(**fields)
-            study.measure_trained(LAYOUT.name, variant, title, config, measure)
-        _measure_floor(study, variant)
+            yield study.plan_trained(LAYOUT.name, variant, title, config, measure)
+        yield _floor(study, variant)
 
 
-def _measure_floor(study: Study, variant: str) -> None:
+def _floor(study: Study, variant: str) -> Planned:
     def measure() -> Measurement:
         reconstructed = PCA(study.train_images, K).reconstruct(study.test_images)
         return Measurement(reconstruction_metrics(reconstructed, study.test_images))
 
-    study.measure(LAYOUT.name, variant, pca_title(K), {"components": K}, None, measure)
+    place = Place(LAYOUT.name, variant, pca_title(K), None)
+    return study.plan(place, {"components": K}, measure)
 
 
 def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
@@ -81,7 +85,8 @@ def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> N
         options: preset, data and output.
         bodies: which bodies to train.
     """
-    run(options.study(), bodies)
+    study = options.study()
+    study.measure(rows(study, bodies))
     write_report(options.folder, [LAYOUT])
 
 

@@ -11,6 +11,7 @@ interrupted run picks up where it stopped.
 
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ import jax
 from experiments import likelihood, rate
 from experiments.measures.generation import settings
 from experiments.measures.system import measure_system
+from experiments.records.rows import Place
 from experiments.reporting.columns import ACCURACY, GENERATION, QUALITY, SAMPLERS, SPARSITY
 from experiments.reporting.compose import write_report
 from experiments.reporting.figures.strips import (
@@ -31,7 +33,8 @@ from experiments.reporting.tables import Column
 from experiments.study.lineup import LATENT_DIM, TEXTBOOK, K, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 
 VARIANT = f"K={K} of {LATENT_DIM}"
@@ -75,19 +78,21 @@ SYSTEMS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(study: Study, only: str = "") -> None:
-    """Measures every system whose title contains `only`, the curve and the likelihood."""
+def rows(study: Study, only: str = "") -> Iterator[Planned]:
+    """Every system whose title contains `only`, the curve and the likelihood."""
     for seed, (title, fields) in itertools.product(study.budget.seeds, SYSTEMS.items()):
         if only in title:
             config = study.config(seed=seed, **fields)
             measure = functools.partial(_measure, study)
-            study.measure_trained(LAYOUT.name, VARIANT, title, config, measure, **settings(study))
-            rate.measure_rate(study, title, config)
+            yield study.plan_trained(
+                LAYOUT.name, VARIANT, title, config, measure, **settings(study)
+            )
+            yield from rate.plan_rate(study, title, config)
     if only in pca_title(K):
-        _measure_pca(study)
-    rate.run(study, only)
+        yield _pca(study)
+    yield from rate.rows(study, only)
     if only in likelihood.TITLE:
-        likelihood.run(study)
+        yield from likelihood.rows(study)
 
 
 def _measure(study: Study, trained: Trained) -> Measurement:
@@ -100,14 +105,14 @@ def _measure(study: Study, trained: Trained) -> Measurement:
     return Measurement(metrics, pictures)
 
 
-def _measure_pca(study: Study) -> None:
+def _pca(study: Study) -> Planned:
     def measure() -> Measurement:
         metrics, pictures = measure_system(study, PCA(study.train_images, K), seed=0)
         metrics["parameters"] = (K + 1) * study.train_images[0].size
         return Measurement(metrics, pictures)
 
     fields = settings(study) | {"components": K}
-    study.measure(LAYOUT.name, VARIANT, pca_title(K), fields, None, measure)
+    return study.plan(Place(LAYOUT.name, VARIANT, pca_title(K), None), fields, measure)
 
 
 def main(options: StudyOptions, only: str = "") -> None:
@@ -117,7 +122,8 @@ def main(options: StudyOptions, only: str = "") -> None:
         options: preset, data and output.
         only: measure only what has this in its title.
     """
-    run(options.study(), only)
+    study = options.study()
+    study.measure(rows(study, only))
     write_report(options.folder, [LAYOUT, rate.LAYOUT, likelihood.LAYOUT])
 
 

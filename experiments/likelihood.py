@@ -10,6 +10,7 @@ draw, and grey images make no Bernoulli likelihood: there both figures are cross
 
 import functools
 import itertools
+from collections.abc import Iterator
 
 from experiments.measures.likelihood import SAMPLES, bounds
 from experiments.reporting.compose import write_report
@@ -18,7 +19,8 @@ from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import TEXTBOOK
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 from vae_topk_jax.data import Dataset, binarized
 
@@ -38,8 +40,8 @@ LAYOUT = Experiment(
 )
 
 
-def run(study: Study) -> None:
-    """Measures both bounds on the test images, binarised and grey."""
+def rows(study: Study) -> Iterator[Planned]:
+    """Both bounds on the test images, binarised and grey."""
     sets: dict[str, Dataset] = {
         "statically binarised": binarized(study.dataset),
         "grey": study.dataset,
@@ -49,7 +51,7 @@ def run(study: Study) -> None:
         own = study.on(dataset)
         settings = {"bound_samples": SAMPLES, "images": study.budget.samples}
         measure = functools.partial(_measure, own)
-        own.measure_trained(LAYOUT.name, variant, TITLE, config, measure, **settings)
+        yield own.plan_trained(LAYOUT.name, variant, TITLE, config, measure, **settings)
 
 
 def _measure(study: Study, trained: Trained) -> Measurement:
@@ -65,7 +67,8 @@ def _measure(study: Study, trained: Trained) -> Measurement:
 
 def main(options: StudyOptions) -> None:
     """The likelihood alone, and its report."""
-    run(options.study())
+    study = options.study()
+    study.measure(rows(study))
     write_report(options.folder, [LAYOUT])
 
 

@@ -7,6 +7,7 @@ they cost: the distortion here is above that of the posterior means in the other
 minutes on two CPU cores; expect the rate to fall from 280 nats at beta 0.0001 to 8 at 0.1.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from experiments.measures.rate import rate_and_distortion
@@ -16,7 +17,8 @@ from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 
@@ -36,29 +38,31 @@ LAYOUT = Experiment(
 )
 
 
-def run(study: Study, only: str = "") -> None:
-    """Measures the beta-VAE over beta, one seed each, if its title contains `only`."""
+def rows(study: Study, only: str = "") -> Iterator[Planned]:
+    """The beta-VAE over beta, one seed each, if its title contains `only`."""
     for beta in BETAS:
         title = f"{BASELINE}, beta {beta:g}"
         fields: dict[str, Any] = {"model": "beta_vae", "latent_dim": LATENT_DIM, "beta": beta}
         if only in title:
-            measure_rate(study, title, study.config(seed=study.budget.seeds[0], **fields))
+            config = study.config(seed=study.budget.seeds[0], **fields)
+            yield from plan_rate(study, title, config)
 
 
-def measure_rate(study: Study, title: str, config: Config) -> None:
-    """Adds the rate row of one model, if it has a posterior."""
+def plan_rate(study: Study, title: str, config: Config) -> Iterator[Planned]:
+    """The rate row of one model, if it has a posterior."""
     if not hasattr(config.system, "posterior"):
         return
 
     def measure(trained: Trained) -> Measurement:
         return Measurement(rate_and_distortion(trained.inference, study.test_images))
 
-    study.measure_trained(LAYOUT.name, VARIANT, title, config, measure)
+    yield study.plan_trained(LAYOUT.name, VARIANT, title, config, measure)
 
 
 def main(options: StudyOptions) -> None:
     """The sweep over beta alone, and its report."""
-    run(options.study())
+    study = options.study()
+    study.measure(rows(study))
     write_report(options.folder, [LAYOUT])
 
 

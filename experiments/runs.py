@@ -6,8 +6,10 @@ python -m experiments.runs compare runs/a runs/b --out runs/a-and-b
 """
 
 import dataclasses
+import itertools
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,13 @@ import numpy as np
 import tyro
 from rich.table import Table
 
+from experiments.records.intervals import Summary
 from experiments.records.measured_run import MeasuredRun, find_runs, read_measured_run
 from experiments.records.pictures import encode_images
 from experiments.records.rows import Row, write_results
+from experiments.records.settings import listed
+from experiments.reporting import comparison
+from experiments.reporting.columns import columns_of
 from experiments.reporting.compose import write_report
 from experiments.terminal import cli
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, read_info
@@ -55,7 +61,8 @@ class Compare:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Their folders."""
     out: Path | None = None
-    """Folder of a report with pictures; none is written if not given."""
+    """Folder of a report with pictures and, where the runs differ in one number, every metric over
+    it; none is written if not given."""
     data: str = "auto"
     """The images that the report shows, as in experiments.train; reconstructions are shown of runs
     that were trained on them."""
@@ -91,8 +98,8 @@ def _line(run: MeasuredRun) -> tuple[str, ...]:
         run.seeds,
         run.data.get("source", "").partition(" (")[0],
         run.steps,
-        _listed({name: f"{value:.4g}" for name, value in run.metrics.items()}),
-        _listed(run.settings),
+        listed({name: f"{value:.4g}" for name, value in run.metrics.items()}),
+        listed(run.settings),
         _date(run.written),
     )
 
@@ -115,8 +122,7 @@ def show_run(options: Show) -> None:
     _print_table("settings", ("", "", "default"), settings)
     for row in run.rows:
         title = ", ".join(filter(None, (row.experiment, row.variant, row.model, f"{row.seed}")))
-        metrics = [(name, f"{value:.5g}") for name, value in row.metrics.items()]
-        _print_table(title, ("metric", ""), metrics)
+        _print_table(title, ("metric", ""), [*_printed(row.metrics).items()])
     if run.scalars:
         names = list(run.scalars[-1])
         last = [[_figure(line.get(name)) for name in names] for line in run.scalars[-5:]]
@@ -131,19 +137,19 @@ def show_comparison(options: Compare) -> None:
     """
     if len(options.runs) < 2:
         raise ValueError(f"compare needs two runs or more, got {len(options.runs)}")
-    runs = {str(path): read_measured_run(path) for path in options.runs}
-    if len(runs) < len(options.runs):
+    if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise ValueError(f"runs must be distinct, got {' '.join(map(str, options.runs))}")
+    above = os.path.commonpath([path.resolve().parent for path in options.runs])
+    runs = {
+        str(path.resolve().relative_to(above)): read_measured_run(path) for path in options.runs
+    }
     facts = {
         name: {"data": run.data.get("source", ""), "steps": run.steps, **run.config}
         for name, run in runs.items()
     }
-    _print_differences("settings that differ", facts)
-    metrics = {
-        name: {metric: f"{value:.5g}" for metric, value in run.metrics.items()}
-        for name, run in runs.items()
-    }
-    _print_differences("metrics", metrics, all_of_them=True)
+    _print_beside("settings that differ", facts, comparison.differing([*facts.values()]))
+    metrics = {name: _printed(run.metrics) for name, run in runs.items()}
+    _print_beside("metrics", metrics, dict.fromkeys(itertools.chain(*metrics.values())))
     if options.out is not None:
         rows = list(_rows(runs, load_dataset(options.data)))
         write_results(options.out, rows)
@@ -154,7 +160,7 @@ def _rows(runs: Mapping[str, MeasuredRun], dataset: Dataset) -> Iterator[Row]:
     """The runs as rows of a report, with losses and, where the data are theirs, pictures."""
     for name, run in runs.items():
         yield Row(
-            experiment="runs",
+            experiment=comparison.NAME,
             variant="",
             model=name,
             config=run.config,
@@ -188,13 +194,20 @@ def _pictures(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
     }
 
 
-def _print_differences(
-    title: str, values: Mapping[str, Mapping[str, Any]], all_of_them: bool = False
+def _print_beside(
+    title: str, values: Mapping[str, Mapping[str, Any]], names: Iterable[str]
 ) -> None:
-    names = dict.fromkeys(name for facts in values.values() for name in facts)
+    """A line for each of the names, a column for each run."""
     lines = [[name, *(str(facts.get(name, "")) for facts in values.values())] for name in names]
-    differing = [line for line in lines if all_of_them or len(set(line[1:])) > 1]
-    _print_table(title, ["", *values], differing)
+    _print_table(title, ["", *values], lines)
+
+
+def _printed(metrics: Mapping[str, float]) -> dict[str, str]:
+    """The metrics as the report prints them, under its headings."""
+    return {
+        column.heading: column.format(Summary(metrics[column.metric], None, 1))
+        for column in columns_of([metrics])
+    }
 
 
 def _print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
@@ -204,10 +217,6 @@ def _print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str
     for line in lines:
         table.add_row(*line)
     console.print(table)
-
-
-def _listed(values: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _figure(value: float | None) -> str:

@@ -12,18 +12,21 @@ latents novel, and 0.35 explained of the directions; of the classifier's layer 0
 import dataclasses
 import functools
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from experiments.measures.dictionaries import sae_metrics, side_of, train_on
+from experiments.records.rows import Place
 from experiments.reporting.columns import EXPLAINED_VARIANCE, SPARSITY
 from experiments.reporting.compose import write_report
 from experiments.reporting.figures.stitching import draw_stitching
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.options import StudyOptions
-from experiments.study.study import Measurement, Study
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
@@ -86,29 +89,31 @@ class Sizes:
     """Training steps of the meta-SAE, at a constant rate."""
 
 
-def run(study: Study, inputs: Inputs, sizes: Sizes) -> None:
-    """Measures the two SAEs, their stitching, and the meta-SAE of the large one."""
+def rows(study: Study, inputs: Inputs, sizes: Sizes) -> Iterator[Planned]:
+    """The two SAEs, their stitching, and the meta-SAE of the large one."""
     variant = inputs.about.get("inputs", PIXELS)
     settings = dataclasses.asdict(sizes) | {"inputs": variant}
     for seed in study.budget.seeds:
         trained = functools.cache(functools.partial(_train_sae, study, inputs, sizes.k, seed))
-        measure = functools.partial(study.measure, LAYOUT.name, variant, seed=seed)
+        at = functools.partial(Place, LAYOUT.name, variant, seed=seed)
         for latents in (sizes.small, sizes.large):
             config = _config(study, latents, sizes.k, seed)
-            measure(
-                f"SAE, {latents} latents",
-                config=config.to_dict() | settings,
-                measure=functools.partial(_measure_sae, inputs, trained, latents),
+            yield study.plan(
+                at(model=f"SAE, {latents} latents"),
+                config.to_dict() | settings,
+                functools.partial(_measure_sae, inputs, trained, latents),
+                cost=1.0,
             )
-        measure(
-            f"{sizes.small} stitched to {sizes.large}",
-            config=config.to_dict() | settings | {"threshold": THRESHOLD},
-            measure=functools.partial(_measure_stitching, inputs, trained, sizes),
+        yield study.plan(
+            at(model=f"{sizes.small} stitched to {sizes.large}"),
+            config.to_dict() | settings | {"threshold": THRESHOLD},
+            functools.partial(_measure_stitching, inputs, trained, sizes),
         )
-        measure(
-            f"meta-SAE, {sizes.meta} meta-latents",
-            config=config.to_dict() | settings,
-            measure=functools.partial(_measure_meta, trained, sizes, seed),
+        yield study.plan(
+            at(model=f"meta-SAE, {sizes.meta} meta-latents"),
+            config.to_dict() | settings,
+            functools.partial(_measure_meta, study, trained, sizes, seed),
+            cost=1.0,
         )
 
 
@@ -141,8 +146,7 @@ def _config(study: Study, latents: int, k: int, seed: int) -> Config:
 
 
 def _train_sae(study: Study, inputs: Inputs, k: int, seed: int, latents: int) -> Inference:
-    title = f"SAE, {latents} latents, seed {seed}"
-    return train_on(inputs, _config(study, latents, k, seed), title)
+    return train_on(inputs, _config(study, latents, k, seed), study.bar)
 
 
 def _measure_sae(inputs: Inputs, trained: Any, latents: int) -> Measurement:
@@ -185,14 +189,14 @@ def _measure_stitching(inputs: Inputs, trained: Any, sizes: Sizes) -> Measuremen
     return Measurement(metrics, None, history)
 
 
-def _measure_meta(trained: Any, sizes: Sizes, seed: int) -> Measurement:
+def _measure_meta(study: Study, trained: Any, sizes: Sizes, seed: int) -> Measurement:
     large = trained(sizes.large)
     directions = decoder_directions(large.state.params, large.active_dims)
     config = meta_config(sizes.meta, batch_size=min(128, len(directions)), seed=seed)
     steps_per_epoch = len(directions) // config.batch_size
     config = config.replace(epochs=max(1, sizes.meta_steps // steps_per_epoch))
     about = {"source": "decoder directions", "train": len(directions), "test": len(directions)}
-    model = train_on(Inputs(directions, directions, about, ""), config, f"meta-SAE, seed {seed}")
+    model = train_on(Inputs(directions, directions, about, ""), config, study.bar)
     return Measurement(sae_metrics(model, directions) | {"directions": len(directions)})
 
 
@@ -214,7 +218,8 @@ def main(
         sizes: of the dictionaries.
     """
     study = options.study()
-    run(study, load_inputs(inputs, study.dataset, lambda _: study.probe), sizes)
+    inputs_of_study = load_inputs(inputs, study.dataset, lambda _: study.probe)
+    study.measure(rows(study, inputs_of_study, sizes))
     write_report(options.folder, [LAYOUT])
 
 

@@ -10,15 +10,18 @@ The paper: beta-VAE FID 41.307, PSNR 21.538 dB, SSIM 0.9171; batch Top-K 34.373,
 
 import functools
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.measures.generation import measure_model, settings
-from experiments.measures.stability import measure_stability
+from experiments.measures.stability import plan_stability
+from experiments.records.rows import Place
 from experiments.reporting.columns import GENERATION, QUALITY, SPARSITY
 from experiments.reporting.figures.strips import draw_reconstructions, draw_samples
 from experiments.reporting.figures.training_curves import draw_importance, draw_losses
 from experiments.reporting.layout import Experiment, Published, published
 from experiments.reporting.tables import Column
+from experiments.study.budget import chosen
 from experiments.study.lineup import (
     DIMENSION,
     ELEMENT,
@@ -30,7 +33,8 @@ from experiments.study.lineup import (
 )
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 from vae_topk_jax.metrics import feature_distances
 
@@ -63,28 +67,29 @@ LAYOUT = Experiment(
 )
 
 
-def run(study: Study, inception_weights: Path | None = None) -> None:
-    """Measures every row of Table 1 and the stability of its Top-K models."""
+def rows(study: Study, inception_weights: Path | None = None) -> Iterator[Planned]:
+    """Every row of Table 1, and the stability of its Top-K models."""
 
     def measure(trained: Trained) -> Measurement:
         seed = trained.inference.config.seed
         found = measure_model(study, trained.inference, seed, inception_weights)
         return Measurement(*found, trained.history)
 
-    _measure_floor(study)
+    models = chosen(trained_models(LATENT_DIM, K), study.budget.table1)
+    yield from _floor(study)
     for seed, reduction in itertools.product(study.budget.seeds, study.budget.variants):
-        for title, fields in trained_models(LATENT_DIM, K).items():
+        for title, fields in models.items():
             config = study.config(seed=seed, latent_reduction=reduction, **fields)
-            study.measure_trained(
+            yield study.plan_trained(
                 LAYOUT.name, VARIANTS[reduction], title, config, measure, **settings(study)
             )
             if title in (LITERAL, DIMENSION, ELEMENT):  # where a batch has a choice
-                measure_stability(study, VARIANTS[reduction], title, config)
+                yield plan_stability(study, VARIANTS[reduction], title, config)
     for components in (K, LATENT_DIM):
-        _measure_pca(study, components)
+        yield from _pca(study, components)
 
 
-def _measure_floor(study: Study) -> None:
+def _floor(study: Study) -> Iterator[Planned]:
     """The distance of real training images to the test images: what no sampler should beat."""
     n = min(study.budget.samples, len(study.test_images))
 
@@ -94,12 +99,11 @@ def _measure_floor(study: Study) -> None:
         return Measurement(feature_distances(features, study.test_features))
 
     for reduction in study.budget.variants:
-        study.measure(
-            LAYOUT.name, VARIANTS[reduction], "train images (floor)", {"samples": n}, None, measure
-        )
+        place = Place(LAYOUT.name, VARIANTS[reduction], "train images (floor)", None)
+        yield study.plan(place, {"samples": n}, measure)
 
 
-def _measure_pca(study: Study, components: int) -> None:
+def _pca(study: Study, components: int) -> Iterator[Planned]:
     fields = settings(study) | {"components": components}
 
     @functools.cache
@@ -107,8 +111,8 @@ def _measure_pca(study: Study, components: int) -> None:
         return Measurement(*measure_model(study, PCA(study.train_images, components), seed=0))
 
     for reduction in study.budget.variants:
-        title = pca_title(components)
-        study.measure(LAYOUT.name, VARIANTS[reduction], title, fields, None, measure)
+        place = Place(LAYOUT.name, VARIANTS[reduction], pca_title(components), None)
+        yield study.plan(place, fields, measure)
 
 
 def main(options: StudyOptions, inception_weights: Path | None = None) -> None:
@@ -119,7 +123,8 @@ def main(options: StudyOptions, inception_weights: Path | None = None) -> None:
         inception_weights: a local file of torch-fidelity's Inception weights: adds the Inception
             FID (extra "inception").
     """
-    run(options.study(), inception_weights)
+    study = options.study()
+    study.measure(rows(study, inception_weights))
 
 
 if __name__ == "__main__":

@@ -13,23 +13,27 @@ The paper, sigma 0.3 / 0.5 / 0.7: beta-VAE 0.9125 / 0.8493 / 0.6486; Top-K 0.899
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from experiments.measures.robustness import Classifier, measure_robustness
+from experiments.records.rows import Place
 from experiments.reporting.columns import ACCURACY
 from experiments.reporting.figures.strips import draw_noise
 from experiments.reporting.figures.training_curves import draw_importance, draw_losses
 from experiments.reporting.layout import Experiment, Published, published
+from experiments.study.budget import chosen
 from experiments.study.lineup import ANNEALED, SAMPLE, pca_title, trained_models
 from experiments.study.options import StudyOptions
 from experiments.study.pca import PCA
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 
 LATENT_DIM, K = 256, 4
+COST = 2.0  # of a row, in trainings of a small model
 TRAIN_NOISE = 0.8
 PROTOCOLS = {0.0: "trained on clean images", TRAIN_NOISE: "trained to denoise"}
 # A body that denoises; with the paper's loss and the MLP of Table 1 every row loses accuracy.
@@ -56,8 +60,10 @@ LAYOUT = Experiment(
 )
 
 
-def run(study: Study, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
-    """Measures every row of Table 2."""
+def rows(
+    study: Study, clip_noise: bool = True, classifier: Classifier = "clean"
+) -> Iterator[Planned]:
+    """Every row of Table 2."""
     settings: Settings = {"clip_noise": clip_noise, "classifier": classifier}
 
     def measure(trained: Trained) -> Measurement:
@@ -67,16 +73,19 @@ def run(study: Study, clip_noise: bool = True, classifier: Classifier = "clean")
 
     models = trained_models(LATENT_DIM, K)
     models[ANNEALED] = models[SAMPLE] | {"k_anneal": 0.3}
+    models = chosen(models, study.budget.table2)
     for seed in study.budget.seeds:
         for noise, protocol in PROTOCOLS.items():
             changes = {"seed": seed, "train_noise": noise, "clip_noise": clip_noise}
             for title, fields in models.items():
                 config = study.config(BODY, **changes, **fields)
-                study.measure_trained(LAYOUT.name, protocol, title, config, measure, **settings)
-        _measure_references(study, settings, seed)
+                yield study.plan_trained(
+                    LAYOUT.name, protocol, title, config, measure, COST, **settings
+                )
+        yield from _references(study, settings, seed)
 
 
-def _measure_references(study: Study, settings: Settings, seed: int) -> None:
+def _references(study: Study, settings: Settings, seed: int) -> Iterator[Planned]:
     """Rows that no protocol changes: they stand in both tables. PCA is fitted on clean images."""
 
     def pca(components: int) -> Measurement:
@@ -94,7 +103,7 @@ def _measure_references(study: Study, settings: Settings, seed: int) -> None:
     for title, measure in references.items():
         once = functools.cache(measure)
         for protocol in PROTOCOLS.values():
-            study.measure(LAYOUT.name, protocol, title, settings, seed, once)
+            yield study.plan(Place(LAYOUT.name, protocol, title, seed), settings, once)
 
 
 def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
@@ -106,7 +115,8 @@ def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier 
         classifier: what the classifier was trained on: clean images, or each model's
             reconstructions of them.
     """
-    run(options.study(), clip_noise, classifier)
+    study = options.study()
+    study.measure(rows(study, clip_noise, classifier))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ import pytest
 
 import vae_topk_jax
 from experiments.pages import command_options as flags
+from experiments.pages import result_figures
 from experiments.pages import rules_figure as rules
 from experiments.terminal import cli
 from tests.helpers import markdown
 from tests.helpers.markdown import KOREAN, README, ROOT
+from vae_topk_jax.config import Config, fields_for
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -83,10 +85,22 @@ def test_command_lines_parse(words, monkeypatch):
 def test_the_page_has_every_flag_of_the_command(name, capsys):
     with pytest.raises(SystemExit):
         cli.parse(flags.commands()[name], ["--help"])
-    own, shared = flags.options(flags.commands()[name])
-    named = own + [option for target in shared for option in flags.options(target)[0]]
     shown = set(re.findall(r"(?<![\w`])--(?!no-|help\b)[a-z][a-z-]*", capsys.readouterr().out))
-    assert {option.flag for option in named if not option.is_positional} == shown
+    own, shared = flags.options(flags.commands()[name])
+    named = {option.flag for option in own if not option.is_positional}
+    for target in shared:
+        named |= flags_of_config() if target is Config else flags_of(target)
+    assert named == shown
+
+
+def flags_of(target) -> set[str]:
+    return {option.flag for option in flags.options(target)[0]}
+
+
+def flags_of_config() -> set[str]:
+    """The flag that chooses the system, and those of the one that is the default."""
+    names = ("model", *fields_for(Config().model))
+    return {"--" + name.replace("_", "-") for name in names}
 
 
 @pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda x: getattr(x, "name", x))
@@ -138,6 +152,13 @@ def test_rules_keep_what_the_picture_says():
     for chosen in rules.choose(rules.make_scores(9)[:-1], alone_D, k=3).values():
         assert chosen.mask_BxD.sum() == 3 * len(batch)
     assert len(rules.draw_rules().axes) == 4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", result_figures.PICTURES)
+def test_pictures_are_drawn_of_committed_results(name):
+    assert result_figures.draw(name).startswith(b"\x89PNG")
+    assert (ROOT / "docs" / f"{name}.png").is_file()
 
 
 def test_the_citation_is_of_this_version():

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from vae_topk_jax.fields import Field, fields_of
+from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.models.registry import find_model, name_of, owners, settings_of
 from vae_topk_jax.models.system import System
 from vae_topk_jax.retired import is_neutral, refuse_retired
@@ -71,7 +72,7 @@ class Config(Training):
 
     system: System = dataclasses.field(kw_only=True)
 
-    def __init__(self, model: str | System = "top_k_vae", **fields: Any) -> None:
+    def __init__(self, /, model: str | System = "top_k_vae", **fields: Any) -> None:
         system = model if isinstance(model, System) else find_model(model)()
         kind, model_name = type(system), name_of(system)
         own, training = settings_of(kind), fields_of(Training)
@@ -161,10 +162,7 @@ class Config(Training):
     @classmethod
     def from_json(cls, text: str) -> "Config":
         """The inverse of `to_json`; errors as in `from_dict`."""
-        fields = json.loads(text)
-        if not isinstance(fields, dict):
-            raise ValueError(f"a configuration is a JSON object, got {type(fields).__name__}")
-        return cls.from_dict(fields)
+        return cls.from_dict(JsonObject.parse(text).fields)
 
     def _fields(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in fields_for(self.model)}
@@ -190,4 +188,5 @@ def _unknown(field: str, model: str) -> str:
     known = fields_for(model)
     close = difflib.get_close_matches(field, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    return f"{field} is not a field of a configuration: {hint}"
+    name = field if field.isidentifier() else repr(field)
+    return f"{name} is not a field of a configuration: {hint}"

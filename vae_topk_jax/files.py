@@ -79,7 +79,8 @@ def check_path(name: str, path: Path) -> None:
         ValueError: out must be a path in UTF-8 (as LC_ALL=C.UTF-8 has them), got 'runs/\\udcff'
     """
     try:
-        is_same = os.fsencode(path.resolve()) == str(path.resolve()).encode()
+        whole = os.path.realpath(path)
+        is_same = os.fsencode(whole) == whole.encode()
     except UnicodeEncodeError:
         is_same = False
     if not is_same:

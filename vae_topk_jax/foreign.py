@@ -47,13 +47,14 @@ def regular_files(folder: Path) -> list[str]:
     return sorted(files)
 
 
-def check_regular(path: Path) -> None:
-    """Refuses what is no regular file; errors as `open_regular`."""
-    status = path.lstat()
+def check_regular(path: Path, *, follow_link: bool = False) -> None:
+    """Refuses what is no regular file, or with `follow_link` no link to one; errors as
+    `open_regular`."""
+    status = path.stat(follow_symlinks=follow_link)
     if stat.S_ISLNK(status.st_mode):
         raise ValueError(f"{path} must be a regular file, got a link: copy what it leads to")
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path} must be a regular file, got a pipe, a socket or a device")
+        raise ValueError(f"{path} must be a regular file, got a folder, pipe, socket or device")
     on_disk = 512 * getattr(status, "st_blocks", status.st_size)
     if status.st_size >= _LARGE and on_disk < status.st_size / 1000:
         raise ValueError(
@@ -61,24 +62,24 @@ def check_regular(path: Path) -> None:
         )
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: Path, *, follow_link: bool = False) -> BufferedReader:
     """A regular file, opened for reading.
 
     Raises:
         ValueError: it is something else, such as a link or a pipe, which is not waited for.
         OSError: it is missing or cannot be read.
     """
-    check_regular(path)
+    check_regular(path, follow_link=follow_link)
     return path.open("rb")
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, most: int, *, follow_link: bool = False) -> bytes:
     """The content of a regular file; errors as `open_regular`.
 
     Raises:
         ValueError: more than `most` bytes.
     """
-    with open_regular(path) as file:
+    with open_regular(path, follow_link=follow_link) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise ValueError(f"{path} must have at most {most:,} bytes, got {size:,}")

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_topk_jax.files import write_atomic
+from vae_topk_jax.foreign import read_regular
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
 from vae_topk_jax.selection import check_mean_k
 from vae_topk_jax.tensor_files import INTEGERS, Layout, read_tensors, write_tensors
@@ -43,6 +44,7 @@ _SAELENS = {
     "threshold": Layout("D"),
 }
 _SAELENS_OPTIONAL = {"scaling_factor": Layout("D")}  # once written with every SAE, as ones
+_MOST_SETTINGS = 4 << 20  # bytes
 _SAELENS_SETTINGS = {
     "architecture": "jumprelu",  # as which SAELens saves a trained BatchTopK SAE
     "apply_b_dec_to_input": True,
@@ -226,7 +228,7 @@ def _single(name: str, values_D: np.ndarray, folder: Path) -> float:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(read_regular(path, _MOST_SETTINGS, follow_link=True))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(settings, dict):

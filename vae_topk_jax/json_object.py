@@ -53,7 +53,7 @@ class JsonObject:
         try:
             return cls.parse(content.decode())
         except ValueError as error:
-            raise ValueError(f"{path} must hold a JSON object: {error}") from None
+            raise ValueError(f"{path} holds no JSON object: {error}") from None
 
     @classmethod
     def parse(cls, text: str) -> "JsonObject":
@@ -73,7 +73,7 @@ class JsonObject:
         except RecursionError:
             raise ValueError(f"nested deeper than {_MOST_LEVELS} levels") from None
         if not isinstance(fields, dict):
-            raise ValueError(f"got {reprlib.repr(fields)}")
+            raise ValueError(f"expected a JSON object, got {type(fields).__name__}")
         level: list[Any] = [fields]
         for _ in range(_MOST_LEVELS):
             level = [item for value in level for item in _items(value)]

@@ -10,9 +10,12 @@ import safetensors
 import safetensors.numpy
 
 from vae_topk_jax.files import write_atomic
+from vae_topk_jax.foreign import check_regular
 
 FLOATS = ("F32", "BF16", "F16")  # all of them are exact in float32
 INTEGERS = ("I32", "I64")
+_NAMES = {"F32": "float32", "I32": "int32"}
+_ABSENT = "left out"
 
 
 class Layout(NamedTuple):
@@ -38,10 +41,11 @@ def read_tensors(
         optional: of those that it may hold; it holds no others.
 
     Raises:
-        ValueError: not a safetensors file; tensors that are missing, that are none of these, of
-            another type or shape, or not finite, by name.
+        ValueError: not a safetensors file, or no regular one; tensors that are missing, that are
+            none of these, of another type or shape, or not finite, by name.
         FileNotFoundError: no such file.
     """
+    check_regular(path, follow_link=True)
     known = {**layouts, **(optional or {})}
     sizes: dict[str, int] = {}
     try:
@@ -66,11 +70,48 @@ def read_tensors(
     return tensors
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+def read_expected(path: Path, expected: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The tensors of a file, which must be those that are expected, no more and no fewer.
+
+    Args:
+        path: of a safetensors file.
+        expected: what has the `dtype` (float32 or int32) and the `shape` of each, by name.
+
+    Raises:
+        ValueError: not a safetensors file; a tensor that is missing, not expected or of another
+            type or shape, by name.
+    """
+    try:
+        check_regular(path, follow_link=True)
+        with safetensors.safe_open(path, framework="numpy") as file:
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            for name in sorted(found.keys() | expected.keys()):
+                want, have = _wanted(expected.get(name)), _found(found.get(name))
+                if want != have:
+                    raise ValueError(f"{name} in {path} must be {want}, got {have}")
+            return {name: file.get_tensor(name) for name in found}
+    except (safetensors.SafetensorError, FileNotFoundError) as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from None
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes arrays by name, all of them or none; the folder must be there."""
     # safetensors writes the memory as it lies: a transposed view must be copied first
     copied = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
-    write_atomic(path, safetensors.numpy.save(copied))
+    write_atomic(path, safetensors.numpy.save(copied, None if metadata is None else dict(metadata)))
+
+
+def _wanted(leaf: Any) -> str:
+    return _ABSENT if leaf is None else f"{leaf.dtype}{tuple(leaf.shape)}"
+
+
+def _found(tensor: Any) -> str:
+    if tensor is None:
+        return _ABSENT
+    dtype = tensor.get_dtype()
+    return f"{_NAMES.get(dtype, dtype)}{tuple(tensor.get_shape())}"
 
 
 def _check(path: Path, name: str, layout: Layout, found: Any, sizes: dict[str, int]) -> None:

@@ -2,19 +2,19 @@
 
 import numpy as np
 
+from experiments.study.bar import RowsBar
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import explained_variance
 from vae_topk_jax.metrics.stitching import Side
-from vae_topk_jax.runs import progress
 from vae_topk_jax.runs.inputs import Inputs
 
 
-def train_on(inputs: Inputs, config: Config, title: str) -> Inference:
-    """A model of any inputs, trained under a progress bar."""
+def train_on(inputs: Inputs, config: Config, bar: RowsBar) -> Inference:
+    """A model of any inputs, trained while the bar moves."""
     info = inputs.info(config)
     turns = info.trainer.epochs(info.trainer.init(inputs.train), inputs.train)
-    *_, last = progress.show(turns, info.trainer, title)
+    *_, last = bar.training(turns, info.trainer)
     return Inference(last.state, info)
 
 

@@ -1,5 +1,6 @@
 """Robustness: is the digit still there after a noisy image was reconstructed?"""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,9 +19,14 @@ Reconstruct = Callable[[np.ndarray], Any]
 
 def noisy(images: np.ndarray, sigma: float, seed: int, clip: bool) -> np.ndarray:
     """images + sigma * eps, clipped to [0, 1] if asked; eps is the same for every sigma."""
-    eps = np.asarray(jax.random.normal(study_key(seed, "noise"), images.shape))
-    corrupted = images + np.float32(sigma) * eps
+    corrupted = images + np.float32(sigma) * _eps(seed, images.shape)
     return np.clip(corrupted, 0.0, 1.0) if clip else corrupted
+
+
+@functools.lru_cache(maxsize=1)
+def _eps(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The noise that all models and sigmas share."""
+    return np.asarray(jax.random.normal(study_key(seed, "noise"), shape))
 
 
 def measure_robustness(

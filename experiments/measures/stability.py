@@ -11,17 +11,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column, Direction
 from experiments.study.keys import study_key
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import psnr
 
 BATCH_SIZES = (1, 8, 64, 128, 512)
+_STATISTICS = ("ema", "batch")  # by which the latents are chosen
 
 
 def _by_selection(
@@ -51,20 +54,22 @@ LAYOUT = Experiment(
 )
 
 
-def measure_stability(study: Study, variant: str, title: str, config: Config) -> None:
-    """Adds the stability row of one Top-K model."""
+def plan_stability(study: Study, variant: str, title: str, config: Config) -> Planned:
+    """The stability row of one Top-K model."""
 
     def measure(trained: Trained) -> Measurement:
-        compiled = _compile(trained.inference)
+        of_batch = _compile(trained.inference)
         rng = np.random.default_rng(config.seed)
         metrics: dict[str, float] = {}
         for size in BATCH_SIZES:
             if size <= len(study.test_images):
-                metrics |= _of_size(study, compiled, config.seed, size, rng)
+                metrics |= _of_size(study, of_batch, config.seed, size, rng)
         return Measurement(metrics)
 
     batches = study.budget.stability_batches
-    study.measure_trained(LAYOUT.name, variant, title, config, measure, batches=batches)
+    return study.plan_trained(
+        LAYOUT.name, variant, title, config, measure, cost=0.4, batches=batches
+    )
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:
@@ -79,54 +84,62 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sum(a & b) / union) if union else 1.0
 
 
-class _Compiled(NamedTuple):
-    """Functions of a batch, under the running statistics ("ema") and under its own choice."""
+class _OfBatch(NamedTuple):
+    """What a batch gives under the running statistics, and under its own choice.
 
-    reconstruct: dict[str, Callable[[np.ndarray], jax.Array]]
-    active: dict[str, Callable[[np.ndarray, jax.Array], jax.Array]]
+    Attributes:
+        images_2xBxHxWxC: reconstructions, "ema" before "batch".
+        active_2xBxD: which latents are active in samples of the posterior.
+    """
+
+    images_2xBxHxWxC: jax.Array
+    active_2xBxD: jax.Array
 
 
-def _compile(inference: Inference) -> _Compiled:
-    def apply(x: np.ndarray, *, use_running_average: bool, **options: Any) -> jax.Array:
-        # A batch that chooses for itself updates the statistics, which are left out here.
-        call: Callable[..., Any] = inference.model.apply
-        given = {"use_running_average": use_running_average, **options}
-        return call(inference.variables, x, mutable=["batch_stats"], **given)[0]
+def _compile(inference: Inference) -> Callable[[np.ndarray, jax.Array], _OfBatch]:
+    """A batch and a key -> what it gives; one program for each size."""
 
-    def reconstruct(running: bool) -> Callable[[np.ndarray], jax.Array]:
-        return jax.jit(lambda x: apply(x, use_running_average=running))
+    def apply(*args: Any, **options: Any) -> jax.Array:
+        """The output alone: a batch that chooses for itself would update the statistics too."""
+        output, _ = inference.model.apply(
+            inference.variables, *args, mutable=["batch_stats"], **options
+        )
+        return output
 
-    def active(running: bool) -> Callable[[np.ndarray, jax.Array], jax.Array]:
-        encode = functools.partial(apply, sample=True, use_running_average=running, method="encode")
-        return jax.jit(lambda x, key: encode(x, rngs={"latent": key}) != 0)
+    @jax.jit
+    def of_batch(x: jax.Array, key: jax.Array) -> _OfBatch:
+        encode = functools.partial(apply, x, sample=True, method="encode", rngs={"latent": key})
+        images = [apply(x, use_running_average=running) for running in (True, False)]
+        codes = [encode(use_running_average=running) for running in (True, False)]
+        return _OfBatch(jnp.stack(images), jnp.stack(codes) != 0)
 
-    return _Compiled(
-        {"ema": reconstruct(True), "batch": reconstruct(False)},
-        {"ema": active(True), "batch": active(False)},
-    )
+    return of_batch
 
 
 def _of_size(
-    study: Study, compiled: _Compiled, seed: int, size: int, rng: np.random.Generator
+    study: Study,
+    of_batch: Callable[[np.ndarray, jax.Array], _OfBatch],
+    seed: int,
+    size: int,
+    rng: np.random.Generator,
 ) -> dict[str, float]:
     """Metrics for batches of one size; test image 0 is in all of them, but alone only once."""
     images = study.test_images
     overlaps: list[float] = []
-    firsts: dict[str, list[np.ndarray]] = {name: [] for name in compiled.reconstruct}
-    psnrs: dict[str, list[float]] = {name: [] for name in compiled.reconstruct}
+    firsts: dict[str, list[np.ndarray]] = {name: [] for name in _STATISTICS}
+    psnrs: dict[str, list[float]] = {name: [] for name in _STATISTICS}
     for draw in range(study.budget.stability_batches):
         mates = 1 + rng.choice(len(images) - 1, size - 1, replace=False)
         x = images[draw : draw + 1] if size == 1 else images[np.append(0, mates)]
         key = jax.random.fold_in(study_key(seed, "mask"), draw)
-        own, running = (np.asarray(compiled.active[name](x, key)) for name in ("batch", "ema"))
-        overlaps.append(jaccard(own, running))
-        for name, reconstruct in compiled.reconstruct.items():
-            reconstructed = np.asarray(reconstruct(x))
+        images_2xBxHxWxC, active_2xBxD = map(np.asarray, of_batch(x, key))
+        overlaps.append(jaccard(*active_2xBxD))
+        for name, reconstructed in zip(_STATISTICS, images_2xBxHxWxC, strict=True):
             firsts[name].append(reconstructed[0])
             psnrs[name].append(float(np.mean(psnr(reconstructed, x))))
     metrics = {f"jaccard_{size}": float(np.mean(overlaps))}
     if size > 1:
-        for name in compiled.reconstruct:
+        for name in _STATISTICS:
             metrics[f"shift_{name}_{size}"] = float(np.max(np.ptp(firsts[name], axis=0)))
             metrics[f"psnr_{name}_{size}"] = float(np.mean(psnrs[name]))
     return metrics

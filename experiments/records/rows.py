@@ -193,6 +193,11 @@ class ResultsFile:
                 self.environment["earlier"] = earlier + ([changed] if changed else [])
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._out_dir / RESULTS_NAME
+
+    @property
     def rows(self) -> list[Row]:
         return list(self._rows.values())
 

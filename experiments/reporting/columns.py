@@ -1,8 +1,7 @@
 """Columns that several experiments show."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
-from experiments.records.rows import Row
 from experiments.reporting.tables import Column
 
 QUALITY = (
@@ -47,10 +46,10 @@ def column_of(metric: str, values: Iterable[float] = ()) -> Column:
     return Column(metric, metric, 0 if all(value % 1 == 0 for value in values) else 4)
 
 
-def columns_of(rows: Sequence[Row]) -> list[Column]:
-    """A column of each metric that one of the rows has."""
+def columns_of(measured: Iterable[Mapping[str, float]]) -> list[Column]:
+    """A column of each metric that one of the models has."""
     values: dict[str, list[float]] = {}
-    for row in rows:
-        for metric, value in row.metrics.items():
+    for metrics in measured:
+        for metric, value in metrics.items():
             values.setdefault(metric, []).append(value)
     return [column_of(metric, own) for metric, own in values.items()]

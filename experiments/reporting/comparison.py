@@ -22,7 +22,7 @@ def layout(rows: Sequence[Row], figures: Iterable[DrawFigures]) -> Experiment:
         figures: drawn below the plot.
     """
     names = differing([row.config for row in rows])
-    columns = columns_of(rows)
+    columns = columns_of(row.metrics for row in rows)
     setting = numeric_setting([row.config for row in rows])
     sweep = [functools.partial(draw_sweep, setting, columns)] if setting else []
     which = f", which differ in {', '.join(names)}" if names else ""

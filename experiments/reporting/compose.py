@@ -35,7 +35,7 @@ from experiments.reporting.tables import (
 from experiments.study.lineup import BASELINE
 from vae_topk_jax.runs.progress import console
 
-TITLE = "Batch Top-K VAE: reproduction report"
+TITLE = "Batch Top-K VAE: {}"
 _LONG = 60  # cells; a table of more is folded
 
 
@@ -77,8 +77,10 @@ def compose(results: Results, layouts: Sequence[Experiment]) -> Document:
 
 
 def _title(shown: Shown) -> str:
-    titles = [experiment.title for experiment, _ in shown]
-    return titles[0] if len(titles) == 1 and not shown[0][0].paper else TITLE
+    experiments = [experiment for experiment, _ in shown]
+    if any(experiment.paper for experiment in experiments):
+        return TITLE.format("reproduction report")
+    return experiments[0].title if len(experiments) == 1 else TITLE.format("report")
 
 
 def _sections(results: Results, rows: Sequence[Row], shown: Shown) -> Iterator[Section]:

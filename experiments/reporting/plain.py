@@ -32,4 +32,6 @@ def plain_layouts(rows: Sequence[Row], layouts: Sequence[Experiment]) -> Iterato
             if name == comparison.NAME:
                 yield comparison.layout(inside, FIGURES)
             else:
-                yield Experiment(name, name, "", columns_of(inside), figures=FIGURES)
+                yield Experiment(
+                    name, name, "", columns_of(row.metrics for row in inside), figures=FIGURES
+                )

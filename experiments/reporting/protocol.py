@@ -16,7 +16,7 @@ class Protocol(NamedTuple):
 
     Attributes:
         preset: the name under which it was asked for; empty if it is not known.
-        epochs: of the trained models, ascending.
+        epochs: of the trained models, ascending; empty if they are not known.
         seeds: ascending.
         images: numbers of training images, ascending.
     """
@@ -34,31 +34,30 @@ class Protocol(NamedTuple):
     @property
     def missing_epochs(self) -> int:
         """How many epochs some model lacks."""
+        if not self.epochs:
+            return 0
         full = max(PRESETS[FULL].training.over(images) for images in self.images)
         return max(0, full - min(self.epochs))
 
     def __str__(self) -> str:
-        parts = [
-            _counted(self.epochs, "epoch"),
-            f"{len(self.seeds)} seed{'s' if len(self.seeds) != 1 else ''}",
-            f"{_range(self.images)} training images",
-        ]
+        seeds = len(self.seeds)
+        parts = [_range(self.epochs, "epoch")] if self.epochs else []
+        parts += [_range((seeds, seeds), "seed"), _range(self.images, "training image")]
         return f"{self.preset}: {', '.join(parts)}".removeprefix(": ")
 
 
-def read_protocol(rows: Iterable[Row], environment: Mapping[str, Any]) -> Protocol | None:
+def read_protocol(rows: Iterable[Row]) -> Protocol | None:
     """The protocol of the trained models among the rows; None if there is none.
 
-    The preset is the one that the environment names, or else the one that has these seeds and
-    epochs.
+    The preset is the one that has these seeds and epochs.
     """
-    trained = [row for row in rows if "epochs" in row.config and row.seed is not None]
+    trained = [row for row in rows if row.seed is not None]
     if not trained:
         return None
     epochs, seeds, images = (
         sorted(set(values))
         for values in (
-            (row.config["epochs"] for row in trained),
+            (row.config["epochs"] for row in trained if "epochs" in row.config),
             (row.seed for row in trained),
             (row.data["train"] for row in trained),
         )
@@ -70,22 +69,28 @@ def read_protocol(rows: Iterable[Row], environment: Mapping[str, Any]) -> Protoc
         and [budget.training.over(n) for n in images] == epochs
         and budget.train_images in (None, *images)
     )
-    return Protocol(environment.get("preset") or next(matching, ""), epochs, seeds, images)
+    return Protocol(next(matching, ""), epochs, seeds, images)
 
 
 def banner(
     shown: Sequence[tuple[Experiment, Sequence[Row]]], environment: Mapping[str, Any]
 ) -> Banner | None:
     """What was run in one line, and what is missing from the paper's protocol where it is one of
-    the paper's tables."""
-    protocol = read_protocol((row for _, rows in shown for row in rows), environment)
+    the paper's tables.
+
+    The preset is the one that the environment names; of the paper's tables it is found from the
+    rows where the environment names none.
+    """
+    protocol = read_protocol(row for _, rows in shown for row in rows)
     if protocol is None:
         return None
     of_paper = [(experiment, rows) for experiment, rows in shown if experiment.paper]
-    lines = []
+    found = protocol.preset if of_paper else ""
+    protocol = protocol._replace(preset=environment.get("preset", found))
     title = str(protocol)
     if of_paper and not protocol.is_full:
         title += "; not the paper's protocol"
+    lines = []
     if len(protocol.seeds) == 1:
         lines.append("With one seed there are no intervals, so every comparison is inconclusive.")
     if of_paper and (missing := [*_missing(protocol, of_paper)]):
@@ -114,10 +119,7 @@ def _missing(
             yield f"{full.samples - min(samples):,} of {full.samples:,} generated images"
 
 
-def _counted(numbers: Sequence[int], noun: str) -> str:
-    return f"{_range(numbers)} {noun}{'s' if max(numbers) != 1 else ''}"
-
-
-def _range(numbers: Sequence[int]) -> str:
+def _range(numbers: Sequence[int], noun: str) -> str:
     first, last = min(numbers), max(numbers)
-    return f"{first:,}" if first == last else f"{first:,} to {last:,}"
+    counted = f"{first:,}" if first == last else f"{first:,} to {last:,}"
+    return f"{counted} {noun}{'s' if last != 1 else ''}"

@@ -1,8 +1,13 @@
 """How much a reproduction spends: the presets."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from experiments.study.lineup import BASELINE, ELEMENT, FIXED, LITERAL, K, dense_title
+
+Fields = TypeVar("Fields")
 
 
 class Passes(NamedTuple):
@@ -33,6 +38,7 @@ class Budget:
         seeds: one model of each row is trained per seed.
         training, probe: passes of the models and of the digit classifier.
         variants: loss regimes of Table 1, values of `latent_reduction`.
+        table1, table2: titles of the trained models of each table; None: all that it has.
         samples: generated images per sampler, at most the number of test images.
         mixture_codes: training codes that the mixture is fitted on, at most all.
         stability_batches: test batches of each size in the stability study.
@@ -43,6 +49,8 @@ class Budget:
     training: Passes
     probe: Passes
     variants: tuple[str, ...] = ("mean", "sum")
+    table1: tuple[str, ...] | None = None
+    table2: tuple[str, ...] | None = None
     samples: int = 10_000
     mixture_codes: int = 10_000
     stability_batches: int = 50
@@ -50,14 +58,27 @@ class Budget:
     test_images: int | None = None
 
 
+def chosen(models: Mapping[str, Fields], titles: Sequence[str] | None) -> dict[str, Fields]:
+    """The models with these titles, or all if there are none.
+
+    Examples:
+        >>> chosen({"a": 1, "b": 2}, ["b"]), chosen({"a": 1}, None)
+        ({'b': 2}, {'a': 1})
+    """
+    return {name: fields for name, fields in models.items() if titles is None or name in titles}
+
+
 PRESETS = {
     "tiny": Budget(
         seeds=(0,),
         training=Passes(2),
         probe=Passes(2),
+        variants=("mean",),
+        table1=(BASELINE, LITERAL, ELEMENT),
+        table2=(BASELINE, ELEMENT),
         samples=200,
         mixture_codes=500,
-        stability_batches=3,
+        stability_batches=2,
         train_images=1000,
         test_images=512,
     ),
@@ -66,8 +87,10 @@ PRESETS = {
         training=Passes(2, least_steps=936),
         probe=Passes(3, least_steps=600),
         variants=("mean",),
-        samples=5_000,
-        mixture_codes=5_000,
+        table1=(BASELINE, LITERAL, ELEMENT, FIXED, dense_title(K)),
+        table2=(BASELINE, LITERAL, ELEMENT),
+        samples=2_500,
+        mixture_codes=2_000,
         stability_batches=10,
     ),
     "paper": Budget(

@@ -37,8 +37,13 @@ def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
         ELEMENT: sparse | {"selection": "element"},
         SAMPLE: sparse | {"selection": "sample"},
         FIXED: by_dimension | {"importance": "fixed"},
-        f"dense VAE, {k} latents": dense | {"latent_dim": k},
+        dense_title(k): dense | {"latent_dim": k},
     }
+
+
+def dense_title(latents: int) -> str:
+    """The title of the row of a dense VAE with so many latents."""
+    return f"dense VAE, {latents} latents"
 
 
 def pca_title(components: int) -> str:

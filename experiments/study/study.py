@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -9,15 +11,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from experiments.records.pictures import encode_pictures
-from experiments.records.rows import Place, ResultsFile, Row, row_key
+from experiments.records.rows import Place, ResultsFile, Row
+from experiments.study.bar import RowsBar
 from experiments.study.budget import Budget
 from experiments.study.keys import study_key
+from experiments.study.planned import Measurement, Planned
 from vae_topk_jax.config import Config, fields_for
 from vae_topk_jax.data import Dataset, to_unit_float
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
+from vae_topk_jax.metrics import Features, TrainedProbe, load_or_train_probe
 from vae_topk_jax.run_info import RunInfo
-from vae_topk_jax.runs import progress
+from vae_topk_jax.runs.progress import console
 from vae_topk_jax.training import EpochResult
 
 _IMPORTANCE_SNAPSHOTS = 60
@@ -41,14 +45,6 @@ class Trained(NamedTuple):
     seconds_epoch: float | None
 
 
-class Measurement(NamedTuple):
-    """What measuring a model gives to its row."""
-
-    metrics: dict[str, float]
-    pictures: dict[str, np.ndarray] | None = None
-    history: dict[str, Any] | None = None
-
-
 @dataclasses.dataclass(frozen=True)
 class Study:
     """What every table needs.
@@ -56,10 +52,11 @@ class Study:
     Attributes:
         dataset: the images.
         budget: how much to spend.
-        results: the rows so far; measuring a row that is there already costs nothing.
+        results: the rows so far; a row that is there already is not measured again.
         test_latent: what is decoded at test time, the posterior's mean or a sample of it.
         given: configuration fields that every model starts from, where its row does not say
             otherwise.
+        bar: shows how far `measure` is.
     """
 
     dataset: Dataset
@@ -67,6 +64,7 @@ class Study:
     results: ResultsFile
     test_latent: Literal["mean", "sample"] = "mean"
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    bar: RowsBar = dataclasses.field(default_factory=RowsBar, repr=False)
     _last_trained: dict[Config, Trained] = dataclasses.field(default_factory=dict, repr=False)
 
     @functools.cached_property
@@ -82,17 +80,17 @@ class Study:
     @functools.cached_property
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
-        with progress.console.status("digit classifier", spinner="line"):
-            epochs = self.budget.probe.over(len(self.dataset.train_images))
-            probe = load_or_train_probe(self.dataset, epochs=epochs)
-        progress.console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
+        self.bar.show("digit classifier")
+        epochs = self.budget.probe.over(len(self.dataset.train_images))
+        probe = load_or_train_probe(self.dataset, epochs=epochs)
+        console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
         self.results.describe(probe_accuracy=probe.test_accuracy)
         return probe
 
     @functools.cached_property
-    def test_features(self) -> np.ndarray:
+    def test_features(self) -> Features:
         """The classifier's features of the test images."""
-        return self.probe.features(self.test_images)
+        return Features(self.probe.features(self.test_images))
 
     def config(self, defaults: Mapping[str, Any] | None = None, **changes: Any) -> Config:
         """A configuration of these fields and the budget's epochs.
@@ -112,76 +110,110 @@ class Study:
         """The same study of other images, with the same results file."""
         return dataclasses.replace(self, dataset=dataset, _last_trained={})
 
-    def train(self, config: Config, title: str) -> Trained:
+    def train(self, config: Config) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""
         if config not in self._last_trained:
             self._last_trained.clear()
-            self._last_trained[config] = self._train(config, title)
+            self._last_trained[config] = self._train(config)
         return self._last_trained[config]
 
-    def measure_trained(
+    def plan(
+        self,
+        place: Place,
+        config: Mapping[str, Any],
+        measure: Callable[[], Measurement],
+        cost: float = 0.2,
+    ) -> Planned:
+        """A row of what `measure` gives.
+
+        Args:
+            place: where the row stands.
+            config: what the measurement depends on.
+            measure: measures.
+            cost: about how long it takes, in trainings of a small model.
+        """
+        config = {**config, "test_latent": self.test_latent}
+        return Planned(place, config, self.dataset.describe(), measure, cost)
+
+    def plan_trained(
         self,
         experiment: str,
         variant: str,
         model: str,
         config: Config,
         measure: Callable[[Trained], Measurement],
+        cost: float = 1.0,
         **settings: Any,
-    ) -> None:
-        """Trains a model and adds the row that `measure` gives, unless it is there already.
+    ) -> Planned:
+        """A row of what `measure` gives of a model that is trained first.
 
         Args:
             experiment, variant, model: where the row stands.
             config: of the model.
             measure: gives the row's metrics, but for `seconds_training`.
+            cost: as in `plan`.
             settings: what the measurement depends on besides the configuration.
         """
 
         def train_and_measure() -> Measurement:
-            trained = self.train(config, f"{model}, {variant}, seed {config.seed}")
+            trained = self.train(config)
             found = measure(trained)
             seconds = {"seconds_training": round(trained.seconds, 2)}
             return found._replace(metrics=found.metrics | seconds)
 
-        fields = config.to_dict() | settings
-        self.measure(experiment, variant, model, fields, config.seed, train_and_measure)
+        place = Place(experiment, variant, model, config.seed)
+        return self.plan(place, config.to_dict() | settings, train_and_measure, cost)
 
-    def measure(
-        self,
-        experiment: str,
-        variant: str,
-        model: str,
-        config: Mapping[str, Any],
-        seed: int | None,
-        measure: Callable[[], Measurement],
-    ) -> None:
-        """Adds the row that `measure` gives, unless it is there already."""
-        config = {**config, "test_latent": self.test_latent}
-        if self.results.has(row_key(Place(experiment, variant, model, seed), config)):
-            return
+    def measure(self, rows: Iterable[Planned]) -> None:
+        """Measures the rows that are not among the results yet, under one bar.
+
+        A row is kept as soon as it is measured. SIGINT ends the process with exit code 130; what it
+        left out, another call measures.
+        """
+        rows = list(rows)
+        missing = [row for row in rows if not self.results.has(row.key)]
+        done = len(rows) - len(missing)
+        if done:
+            console.print(f"{done} of {len(rows)} rows are in {self.results.path} already")
+        try:
+            with self.bar.running(sum(row.cost for row in missing)):
+                for row in missing:
+                    counted = f"row {done + 1} of {len(rows)}"
+                    with self.bar.row(f"{counted}: {row.title}", row.cost):
+                        seconds = self._measure(row)
+                    console.print(
+                        f"{counted}: {row.place.experiment}, {row.title}, {seconds:.0f} s"
+                    )
+                    done += 1
+        except KeyboardInterrupt:
+            print(
+                f"stopped: {done} of {len(rows)} rows are in {self.results.path}; "
+                "the same command goes on with the others",
+                file=sys.stderr,
+            )
+            raise SystemExit(128 + signal.SIGINT) from None
+
+    def _measure(self, planned: Planned) -> float:
+        """Adds the row to the results; gives its seconds."""
         started = time.perf_counter()
-        metrics, pictures, history = measure()
+        metrics, pictures, history = planned.measure()
         seconds = time.perf_counter() - started
+        seed = planned.place.seed
         shown = seed is None or seed == self.budget.seeds[0]
-        row = Row(
-            experiment=experiment,
-            variant=variant,
-            model=model,
-            config=config,
-            seed=seed,
-            data=self.dataset.describe(),
-            metrics=metrics,
-            seconds=round(seconds, 2),
-            history=history if shown else None,
-            pictures=encode_pictures(pictures) if shown and pictures else None,
+        self.results.add(
+            Row(
+                **planned.place._asdict(),
+                config=planned.config,
+                data=planned.data,
+                metrics=metrics,
+                seconds=round(seconds, 2),
+                history=history if shown else None,
+                pictures=encode_pictures(pictures) if shown and pictures else None,
+            )
         )
-        self.results.add(row)
-        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        progress.console.print(
-            f"[bold]{experiment}[/] {variant} | {model} | seed {seed} | {seconds:.0f} s | {values}"
-        )
+        return seconds
 
-    def _train(self, config: Config, title: str) -> Trained:
+    def _train(self, config: Config) -> Trained:
         info = RunInfo(
             config, self.dataset.image_shape, self.dataset.describe(), self.dataset.digest
         )
@@ -190,7 +222,7 @@ class Study:
         images = self.dataset.train_images
         running = trainer.epochs(trainer.init(images), images)
         epochs, ends = [], []
-        for epoch in progress.show(running, trainer, title):
+        for epoch in self.bar.training(running, trainer):
             epochs.append(epoch)
             ends.append(time.perf_counter())
         steady = float(np.median(np.diff(ends))) if len(ends) > 1 else None

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 @pytest.mark.long
 def test_collapse_is_measured_against_principal_components(study, monkeypatch):
     monkeypatch.setattr(collapse, "REDUCTIONS", {"sum": "summed"})
-    collapse.run(study, bodies=("mlp",))
+    study.measure(collapse.rows(study, bodies=("mlp",)))
     (variant,) = {row.variant for row in study.results.rows}
     assert variant == "mlp, pixels summed, KL summed"
     assert [row.model for row in study.results.rows][-1] == "PCA, 8 components"

@@ -102,13 +102,13 @@ def test_runs_are_compared_by_what_differs(week, capsys):
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
     assert ["k", "2", "3"] in cells
     assert ["beta", "0.001", "0.5"] in cells
-    assert ["psnr", "22", "23"] in cells
+    assert ["PSNR, dB\u00a0↑", "22.00", "23.00"] in cells
     assert not any(cell[0] in ("seed", "widths", "data") for cell in cells)
 
 
 def test_a_comparison_is_reported_with_pictures(week, tmp_path, capsys):
-    names = [str(week / name) for name in ("first", "deep/second", "stopped")]
-    printed(capsys, "compare", *names, "--out", tmp_path / "report")
+    names = ["first", "deep/second", "stopped"]
+    printed(capsys, "compare", *(week / name for name in names), "--out", tmp_path / "report")
     rows = read_results(tmp_path / "report").rows
     assert [row.model for row in rows] == names
     assert all({"originals", "reconstructions"} == row.pictures.keys() for row in rows)

@@ -28,9 +28,9 @@ def study(blobs, folder) -> Study:
     sizes = stitch.Sizes(small=8, large=24, k=3, meta=4, meta_steps=50)
     study = Study(blobs, budget, results, given={"batch_size": 64, "learning_rate": 1e-2})
     inputs = load_inputs("pixels", blobs)
-    stitch.run(study, inputs, sizes)
+    study.measure(stitch.rows(study, inputs, sizes))
     measured = len(results.rows)
-    stitch.run(study, inputs, sizes)
+    study.measure(stitch.rows(study, inputs, sizes))
     assert len(results.rows) == measured == 4
     return study
 

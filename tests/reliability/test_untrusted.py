@@ -25,7 +25,7 @@ from vae_topk_jax.checkpoint import CheckpointError, restore_checkpoint
 from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import DataError, idx, load_dataset
 from vae_topk_jax.data.idx import read_idx
-from vae_topk_jax.interop import load_dictionary_learning
+from vae_topk_jax.interop import load_dictionary_learning, load_saelens
 from vae_topk_jax.metrics import classifier_cache as probe_cache
 from vae_topk_jax.metrics import load_or_train_probe
 from vae_topk_jax.runs.importance_log import IMPORTANCE, read_importance
@@ -194,7 +194,9 @@ def test_what_cannot_be_is_named_with_its_file(checkpoint, change, message):
 )
 def test_text_that_is_no_description_is_refused(checkpoint, text):
     (checkpoint / "about.json").write_bytes(text)
-    with pytest.raises(CheckpointError, match=r"about.json must (hold a JSON object|have at most)"):
+    with pytest.raises(
+        CheckpointError, match=r"about.json (holds no JSON object|must have at most)"
+    ):
         read_info(checkpoint)
 
 
@@ -209,3 +211,11 @@ def test_a_cached_probe_of_other_shapes_is_trained_again(blobs, tmp_path, caplog
     again = load_or_train_probe(blobs, cache_dir=tmp_path, epochs=1)
     assert jax.tree.map(np.shape, again.params) == jax.tree.map(np.shape, probe.params)
     assert "its tensors are not those of a probe" in caplog.text
+
+
+@pytest.mark.parametrize("read", [load_dictionary_learning, load_saelens])
+def test_a_pipe_is_no_weights_of_another_library(tmp_path, read):
+    path = tmp_path / "cfg.json" if read is load_saelens else tmp_path / "sae.safetensors"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=f"{path.name} must be a regular file"):
+        read(tmp_path if read is load_saelens else path)

@@ -293,10 +293,13 @@ def test_a_configuration_is_frozen():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "a configuration is a JSON object, got list"),
-        ("3", "a configuration is a JSON object, got int"),
+        ("[]", "expected a JSON object, got list"),
+        ("3", "expected a JSON object, got int"),
         ("{", "Expecting property name"),
-        ('{"k": NaN}', "k must be an integer, got nan"),
+        ('{"k": NaN}', "NaN is not a finite number"),
+        ("[" * 100_000, "nested deeper than 32 levels"),
+        ('{"self": 1}', "self is not a field of a configuration"),
+        ('{"k\\n": 1}', r"'k\\n' is not a field of a configuration"),
     ],
 )
 def test_json_of_another_kind_is_refused(text, message):

@@ -29,8 +29,8 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "got a link": lambda path: path.symlink_to("/dev/zero"),
     "folder got a link": lambda path: path.symlink_to("/"),
     "dangling: got a link": lambda path: path.symlink_to("nowhere"),
-    "got a pipe, a socket or a device": os.mkfifo,
-    "socket: got a pipe, a socket": bind,
+    "got a folder, pipe, socket or device": os.mkfifo,
+    "socket: got a folder, pipe, socket": bind,
     "1,099,511,627,776 bytes, of which the disk holds 0": punch,
     "folders nested deeper than 32": nest,
 }

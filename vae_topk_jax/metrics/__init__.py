@@ -2,7 +2,12 @@
 
 from vae_topk_jax.metrics.classifier import Probe, TrainedProbe, train_probe
 from vae_topk_jax.metrics.classifier_cache import load_or_train_probe
-from vae_topk_jax.metrics.frechet import feature_distances, frechet_distance, kernel_distance
+from vae_topk_jax.metrics.frechet import (
+    Features,
+    feature_distances,
+    frechet_distance,
+    kernel_distance,
+)
 from vae_topk_jax.metrics.image import psnr, psnr_of_mean_error, reconstruction_metrics, ssim
 from vae_topk_jax.metrics.inception import inception_fid
 from vae_topk_jax.metrics.likelihood import Bounds, likelihood_bounds
@@ -12,6 +17,7 @@ from vae_topk_jax.metrics.variance import explained_variance
 
 __all__ = [
     "Bounds",
+    "Features",
     "Probe",
     "TrainedProbe",
     "explained_variance",

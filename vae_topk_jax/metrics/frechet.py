@@ -5,13 +5,70 @@ own digit classifier (`vae_topk_jax.metrics.probe`) the results are called FID-c
 are not comparable with an Inception FID, and must never be printed as "FID".
 """
 
+import functools
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 1024  # rows of a kernel block: 8 MB of float64
 
 
-def feature_distances(a_NxF: ArrayLike, b_MxF: ArrayLike) -> dict[str, float]:
+class Features:
+    """Features of one set of images. What the distances need of them alone is computed once, for
+    a set that many others are compared with.
+
+    Args:
+        x_NxF: features, N >= 2.
+        name: what an error calls them.
+
+    Raises:
+        ValueError: a shape that is not (rows, F), fewer than two rows, NaN or inf.
+
+    Examples:
+        >>> Features([[0.0], [2.0]]).mean_F
+        array([1.])
+    """
+
+    def __init__(self, x_NxF: ArrayLike, name: str = "features"):
+        self.x_NxF = np.asarray(x_NxF, np.float64)
+        if self.x_NxF.ndim != 2 or len(self.x_NxF) < 2 or self.x_NxF.shape[1] < 1:
+            raise ValueError(
+                f"{name} must be features (rows, F), two rows or more, got shape {self.x_NxF.shape}"
+            )
+        if not np.isfinite(self.x_NxF).all():
+            count = int(np.sum(~np.isfinite(self.x_NxF)))
+            raise ValueError(f"{name} must be finite, got {count} NaN or infinite values")
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.x_NxF)
+
+    @functools.cached_property
+    def mean_F(self) -> NDArray[np.float64]:
+        """Their mean."""
+        return self.x_NxF.mean(axis=0)
+
+    @functools.cached_property
+    def covariance_FxF(self) -> NDArray[np.float64]:
+        """Their unbiased covariance."""
+        return np.cov(self.x_NxF, rowvar=False).reshape(2 * self.x_NxF.shape[1:])
+
+    @functools.cached_property
+    def mean_kernel(self) -> float:
+        """Mean of k(x_i, x_j) over i != j: the kernel is symmetric, half of the blocks suffice."""
+        blocks = list(self.blocks())
+        upper = sum(_block_sum(a, b) for i, a in enumerate(blocks) for b in blocks[i + 1 :])
+        within = sum(_block_sum(rows, rows) for rows in blocks)
+        diagonal = np.sum((np.mean(self.x_NxF**2, axis=1) + 1) ** 3)
+        return (2 * upper + within - float(diagonal)) / (len(self) * (len(self) - 1))
+
+    def blocks(self) -> Iterator[NDArray[np.float64]]:
+        """So many rows at a time that a block of the kernel stays small."""
+        return (self.x_NxF[start : start + BLOCK] for start in range(0, len(self), BLOCK))
+
+
+def feature_distances(a_NxF: ArrayLike | Features, b_MxF: ArrayLike | Features) -> dict[str, float]:
     """Both distances between two sets of classifier features, under the names that we print.
 
     Args:
@@ -28,10 +85,11 @@ def feature_distances(a_NxF: ArrayLike, b_MxF: ArrayLike) -> dict[str, float]:
         >>> feature_distances([[0.0], [2.0]], [[3.0], [5.0]])
         {'fid_clf': 9.0, 'kid_clf': 3259.0}
     """
-    return {"fid_clf": frechet_distance(a_NxF, b_MxF), "kid_clf": kernel_distance(a_NxF, b_MxF)}
+    a, b = _pair(a_NxF, b_MxF)
+    return {"fid_clf": frechet_distance(a, b), "kid_clf": kernel_distance(a, b)}
 
 
-def frechet_distance(a_NxF: ArrayLike, b_MxF: ArrayLike) -> float:
+def frechet_distance(a_NxF: ArrayLike | Features, b_MxF: ArrayLike | Features) -> float:
     """Squared Frechet distance between the Gaussians fitted to two sets of features.
 
         |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2)
@@ -58,21 +116,19 @@ def frechet_distance(a_NxF: ArrayLike, b_MxF: ArrayLike) -> float:
         Dowson & Landau, "The Frechet distance between multivariate normal distributions", 1982.
         Heusel et al., "GANs trained by a two time-scale update rule", 2017 (arXiv:1706.08500).
     """
-    a_NxF, b_MxF = _check(a_NxF, b_MxF)
-    mean_a_F, covariance_a_FxF = _gaussian(a_NxF)
-    mean_b_F, covariance_b_FxF = _gaussian(b_MxF)
-    root_FxF = _root(covariance_a_FxF)
-    eigenvalues_F = np.linalg.eigvalsh(root_FxF @ covariance_b_FxF @ root_FxF)
+    a, b = _pair(a_NxF, b_MxF)
+    root_FxF = _root(a.covariance_FxF)
+    eigenvalues_F = np.linalg.eigvalsh(root_FxF @ b.covariance_FxF @ root_FxF)
     distance = (
-        np.sum((mean_a_F - mean_b_F) ** 2)
-        + np.trace(covariance_a_FxF)
-        + np.trace(covariance_b_FxF)
+        np.sum((a.mean_F - b.mean_F) ** 2)
+        + np.trace(a.covariance_FxF)
+        + np.trace(b.covariance_FxF)
         - 2 * np.sum(np.sqrt(np.maximum(eigenvalues_F, 0)))
     )
     return max(float(distance), 0.0)
 
 
-def kernel_distance(a_NxF: ArrayLike, b_MxF: ArrayLike) -> float:
+def kernel_distance(a_NxF: ArrayLike | Features, b_MxF: ArrayLike | Features) -> float:
     """Kernel distance: the unbiased squared MMD with the kernel k(x, y) = (x.y / F + 1)^3.
 
         mean over i != j of k(a_i, a_j) + mean over i != j of k(b_i, b_j)
@@ -99,41 +155,14 @@ def kernel_distance(a_NxF: ArrayLike, b_MxF: ArrayLike) -> float:
     References:
         Binkowski et al., "Demystifying MMD GANs", ICLR 2018 (arXiv:1801.01401).
     """
-    a_NxF, b_MxF = _check(a_NxF, b_MxF)
-    n, m = len(a_NxF), len(b_MxF)
-    return float(
-        _kernel_sum_off_diagonal(a_NxF) / (n * (n - 1))
-        + _kernel_sum_off_diagonal(b_MxF) / (m * (m - 1))
-        - 2 * _kernel_sum(a_NxF, b_MxF) / (n * m)
-    )
-
-
-def _gaussian(x_NxF: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return x_NxF.mean(axis=0), np.cov(x_NxF, rowvar=False).reshape(2 * x_NxF.shape[1:])
+    a, b = _pair(a_NxF, b_MxF)
+    between = sum(_block_sum(x_BxF, y_BxF) for x_BxF in a.blocks() for y_BxF in b.blocks())
+    return float(a.mean_kernel + b.mean_kernel - 2 * between / (len(a) * len(b)))
 
 
 def _root(covariance_FxF: NDArray[np.float64]) -> NDArray[np.float64]:
     eigenvalues_F, vectors_FxF = np.linalg.eigh(covariance_FxF)
     return (vectors_FxF * np.sqrt(np.maximum(eigenvalues_F, 0))) @ vectors_FxF.T
-
-
-def _kernel_sum(x_NxF: NDArray[np.float64], y_MxF: NDArray[np.float64]) -> float:
-    return sum(_block_sum(x_BxF, y_BxF) for x_BxF in _blocks(x_NxF) for y_BxF in _blocks(y_MxF))
-
-
-def _kernel_sum_off_diagonal(x_NxF: NDArray[np.float64]) -> float:
-    """Sum of k(x_i, x_j) over i != j: the kernel is symmetric, half of the blocks are enough."""
-    blocks = _blocks(x_NxF)
-    upper = sum(
-        _block_sum(rows, columns) for i, rows in enumerate(blocks) for columns in blocks[i + 1 :]
-    )
-    within = sum(_block_sum(rows, rows) for rows in blocks)
-    diagonal = np.sum((np.mean(x_NxF**2, axis=1) + 1) ** 3)
-    return 2 * upper + within - float(diagonal)
-
-
-def _blocks(x_NxF: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    return [x_NxF[start : start + BLOCK] for start in range(0, len(x_NxF), BLOCK)]
 
 
 def _block_sum(x_BxF: NDArray[np.float64], y_BxF: NDArray[np.float64]) -> float:
@@ -143,18 +172,10 @@ def _block_sum(x_BxF: NDArray[np.float64], y_BxF: NDArray[np.float64]) -> float:
     return float(np.vdot(base_BxB * base_BxB, base_BxB))
 
 
-def _check(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    a_NxF, b_MxF = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    for name, features in (("a", a_NxF), ("b", b_MxF)):
-        if features.ndim != 2 or len(features) < 2 or features.shape[1] < 1:
-            raise ValueError(
-                f"{name} must be features (rows, F), two rows or more, got shape {features.shape}"
-            )
-        if not np.isfinite(features).all():
-            count = int(np.sum(~np.isfinite(features)))
-            raise ValueError(f"{name} must be finite, got {count} NaN or infinite values")
-    if a_NxF.shape[1] != b_MxF.shape[1]:
+def _pair(a: ArrayLike | Features, b: ArrayLike | Features) -> tuple[Features, Features]:
+    a, b = (x if isinstance(x, Features) else Features(x, name) for name, x in (("a", a), ("b", b)))
+    if a.x_NxF.shape[1] != b.x_NxF.shape[1]:
         raise ValueError(
-            f"b must have as many features as a, {a_NxF.shape[1]}, got {b_MxF.shape[1]}"
+            f"b must have as many features as a, {a.x_NxF.shape[1]}, got {b.x_NxF.shape[1]}"
         )
-    return a_NxF, b_MxF
+    return a, b

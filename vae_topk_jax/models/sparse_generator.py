@@ -57,7 +57,7 @@ class SparseGenerator(Generator):
 
     k: Annotated[int, Ge(1)] = 8
     """alpha D, how many latents the prior expects to be active."""
-    inference_steps: Annotated[int, Ge(1)] = 30
+    inference_steps: Annotated[int, Interval(ge=1, le=10_000)] = 30
     """How many gradient steps infer the latents of an image."""
     inference_step_size: Annotated[float, Gt(0)] = 0.1
     """h, how far a step goes along the gradient of the error summed over pixels."""

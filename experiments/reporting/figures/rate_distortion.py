@@ -25,7 +25,7 @@ CAPTION = (
 class _Point(NamedTuple):
     title: str
     at: dict[str, float]  # metric -> mean over seeds
-    beta: float
+    beta: float | None  # None where the system has none
 
 
 def draw_curve(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -38,7 +38,7 @@ def plot_curve(models: Mapping[str, Sequence[Row]]) -> Figure:
     points = [
         _Point(title, {m: s.mean for m in ("rate", *AXES) if (s := summarise(rows, m))}, beta)
         for title, rows in models.items()
-        for beta in [rows[0].config["beta"]]
+        for beta in [rows[0].config.get("beta")]
     ]
     line = sorted(
         (point for point in points if point.title.startswith(BASELINE)),

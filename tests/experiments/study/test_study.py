@@ -1,15 +1,17 @@
-"""A row is measured once; the row of a trained model has its settings."""
+"""A row is measured once; the row of a trained model has its settings; a run goes on."""
 
 import dataclasses
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.records.rows import ResultsFile, read_results
+from experiments.records.rows import Place, ResultsFile, read_results
 from experiments.study.budget import PRESETS
-from experiments.study.study import Measurement, Study, Trained
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
 from vae_topk_jax.config import Config
 
 
@@ -18,11 +20,15 @@ def study(blobs, tmp_path, monkeypatch) -> Study:
     """Its models are not trained."""
     inference: Any = types.SimpleNamespace()
 
-    def train(self: Study, config: Config, title: str) -> Trained:
+    def train(self: Study, config: Config) -> Trained:
         return Trained(inference, {"epoch": [1]}, seconds=1.234, seconds_epoch=None)
 
     monkeypatch.setattr(Study, "train", train)
     return Study(blobs, PRESETS["tiny"], ResultsFile(tmp_path))
+
+
+def plan(study: Study, k: int, measure: Callable[[], Measurement]) -> Planned:
+    return study.plan(Place("table1", "averaged KL", "beta-VAE", 0), {"k": k}, measure)
 
 
 def test_the_row_of_a_trained_model_has_its_settings_and_the_time_of_training(study):
@@ -30,9 +36,10 @@ def test_the_row_of_a_trained_model_has_its_settings_and_the_time_of_training(st
         return Measurement({"psnr": 20.0}, None, trained.history)
 
     config = study.config(model="beta_vae", seed=0)
-    for _ in range(2):
-        study.measure_trained("table1", "averaged KL", "beta-VAE", config, measure, samples=7)
+    planned = study.plan_trained("table1", "averaged KL", "beta-VAE", config, measure, samples=7)
+    study.measure([planned])
     (row,) = study.results.rows
+    assert row.key == planned.key
     assert row.config == config.to_dict() | {"samples": 7, "test_latent": "mean"}
     assert row.metrics == {"psnr": 20.0, "seconds_training": 1.23}
     assert row.history == {"epoch": [1]}
@@ -46,19 +53,30 @@ def test_what_makes_a_row_is_preferred_to_what_was_given_and_that_to_a_tables_ow
     assert config.epochs == PRESETS["tiny"].training.epochs
 
 
-def test_a_row_is_measured_once_over_interruptions(study, tmp_path):
+def test_an_interrupted_run_keeps_its_rows_and_goes_on_with_the_others(study, tmp_path, capsys):
     calls = []
 
     def measure() -> Measurement:
         calls.append(1)
         return Measurement({"psnr": 1.5}, {"originals": np.zeros((2, 4, 4, 1))})
 
-    study.measure("table1", "averaged KL", "beta-VAE", {"k": 2}, 0, measure)
+    def interrupt() -> Measurement:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        study.measure([plan(study, 2, measure), plan(study, 3, interrupt)])
+    assert stop.value.code == 130
+    assert "1 of 2 rows" in capsys.readouterr().err
+
     resumed = dataclasses.replace(study, results=ResultsFile(tmp_path))
-    resumed.measure("table1", "averaged KL", "beta-VAE", {"k": 2}, 0, measure)
-    assert len(calls) == 1
-    resumed.measure("table1", "averaged KL", "beta-VAE", {"k": 3}, 0, measure)
+    resumed.measure([plan(resumed, 2, measure), plan(resumed, 3, measure)])
     assert len(calls) == 2
-    (first, _) = read_results(tmp_path).rows
+    output = capsys.readouterr().out
+    assert "1 of 2 rows are in" in output
+    assert "row 2 of 2: " in output
+    assert "row 1 of 2: " not in output
+
+    first, second = read_results(tmp_path).rows
     assert first.data == {"source": "synthetic spots", "train": 512, "test": 128}
-    assert first.config == {"k": 2, "test_latent": "mean"}
+    assert (first.config["k"], second.config["k"]) == (2, 3)
+    assert first.config["test_latent"] == "mean"

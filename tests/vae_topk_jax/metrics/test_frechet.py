@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from vae_topk_jax.metrics import feature_distances, frechet_distance, kernel_distance
+from vae_topk_jax.metrics import Features, feature_distances, frechet_distance, kernel_distance
 from vae_topk_jax.metrics.frechet import BLOCK
 
 DISTANCES = {"frechet": frechet_distance, "kernel": kernel_distance}
@@ -164,3 +164,11 @@ def test_float32_features_are_summed_in_float64():
 def test_wrong_features_are_named(name, a, b, message):
     with pytest.raises(ValueError, match=message):
         DISTANCES[name](a, b)
+
+
+def test_a_set_that_many_are_compared_with_is_looked_at_once():
+    reference = Features(features(50, 3, seed=0))
+    for seed in (1, 2):
+        other = features(40, 3, seed)
+        assert feature_distances(other, reference) == feature_distances(other, reference.x_NxF)
+    assert {"mean_F", "covariance_FxF", "mean_kernel"} <= vars(reference).keys()
