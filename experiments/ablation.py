@@ -23,7 +23,7 @@ from experiments.reporting.figures.fronts import draw_fronts
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM, K, dense_title, pca_title
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
@@ -134,7 +134,7 @@ def _measure(study: Study, trained: Trained) -> Measurement:
     return Measurement(metrics, None, history)
 
 
-def main(options: StudyOptions, only: str = "") -> None:
+def main(options: StudyFlags, only: str = "") -> None:
     """The ablation and its report.
 
     Args:

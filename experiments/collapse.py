@@ -28,7 +28,7 @@ from experiments.study.lineup import (
     pca_title,
     trained_models,
 )
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
@@ -78,7 +78,7 @@ def _floor(study: Study, variant: str) -> Planned:
     return study.plan(place, {"components": K}, measure)
 
 
-def main(options: StudyOptions, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
+def main(options: StudyFlags, bodies: tuple[Body, ...] = ("mlp", "conv")) -> None:
     """Reconstruction in every regime, and its report.
 
     Args:

@@ -31,7 +31,7 @@ from experiments.reporting.figures.strips import (
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import LATENT_DIM, TEXTBOOK, K, pca_title, trained_models
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
@@ -115,7 +115,7 @@ def _pca(study: Study) -> Planned:
     return study.plan(Place(LAYOUT.name, VARIANT, pca_title(K), None), fields, measure)
 
 
-def main(options: StudyOptions, only: str = "") -> None:
+def main(options: StudyFlags, only: str = "") -> None:
     """The comparison and its report.
 
     Args:

@@ -18,7 +18,7 @@ from experiments.reporting.figures.training_curves import draw_losses
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import TEXTBOOK
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
 from experiments.terminal import cli
@@ -65,7 +65,7 @@ def _measure(study: Study, trained: Trained) -> Measurement:
     return Measurement(metrics, None, trained.history)
 
 
-def main(options: StudyOptions) -> None:
+def main(options: StudyFlags) -> None:
     """The likelihood alone, and its report."""
     study = options.study()
     study.measure(rows(study))

@@ -16,7 +16,7 @@ from experiments.reporting.figures.rate_distortion import draw_curve
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, LATENT_DIM
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
 from experiments.terminal import cli
@@ -59,7 +59,7 @@ def plan_rate(study: Study, title: str, config: Config) -> Iterator[Planned]:
     yield study.plan_trained(LAYOUT.name, VARIANT, title, config, measure)
 
 
-def main(options: StudyOptions) -> None:
+def main(options: StudyFlags) -> None:
     """The sweep over beta alone, and its report."""
     study = options.study()
     study.measure(rows(study))

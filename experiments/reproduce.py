@@ -18,7 +18,7 @@ from experiments.reporting.compose import write_report
 from experiments.reporting.terminal import summary
 from experiments.study.budget import PRESETS
 from experiments.study.left_out import left_out
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.planned import Planned
 from experiments.study.study import Study
 from experiments.terminal import cli
@@ -39,7 +39,7 @@ def rows(
 
 
 def main(
-    options: StudyOptions,
+    options: StudyFlags,
     inception_weights: Path | None = None,
     clip_noise: bool = True,
     classifier: Classifier = "clean",

@@ -1,6 +1,6 @@
 """Finds runs again: what there is, what was done, in what two of them differ.
 
-python -m experiments.runs list --folder runs --match kl
+python -m experiments.runs list runs --match kl
 python -m experiments.runs show runs/model
 python -m experiments.runs compare runs/a runs/b --out runs/a-and-b
 """
@@ -40,7 +40,7 @@ _LOSSES = ("loss", "reconstruction", "kl")
 class List:
     """One line for each run in a folder, those written last at the end."""
 
-    folder: Path = Path("runs")
+    folder: tyro.conf.Positional[Path] = Path("runs")
     """Where to look; folders in it are looked through."""
     match: str = ""
     """Only runs with this text in their line."""

@@ -24,7 +24,7 @@ from experiments.reporting.compose import write_report
 from experiments.reporting.figures.stitching import draw_stitching
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study
 from experiments.terminal import cli
@@ -205,7 +205,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def main(
-    options: StudyOptions,
+    options: StudyFlags,
     inputs: str = PIXELS,
     sizes: Sizes = Sizes(),
 ) -> None:

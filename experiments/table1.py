@@ -31,7 +31,7 @@ from experiments.study.lineup import (
     pca_title,
     trained_models,
 )
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
@@ -115,7 +115,7 @@ def _pca(study: Study, components: int) -> Iterator[Planned]:
         yield study.plan(place, fields, measure)
 
 
-def main(options: StudyOptions, inception_weights: Path | None = None) -> None:
+def main(options: StudyFlags, inception_weights: Path | None = None) -> None:
     """Table 1 alone.
 
     Args:

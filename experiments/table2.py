@@ -26,7 +26,7 @@ from experiments.reporting.figures.training_curves import draw_importance, draw_
 from experiments.reporting.layout import Experiment, Published, published
 from experiments.study.budget import chosen
 from experiments.study.lineup import ANNEALED, SAMPLE, pca_title, trained_models
-from experiments.study.options import StudyOptions
+from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
@@ -106,7 +106,7 @@ def _references(study: Study, settings: Settings, seed: int) -> Iterator[Planned
             yield study.plan(Place(LAYOUT.name, protocol, title, seed), settings, once)
 
 
-def main(options: StudyOptions, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
+def main(options: StudyFlags, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
     """Table 2 alone.
 
     Args:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import docstring_parser
+import tyro
 
 import experiments
 from experiments import hub, runs, train
@@ -97,7 +98,8 @@ def options(target: Callable[..., Any]) -> tuple[list[Option], list[type]]:
     for name, parameter in inspect.signature(target).parameters.items():
         hint, is_positional = hints[name], False
         if typing.get_origin(hint) is Annotated:
-            hint, is_positional = typing.get_args(hint)[0], True
+            hint, *marks = typing.get_args(hint)
+            is_positional = tyro.conf.Positional in marks
         if hint in _SHARED:
             shared.append(hint)
         elif dataclasses.is_dataclass(hint):

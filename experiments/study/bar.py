@@ -16,7 +16,7 @@ class RowsBar:
     """Shows which row is measured, and about how long all of them take still.
 
     A row moves the bar by its cost, and each epoch of its model by a part of that. Nothing is shown
-    outside `running`.
+    outside `running`, or where the output is no terminal.
 
     Examples:
         >>> bar = RowsBar()
@@ -31,6 +31,7 @@ class RowsBar:
             TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, left="")
         self._begun = self._cost = 0.0

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from experiments.records.rows import ResultsFile
 from experiments.study.budget import PRESETS, Passes
@@ -62,6 +64,10 @@ class StudyOptions:
         if results.environment.setdefault("data_digest", dataset.digest) != dataset.digest:
             raise ValueError(f"{self.folder} holds results on other data: choose another --out")
         return Study(dataset, budget, results, self.test_latent, given)
+
+
+# As a parameter of a command: its flags stand under "study options".
+StudyFlags = Annotated[StudyOptions, tyro.conf.arg(name="study")]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

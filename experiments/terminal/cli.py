@@ -1,8 +1,10 @@
 """What the commands share: bad input gives one line on stderr and exit code 2."""
 
 import contextlib
+import difflib
 import functools
 import io
+import itertools
 import logging
 import os
 import re
@@ -19,6 +21,7 @@ from experiments.terminal.configuration import flags_of, has_configuration, opti
 from vae_topk_jax.runs.plain_console import plain
 from vae_topk_jax.runs.progress import console
 
+_STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -56,9 +59,7 @@ def _parse(target, args: list[str] | None, **options):
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
-            return tyro.cli(
-                target, prog=_prog(), args=args, config=(tyro.conf.OmitArgPrefixes,), **options
-            )
+            return tyro.cli(target, prog=_prog(), args=args, config=_STYLE, **options)
     except SystemExit as stop:
         if stop.code != 2:
             raise
@@ -72,13 +73,26 @@ def _prog() -> str | None:
 
 
 def _message(box: str) -> str:
-    """The error in one of tyro's boxes, in one line, with the flag that may have been meant."""
+    """The error in one of tyro's boxes, in one line, with the flag or the command that may have
+    been meant."""
     rows = [row.strip("│ ") for row in _COLOUR.sub("", box).splitlines()[1:]]
-    is_text = [bool(row.strip("─-")) for row in rows]
-    start = is_text.index(True)
-    text = " ".join(rows[start : is_text.index(False, start)]).removeprefix("Error parsing ")
-    meant = re.search("Perhaps you meant:\\s+(--[\\w-]+)", " ".join(rows))
-    return f"{text}: did you mean {meant[1]}?" if meant else text
+    ruled = itertools.groupby(rows, key=lambda row: bool(row.strip("─-")))
+    sections = [" ".join(inside) for is_text, inside in ruled if is_text]
+    unknown = next((text for text in sections if text.startswith("Unrecognized")), None)
+    text = (unknown or sections[0]).removeprefix("Error parsing ")
+    return f"{text}{_meant(unknown, ' '.join(sections))}" if unknown else text
+
+
+def _meant(unknown: str, box: str) -> str:
+    """What to write in place of the unknown words, as far as the box tells."""
+    if found := re.search("Perhaps you meant:\\s+(--[\\w-]+)", box):
+        return f": did you mean {found[1]}?"
+    word = unknown.partition(": ")[2].split()[0]
+    commands = re.findall("Available subcommands: ([\\w, -]+?) For", box)
+    known = commands[0].split(", ") if commands else re.findall("--[\\w-]+", box)
+    if close := difflib.get_close_matches(word, [name for name in known if name != word], n=1):
+        return f": did you mean {close[0]}?"
+    return f": expected one of {', '.join(known)}" if commands else ""
 
 
 @contextlib.contextmanager

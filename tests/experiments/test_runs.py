@@ -63,7 +63,7 @@ def test_every_run_is_listed_in_the_order_of_time_with_what_tells_it(week, capsy
     for age, name in enumerate(("study", "stopped", "deep/second", "first")):
         for path in (week / name).iterdir():
             os.utime(path, (1e9 - age, 1e9 - age))
-    lines = [line for line in printed(capsys, "list", "--folder", week) if line.startswith("│")]
+    lines = [line for line in printed(capsys, "list", week) if line.startswith("│")]
     assert [line.split()[1] for line in lines] == ["first", "deep/second", "stopped", "study"]
     first, second, stopped, study = lines
     assert "24 of 24" in first
@@ -78,13 +78,13 @@ def test_every_run_is_listed_in_the_order_of_time_with_what_tells_it(week, capsy
 
 
 def test_a_list_is_narrowed(week, capsys):
-    lines = printed(capsys, "list", "--folder", week, "--match", "body=conv")
+    lines = printed(capsys, "list", week, "--match", "body=conv")
     assert [line.split()[1] for line in lines if line.startswith("│")] == ["stopped"]
 
 
 def test_a_damaged_run_hides_no_other(week, capsys):
     (week / "study" / "results.json").write_text("{")
-    lines = printed(capsys, "list", "--folder", week)
+    lines = printed(capsys, "list", week)
     assert sum(line.startswith("│") for line in lines) == 3
     assert any("left out: damaged results file" in line for line in lines)
 
@@ -138,9 +138,9 @@ def test_a_checkpoint_of_another_format_leaves_the_measured_configuration(week, 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["list", "--folder", "none"], "no folder none"),
-        (["list", "--folder", "{}/other"], "folder must hold a run, got"),
-        (["list", "--folder", "{}", "--match", "nothing"], "a run with 'nothing' in it"),
+        (["list", "none"], "no folder none"),
+        (["list", "{}/other"], "folder must hold a run, got"),
+        (["list", "{}", "--match", "nothing"], "a run with 'nothing' in it"),
         (["show", "{}/other"], "holds no run: none of results.json, scalars.jsonl, checkpoints"),
         (["compare", "{}/first"], "compare needs two runs or more, got 1"),
         (["compare", "{}/first", "{}/first"], "runs must be distinct"),
