@@ -20,6 +20,7 @@ import numpy as np
 
 from experiments.terminal import cli
 from vae_topk_jax.export import Exported, load_exported
+from vae_topk_jax.extras import install_advice
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -119,7 +120,7 @@ def main(exported: Path, host: str = "127.0.0.1", port: int = 8000, largest: int
     try:
         import uvicorn
     except ImportError:
-        raise ValueError("serving needs the extra `serve`: pip install starlette uvicorn") from None
+        raise ValueError(f"serving needs the extra `serve`: {install_advice('serve')}") from None
     uvicorn.run(make_app(model, largest), host=host, port=port, log_level="info", access_log=False)
 
 

@@ -17,6 +17,7 @@ from experiments.explore.view import View
 from experiments.terminal import cli
 from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import load_dataset
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.inference import load
 
 
@@ -41,7 +42,7 @@ def main(
     if not 0 <= port < 65536:
         raise ValueError(f"port must lie in [0, 65535], got {port}")
     if importlib.util.find_spec("gradio") is None:
-        raise ValueError("exploring needs the extra `explore`: pip install gradio")
+        raise ValueError(f"exploring needs the extra `explore`: {install_advice('explore')}")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with listen(host, port) as listening:
         view = View(
