@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from experiments.terminal import cli
 from vae_topk_jax.export import PROGRAMS
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.manifest import NAME as MANIFEST
 from vae_topk_jax.model_files import ABOUT, read_about
@@ -115,7 +116,7 @@ def _one_line_failures(options: Push | Pull) -> Iterator["HfApi"]:
     try:
         from huggingface_hub import HfApi
     except ImportError:
-        raise ValueError("the hub needs the extra `hub`: pip install huggingface_hub") from None
+        raise ValueError(f"the hub needs the extra `hub`: {install_advice('hub')}") from None
     api = HfApi(options.endpoint)
     try:
         yield api

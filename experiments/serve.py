@@ -23,6 +23,7 @@ import numpy as np
 from experiments.terminal import cli
 from experiments.web.listening import address, listen, names
 from vae_topk_jax.export import Exported, load_exported
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.runs.progress import console
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def main(
     try:
         from experiments.web import guard, server
     except ImportError:
-        raise ValueError("serving needs the extra `serve`: pip install starlette uvicorn") from None
+        raise ValueError(f"serving needs the extra `serve`: {install_advice('serve')}") from None
     with listen(host, port) as listening:
         model = load_exported(exported)
         model.reconstruct(np.zeros((1, *model.about["image_shape"]), np.float32))  # compiles

@@ -18,6 +18,7 @@ from experiments.terminal import cli
 from experiments.web.listening import listen, names
 from vae_topk_jax.checkpoint_folder import read_info
 from vae_topk_jax.data import load_dataset
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.inference import load
 
 
@@ -43,7 +44,7 @@ def main(
     for path in filter(None, (checkpoint, dense)):
         read_info(path)
     if importlib.util.find_spec("gradio") is None:
-        raise ValueError("exploring needs the extra `explore`: pip install gradio")
+        raise ValueError(f"exploring needs the extra `explore`: {install_advice('explore')}")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with listen(host, port) as listening:
         view = View(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.terminal import cli
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.runs.progress import console
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def opened(url: str, width: int = 1400, height: int = 900) -> Iterator["Page"]:
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
-        raise ValueError("a browser needs playwright: pip install playwright") from None
+        raise ValueError(f"a browser needs the extra `test`: {install_advice('test')}") from None
     path = find_browser()
     if path is None:
         raise ValueError(f"no browser here: none of {', '.join(BROWSERS)}")

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import docstring_parser
 import tyro
 
-import experiments
 from experiments import hub, runs, train
 from experiments.reporting.tables import pipe_table
 from experiments.study.options import StudyOptions
+from experiments.terminal.commands import modules
 from vae_topk_jax.config import Config, Training
 from vae_topk_jax.fields import Field, fields_of, help_of
 from vae_topk_jax.models.registry import MODELS, settings_of
@@ -31,8 +31,6 @@ _SHARED = {
     Config: "every field of the [configuration](#the-configuration)",
     StudyOptions: "the [options of a study](#studies)",
 }
-# What a module has that is a command, and not a process that a command starts.
-_GUARD, _PARSER = '\nif __name__ == "__main__"', "\nfrom experiments.terminal import cli\n"
 
 
 class Option(NamedTuple):
@@ -66,19 +64,11 @@ def commands() -> dict[str, Callable[..., Any]]:
         True
     """
     found: dict[str, Callable[..., Any]] = {}
-    for name in _modules():
+    for name in modules():
         module = importlib.import_module(f"experiments.{name}")
         for word, target in _PARSED.get(name, {"": module.main}).items():
             found[f"{name.removesuffix('.__main__')} {word}".strip()] = target
     return found
-
-
-def _modules() -> Iterator[str]:
-    root = Path(experiments.__path__[0])
-    for file in sorted(root.rglob("*.py")):
-        text = file.read_text(encoding="utf-8")
-        if _GUARD in text and _PARSER in text:
-            yield ".".join(file.relative_to(root).with_suffix("").parts)
 
 
 def options(target: Callable[..., Any]) -> tuple[list[Option], list[type]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.extras import install_advice
 
 
 def load_tfds(name: str, data_dir: str | None = None) -> Dataset:
@@ -77,7 +78,4 @@ def _arrays(tfds: Any, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray
 
 def _require_tensorflow(name: str, purpose: str) -> None:
     if importlib.util.find_spec("tensorflow") is None:
-        raise DataError(
-            f"tfds:{name}: TensorFlow is needed to {purpose}: "
-            f"install the extra with pip install vae_topk_jax[tfds]"
-        )
+        raise DataError(f"tfds:{name}: TensorFlow is needed to {purpose}: {install_advice('tfds')}")

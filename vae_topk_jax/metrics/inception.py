@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.metrics.frechet import frechet_distance
 
 BATCH = 32
 INSTALL = (
     "Inception FID needs torch and torch-fidelity, with builds of torch and torchvision that match:"
-    ' pip install "vae_topk_jax[inception]"'
+    f" {install_advice('inception')}"
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from vae_topk_jax.extras import install_advice
 from vae_topk_jax.files import write_atomic
 from vae_topk_jax.runs.json_lines import append_lines, drop_after, read_lines
 
@@ -79,7 +80,7 @@ class WeightsAndBiases:
         try:
             import wandb
         except ImportError:
-            raise ValueError("wandb is not installed: pip install wandb") from None
+            raise ValueError(f"wandb is not installed: {install_advice('wandb')}") from None
         kept = folder / "wandb-id"
         if not kept.exists():
             write_atomic(kept, secrets.token_hex(8).encode())

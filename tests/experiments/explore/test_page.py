@@ -233,7 +233,10 @@ def test_a_missing_extra_is_named(run, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         cli.run(explore.main, ["--checkpoint", str(run / "checkpoints")])
     assert stopped.value.code == 2
-    assert "needs the extra `explore`: pip install gradio" in capsys.readouterr().err
+    assert (
+        "needs the extra `explore`: pip install 'vae_topk_jax[explore]' or"
+        in capsys.readouterr().err
+    )
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     path = tmp_path / "weights.pth"
     path.touch()
-    with pytest.raises(ImportError, match=r'pip install "vae_topk_jax\[inception\]"') as info:
+    with pytest.raises(ImportError, match=r"pip install 'vae_topk_jax\[inception\]'") as info:
         inception_fid(images(2, 1, 0), images(2, 1, 1), path)
     assert "\n" not in str(info.value)
 
