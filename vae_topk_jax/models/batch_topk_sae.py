@@ -207,7 +207,8 @@ class BatchTopKSAE(System):
         silent_D = jnp.where(mean_D > 0, 0, longer_D)
         if self.is_mutable_collection("batch_stats"):
             self.silent.value = silent_D
-            self.mean_code.value = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
+            mean_code_D = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
+            self.mean_code.value = jnp.where(examples > 0, mean_code_D, self.mean_code.value)
         return silent_D >= self.dead_after
 
     def _auxiliary(

@@ -139,7 +139,8 @@ class TopKVAE(BetaVAE):
     ) -> dict[str, Array]:
         """The revival term. The decoder's sensitivity is observed here as well."""
         if self.sensitivity_every:
-            self.sensitivity.observe(self._pure_decoder(), code.z_BxD, self.make_rng("latent"))
+            key = self.make_rng("latent")
+            self.sensitivity.observe(self._pure_decoder(), code.z_BxD, key, valid_B)
         if not self.revival:
             return {}
         dead_BxD = self.batch_top_k.dead_code(z_BxD, mu_BxD, logvar_BxD)
