@@ -110,9 +110,9 @@ def test_spike_and_slab_kl_is_finite_with_its_gradient_where_the_gate_is_shut_or
 
 ZERO_WEIGHT = {
     "masked_kl": lambda mu, logvar, weight: masked_kl(mu, logvar, weight, 0.0, "sum").sum(),
-    "spike_and_slab_kl": lambda mu, logvar, gate: (
-        spike_and_slab_kl(mu, logvar, gate, 0.5, "sum").sum()
-    ),
+    "spike_and_slab_kl": lambda mu, logvar, gate: spike_and_slab_kl(
+        mu, logvar, gate, 0.5, "sum"
+    ).sum(),
 }
 
 
