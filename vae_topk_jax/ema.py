@@ -44,4 +44,5 @@ def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Arra
     check_number("count", count, 0)
     count = jnp.asarray(count, jnp.float32)
     d = jnp.minimum(jnp.float32(decay), count / (count + 1.0))
-    return d * ema.astype(jnp.float32) + (1.0 - d) * value.astype(jnp.float32)
+    ema, value = ema.astype(jnp.float32), value.astype(jnp.float32)
+    return jnp.where(count > 0, d * ema + (1.0 - d) * value, value)

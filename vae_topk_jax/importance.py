@@ -120,7 +120,7 @@ def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
     """
     check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     signal_D = batch_mean(jnp.square(mu_BxD.astype(jnp.float32)), valid_B, axis_name)
-    noise_D = batch_mean(jnp.exp(logvar_BxD.astype(jnp.float32)), valid_B, axis_name)
+    noise_D = batch_mean(scores.variance(logvar_BxD.astype(jnp.float32)), valid_B, axis_name)
     return signal_D / jnp.maximum(noise_D, jnp.finfo(jnp.float32).tiny)
 
 

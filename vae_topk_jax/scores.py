@@ -12,6 +12,7 @@ entries pass, not what passes: one may select on mu and decode the sample z.
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -43,6 +44,8 @@ def abs_mu(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
 def element_kl(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
     """KL(N(mu, sigma^2) || N(0, 1)) of the entry in nats, (mu^2 + sigma^2 - 1 - log sigma^2) / 2.
 
+    Infinite where sigma^2 is no longer a float32, with a gradient that is finite (see `variance`).
+
     Examples:
         >>> mu_BxD = jnp.array([[2.0, 0.0]])
         >>> element_kl(mu_BxD, mu_BxD, jnp.zeros((1, 2))).tolist()
@@ -50,11 +53,11 @@ def element_kl(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
     """
     check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     mu_BxD, logvar_BxD = mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
-    return 0.5 * (jnp.square(mu_BxD) + jnp.exp(logvar_BxD) - 1.0 - logvar_BxD)
+    return 0.5 * (jnp.square(mu_BxD) + variance(logvar_BxD) - 1.0 - logvar_BxD)
 
 
 def signal_to_noise(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
-    """mu^2 / sigma^2, the signal-to-noise ratio of the entry.
+    """mu^2 / sigma^2, the signal-to-noise ratio of the entry; 0 at mu = 0 however small sigma is.
 
     Examples:
         >>> mu_BxD = jnp.array([[2.0, 0.0]])
@@ -62,8 +65,30 @@ def signal_to_noise(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
         [[1.0, 0.0]]
     """
     check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
-    mu_BxD, logvar_BxD = mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
-    return jnp.square(mu_BxD) * jnp.exp(-logvar_BxD)
+    signal_BxD = jnp.square(mu_BxD.astype(jnp.float32))
+    precision_BxD = variance(-logvar_BxD.astype(jnp.float32))
+    # zero times infinity is zero, whichever of the two is which
+    is_out_BxD = (signal_BxD == 0) & jnp.isinf(precision_BxD)
+    is_out_BxD |= jnp.isinf(signal_BxD) & (precision_BxD == 0)
+    return jnp.where(is_out_BxD, 0, signal_BxD) * jnp.where(is_out_BxD, 0, precision_BxD)
+
+
+@jax.custom_jvp
+def variance(logvar: Array) -> Array:
+    """exp(logvar), whose derivative is at most the largest float: where an overflow counts with
+    weight 0, as in padding, its gradient is 0 and not 0 times infinity.
+
+    Examples:
+        >>> jax.grad(lambda logvar: 0.0 * variance(logvar))(100.0).item()
+        0.0
+    """
+    return jnp.exp(logvar)
+
+
+@variance.defjvp
+def _variance_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (value,) = map(jnp.exp, primals)
+    return value, jnp.minimum(value, jnp.finfo(value.dtype).max) * tangents[0]
 
 
 SCORES: dict[str, Score] = {

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax.ema import update_ema
+from vae_topk_jax.importance import batch_mean
 
 
 class DecoderSensitivity(nn.Module):
@@ -46,7 +47,13 @@ class DecoderSensitivity(nn.Module):
         """sensitivity_D, in units of the decoder's output per unit of the latent."""
         return jnp.sqrt(self.squared.value)
 
-    def observe(self, decode: Callable[[Array], Array], z_BxD: Array, key: Array) -> None:
+    def observe(
+        self,
+        decode: Callable[[Array], Array],
+        z_BxD: Array,
+        key: Array,
+        valid_B: Array | None = None,
+    ) -> None:
         """Counts a batch, and estimates anew on every `every`-th; a batch whose estimate is not
         finite does not count.
 
@@ -54,6 +61,10 @@ class DecoderSensitivity(nn.Module):
             decode: a pure function of the codes.
             z_BxD: the codes that are decoded, after the mask.
             key: of the random signs.
+            valid_B: marks the real examples of a padded batch.
+
+        Raises:
+            ValueError: other shapes.
         """
         if self.is_initializing() or not self.is_mutable_collection("batch_stats"):
             return
@@ -62,7 +73,7 @@ class DecoderSensitivity(nn.Module):
         def estimate() -> Array:
             output, pull_back = jax.vjp(decode, jax.lax.stop_gradient(z_BxD))
             (slope_BxD,) = pull_back(jax.random.rademacher(key, output.shape, output.dtype))
-            observed_D = jnp.mean(jnp.square(slope_BxD.astype(jnp.float32)), axis=0)
+            observed_D = batch_mean(jnp.square(slope_BxD.astype(jnp.float32)), valid_B)
             return update_ema(squared_D, observed_D, calls // self.every, self.decay)
 
         updated_D = jax.lax.cond(calls % self.every == 0, estimate, lambda: squared_D)

@@ -123,6 +123,11 @@ def _mean(x: np.ndarray, valid_B: np.ndarray | None = None) -> np.ndarray:
     return np.sum(rows, axis=0) / np.float64(len(rows))
 
 
+def _product(weight: Any, x: np.ndarray) -> np.ndarray:
+    """Zero where the weight is zero, whatever x is there."""
+    return np.where(weight == 0, 0, weight * x)
+
+
 def _kl(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
     return 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar)
 
@@ -167,7 +172,7 @@ def _layer(z_BxD: np.ndarray) -> Any:
 def _averaged(ema: np.ndarray, value: np.ndarray, count: float, decay: float) -> np.ndarray:
     _demand(ema.shape == value.shape and count >= 0 and 0 <= decay < 1)
     d = min(decay, count / (count + 1))
-    return d * ema + (1 - d) * value
+    return _product(d, ema) + (1 - d) * value
 
 
 def _error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -214,7 +219,11 @@ SCORES: dict[str, Callable[..., Any]] = {
     "abs_z": lambda z, mu, logvar: np.abs(z),
     "abs_mu": lambda z, mu, logvar: np.abs(mu),
     "kl": lambda z, mu, logvar: _kl(mu, logvar),
-    "signal_to_noise": lambda z, mu, logvar: mu**2 * np.exp(-logvar),
+    "signal_to_noise": lambda z, mu, logvar: np.where(
+        np.isinf(mu) & (logvar == np.inf) | (mu == 0) & (logvar == -np.inf),
+        0,
+        mu**2 * np.exp(-logvar),
+    ),
 }
 CASES: dict[str, Case] = {
     **{
@@ -263,7 +272,10 @@ CASES: dict[str, Case] = {
     "bernoulli_nll": Case(
         losses.bernoulli_nll,
         _IMAGES | _REDUCTION,
-        _loss(lambda x, y: y * np.logaddexp(0, -x) + (1 - y) * np.logaddexp(0, x), 4),
+        _loss(
+            lambda x, y: _product(y, np.logaddexp(0, -x)) + _product(1 - y, np.logaddexp(0, x)),
+            4,
+        ),
     ),
     "gaussian_kl": Case(losses.gaussian_kl, _POSTERIOR | _REDUCTION, _loss(_kl, 2)),
     "masked_kl": Case(
@@ -274,7 +286,12 @@ CASES: dict[str, Case] = {
     "spike_and_slab_kl": Case(
         lambda **given: losses.spike_and_slab_kl(rate=0.25, **given),
         _POSTERIOR | {"gate_BxD": ("BD", _FLOAT)} | _REDUCTION,
-        _loss(lambda mu, logvar, g: g * _kl(mu, logvar) + _x_log(g, 0.25) + _x_log(1 - g, 0.75), 2),
+        _loss(
+            lambda mu, logvar, g: (
+                _product(g, _kl(mu, logvar)) + _x_log(g, 0.25) + _x_log(1 - g, 0.75)
+            ),
+            2,
+        ),
     ),
     "batch_average": Case(
         losses.batch_average,

@@ -29,7 +29,9 @@ def test_is_exponential_later(values: np.ndarray):
 
 
 def test_forgets_its_initial_value(values: np.ndarray):
-    np.testing.assert_array_equal(run(values, 0.9, start=0.0), run(values, 0.9, start=1e6))
+    expected = run(values, 0.9, start=0.0)
+    for start in (1e6, np.inf, np.nan):
+        np.testing.assert_array_equal(run(values, 0.9, start), expected)
 
 
 def test_stays_within_what_it_has_seen(values: np.ndarray):

@@ -55,6 +55,15 @@ def test_padding_may_hold_nan(name: str):
     assert np.isfinite(IMPORTANCES[name](*padded, valid_B=valid)).all()
 
 
+def test_padding_that_overflows_has_no_gradient(name: str):
+    batch = [jnp.asarray(x) for x in posterior(1)]
+    batch[2] = batch[2].at[-1].set(100.0)
+    valid = jnp.arange(32) < 31
+    slopes = jax.grad(lambda *x: IMPORTANCES[name](*x, valid_B=valid).sum(), (0, 1, 2))(*batch)
+    assert np.isfinite(slopes).all()
+    np.testing.assert_array_equal(np.asarray(slopes)[:, -1], 0)
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_split_batch_counts_as_one(name: str, masked: bool):
     batch = [jnp.asarray(x) for x in posterior(2)]

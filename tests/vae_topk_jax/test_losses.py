@@ -1,5 +1,7 @@
 """Loss terms against NumPy and SciPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from scipy import special, stats
 from vae_topk_jax.losses import (
     RECONSTRUCTIONS,
     batch_average,
+    bernoulli_nll,
     gaussian_kl,
     masked_kl,
     spike_and_slab_kl,
@@ -103,6 +106,80 @@ def test_spike_and_slab_kl_is_finite_with_its_gradient_where_the_gate_is_shut_or
     value, grad = jax.value_and_grad(total)(jnp.full((1, 1), gate))
     assert np.isfinite(value)
     assert np.isfinite(grad).all()
+
+
+ZERO_WEIGHT = {
+    "masked_kl": lambda mu, logvar, weight: masked_kl(mu, logvar, weight, 0.0, "sum").sum(),
+    "spike_and_slab_kl": lambda mu, logvar, gate: spike_and_slab_kl(
+        mu, logvar, gate, 0.5, "sum"
+    ).sum(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ZERO_WEIGHT))
+@pytest.mark.parametrize(
+    ("mu", "logvar"),
+    [(0.0, 100.0), (1e30, 0.0), (np.inf, 0.0), (0.0, -np.inf), (0.0, np.inf), (np.nan, np.nan)],
+)
+def test_a_weight_of_zero_takes_out_whatever_is_there(name, mu, logvar):
+    def loss(mu, logvar):
+        posterior = jnp.array([[2.0, mu]]), jnp.array([[0.3, logvar]])
+        weight = jnp.array([[1.0, 0.0]])
+        return jax.value_and_grad(ZERO_WEIGHT[name], argnums=(0, 1))(*posterior, weight)
+
+    (value, slopes), (expected, expected_slopes) = loss(mu, logvar), loss(0.0, 0.0)
+    assert value == expected
+    np.testing.assert_array_equal(slopes, expected_slopes)
+
+
+@pytest.mark.parametrize("inactive", [0.0, 0.5])
+def test_a_weight_of_zero_has_the_gradient_of_its_entry(posterior, inactive):
+    """What would be won by opening a gate that is shut."""
+    mu, logvar, _ = map(jnp.asarray, posterior)
+    shut = jnp.zeros_like(mu)
+    slope = jax.grad(lambda mask: masked_kl(mu, logvar, mask, inactive, "sum").sum())(shut)
+    expected = (1 - inactive) * (mu**2 + np.exp(logvar) - 1 - logvar) / 2
+    np.testing.assert_allclose(slope, expected, rtol=1e-4)
+
+
+def test_padding_that_overflows_has_no_gradient():
+    def loss(logvar):
+        return batch_average(gaussian_kl(jnp.ones((2, 1)), logvar, "sum"), jnp.array([1, 0]))
+
+    value, slope = jax.value_and_grad(loss)(jnp.array([[0.0], [100.0]]))
+    assert value == 0.5
+    np.testing.assert_array_equal(slope, np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-6, 1e-4, 1e-2, 0.1, 1.0])
+def test_divergences_keep_their_digits_near_zero(scale):
+    rng = np.random.default_rng(2)
+    mu, logvar, step = rng.normal(0, scale, (3, 500, 1)).astype(np.float32)
+    rate = np.float32(0.2)
+    gate = np.clip(rate + rate * step, 0.01, 0.99)
+    exact = functools.partial(np.asarray, dtype=np.longdouble)
+
+    normal = (exact(mu) ** 2 + np.expm1(exact(logvar)) - exact(logvar)) / 2
+    np.testing.assert_allclose(gaussian_kl(mu, logvar, "sum"), normal[:, 0], rtol=5e-5)
+
+    pairs = [(exact(gate), exact(rate)), (1 - exact(gate), 1 - exact(rate))]
+    support = sum(p * np.log(p / q) for p, q in pairs)
+    zeros = np.zeros_like(gate)
+    found = spike_and_slab_kl(zeros, zeros, gate, rate, "sum")
+    np.testing.assert_allclose(found, support[:, 0], rtol=5e-5, atol=1e-17)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, np.nan, np.array([[0.5, 0.0]])])
+def test_a_rate_that_is_no_probability_of_both_is_refused(rate):
+    zeros = jnp.zeros((1, 2))
+    with pytest.raises(ValueError, match=r"rate must lie in \(0, 1\), got "):
+        spike_and_slab_kl(zeros, zeros, zeros, rate, "sum")
+
+
+def test_an_infinite_logit_costs_nothing_where_it_is_right_and_everything_where_not():
+    logits = jnp.array([jnp.inf, -jnp.inf, jnp.inf, -jnp.inf]).reshape(4, 1, 1, 1)
+    target = jnp.array([1.0, 0.0, 0.0, 0.5]).reshape(4, 1, 1, 1)
+    np.testing.assert_array_equal(bernoulli_nll(logits, target, "sum"), [0, 0, np.inf, np.inf])
 
 
 @pytest.mark.parametrize("logit", [-200.0, 200.0])

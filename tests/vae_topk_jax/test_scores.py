@@ -1,5 +1,6 @@
 """Scores of entries against NumPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,6 +23,25 @@ def test_agrees_with_numpy_and_is_float32(name, dtype, tolerance):
     score = SCORES[name](*jnp.asarray(batch, dtype))
     assert score.dtype == jnp.float32
     np.testing.assert_allclose(score, NUMPY[name](*batch), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("mu", "logvar"), [(0.0, -200.0), (1e-30, -200.0), (1e30, 200.0)])
+def test_zero_times_infinity_is_no_signal(mu, logvar):
+    def score(mu, logvar):
+        return SCORES["signal_to_noise"](mu, mu, logvar).sum()
+
+    batch = jnp.full((1, 1), mu), jnp.full((1, 1), logvar)
+    value, slopes = jax.value_and_grad(score, argnums=(0, 1))(*batch)
+    assert [value, *(slope.item() for slope in slopes)] == [0, 0, 0]
+
+
+def test_a_variance_that_overflows_has_a_finite_gradient():
+    def score(logvar):
+        return SCORES["kl"](jnp.zeros((1, 1)), jnp.zeros((1, 1)), logvar).sum()
+
+    value, slope = jax.value_and_grad(score)(jnp.full((1, 1), 100.0))
+    assert value == np.inf
+    assert np.isfinite(slope) & (slope > 0)
 
 
 def test_unknown_name_is_named():

@@ -28,8 +28,8 @@ def jacobian_norms(decode, z: jax.Array) -> np.ndarray:
     return np.sqrt(np.mean(np.sum(np.square(jacobian), axis=(1, 2)), axis=0))
 
 
-def observe(layer: DecoderSensitivity, variables: dict, decode, z, seed) -> dict:
-    args = (decode, z, jax.random.key(seed))
+def observe(layer: DecoderSensitivity, variables: dict, decode, z, seed, valid=None) -> dict:
+    args = (decode, z, jax.random.key(seed), valid)
     return layer.apply(variables, *args, method="observe", mutable="batch_stats")[1]
 
 
@@ -67,6 +67,14 @@ def test_estimates_only_on_every_nth_batch(z):
     changed = [0] + [i for i in range(1, 7) if seen[i] != seen[i - 1]]
     assert changed == [0, 3, 6]
     assert variables["batch_stats"]["calls"] == 7
+
+
+@pytest.mark.parametrize("padding", [5.0, np.nan])
+def test_padding_never_counts(z, padding):
+    layer, decode = DecoderSensitivity(D, every=1, decay=0.9), decoder(1)
+    padded, valid = jnp.pad(z, ((0, 3), (0, 0)), constant_values=padding), jnp.arange(B + 3) < B
+    estimate = layer.apply(observe(layer, initial(layer), decode, padded, 0, valid))
+    np.testing.assert_allclose(estimate, jacobian_norms(decode, z), rtol=1e-5)
 
 
 @pytest.mark.parametrize("spoilt_call", [0, 1])

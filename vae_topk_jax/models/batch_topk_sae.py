@@ -210,7 +210,8 @@ class BatchTopKSAE(System):
         longer_D = jnp.minimum(self.silent.value + examples, self.dead_after)
         silent_D = jnp.where(mean_D > 0, 0, longer_D)
         self.silent.value = silent_D
-        self.mean_code.value = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
+        mean_code_D = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
+        self.mean_code.value = jnp.where(examples > 0, mean_code_D, self.mean_code.value)
         return silent_D >= self.dead_after
 
     def _auxiliary(

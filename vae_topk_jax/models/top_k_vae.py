@@ -137,7 +137,8 @@ class TopKVAE(BetaVAE):
     def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
         """Estimates the decoder's sensitivity at the codes, every `sensitivity_every` batches."""
         if self.sensitivity_every:
-            self.sensitivity.observe(self._pure_decoder(), z_BxD, self.make_rng("latent"))
+            key = self.make_rng("latent")
+            self.sensitivity.observe(self._pure_decoder(), z_BxD, key, valid_B)
 
     def _count(self, progress: ArrayLike) -> Array | None:
         """How many latents pass in training; None for k throughout."""

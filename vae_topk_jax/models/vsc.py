@@ -1,5 +1,6 @@
 """Variational Sparse Coding."""
 
+import functools
 from typing import Annotated, Literal, NamedTuple
 
 import flax.linen as nn
@@ -20,6 +21,8 @@ from vae_topk_jax.selection import apply_mask
 STEEPNESS = (50.0, 200.0)
 # How near to 0 and 1 the prior's probability of an active entry may come.
 MARGIN = 1e-3
+
+_kl = functools.partial(spike_and_slab_kl, exact=False)
 
 
 class SpikeAndSlab(NamedTuple):
@@ -144,7 +147,7 @@ class VSC(Generator):
     ) -> Array:
         """The KL term of each example, kl_B."""
         if self.vsc_prior == "fixed":
-            return spike_and_slab_kl(*posterior, self._alpha, self.latent_reduction)
+            return _kl(*posterior, self._alpha, self.latent_reduction)
         pseudo = self.posterior(self.pseudo_UxHxWxC, progress)
         rate_UxD = jnp.clip(pseudo.gate_BxD, MARGIN, 1.0 - MARGIN)
         mu_BxD, logvar_BxD, gate_BxD = posterior
@@ -152,9 +155,7 @@ class VSC(Generator):
         def kl_to(mu_D: Array, logvar_D: Array, rate_D: Array) -> Array:
             scaled_BxD = (mu_BxD - mu_D[None]) * jnp.exp(-0.5 * logvar_D)[None]
             ratio_BxD = logvar_BxD - logvar_D[None]
-            return spike_and_slab_kl(
-                scaled_BxD, ratio_BxD, gate_BxD, rate_D[None], self.latent_reduction
-            )
+            return _kl(scaled_BxD, ratio_BxD, gate_BxD, rate_D[None], self.latent_reduction)
 
         weight_BxU = self.selection(x_BxHxWxC)
         kl_UxB = jax.vmap(kl_to)(pseudo.mu_BxD, pseudo.logvar_BxD, rate_UxD)
@@ -162,9 +163,7 @@ class VSC(Generator):
         active_B = jnp.mean(weight_BxU @ rate_UxD, axis=1)
         active_BxD = jnp.broadcast_to(active_B[:, None], gate_BxD.shape)
         zeros_BxD = jnp.zeros_like(gate_BxD)
-        return kl_B + spike_and_slab_kl(
-            zeros_BxD, zeros_BxD, active_BxD, self._alpha, self.latent_reduction
-        )
+        return kl_B + _kl(zeros_BxD, zeros_BxD, active_BxD, self._alpha, self.latent_reduction)
 
     def encode(
         self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
