@@ -99,7 +99,7 @@ def _join(host: str, port: int, processes: int, process: int, deadline: float) -
         try:
             with socket.create_connection((host, port), timeout=left) as connection:
                 _send(connection, {"process": process, "processes": processes})
-                answer = _receive(connection, left)
+                answer = _receive(connection, left + _HELLO)  # process 0 names who is missing
         except OSError:
             answer = None
         if isinstance(answer, dict):

@@ -31,7 +31,8 @@ def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
         [[True, False], [True, False], [True, False]]
     """
     z_NxD = jax.random.normal(key, (n, frequency_D.shape[0]), jnp.float32)
-    smallest_D = jax.scipy.stats.norm.ppf(1.0 - 0.5 * jnp.clip(frequency_D, 0.0, 1.0))
+    chance_D = 1.0 - 0.5 * jnp.clip(frequency_D, 0.0, 1.0)
+    smallest_D = jax.scipy.stats.norm.ppf(chance_D).astype(jnp.float32)
     return apply_mask(z_NxD, jnp.abs(z_NxD) >= smallest_D[None, :])
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
 
+from experiments.bench.free_memory import peak_mebibytes
 from experiments.chaos.random_configurations import tried
 from experiments.chaos.small_run import require, small_run, temporary_folder
 from experiments.records.measured_run import read_measured_run
@@ -63,10 +63,10 @@ def try_folders(trials: int) -> None:
         bases = _make(folder / "bases")
         outcome = functools.partial(_outcome, bases, folder / "tried")
         outcomes = tried(_examples(), outcome, trials)
-        mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        mebibytes = peak_mebibytes()["peak_mib"]
     require(mebibytes < _MEBIBYTES, f"{mebibytes:.0f} MiB were taken")
-    said = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-    print(f"{said}; at most {mebibytes:.0f} MiB")
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    print(f"{counts}; at most {mebibytes:.0f} MiB")
 
 
 def try_folders_apart(trials: int) -> str:

@@ -40,7 +40,7 @@ class RowsBar:
     def running(self, cost: float) -> Iterator[None]:
         """Shows the bar, empty, while rows of so much cost in all are measured."""
         self._progress.reset(self._task, total=cost)
-        with self._progress:
+        with self._progress if console.is_terminal else contextlib.nullcontext():
             yield
 
     @contextlib.contextmanager

@@ -73,7 +73,7 @@ def test_every_run_is_listed_in_the_order_of_time_with_what_tells_it(week, capsy
     assert "synthetic spots" in second
     assert "8 of 24" in stopped
     assert "psnr" not in stopped
-    assert "body=conv widths=(2, 3)" in stopped
+    assert "body=conv widths=[2, 3]" in stopped
     assert "table1: 2 rows" in study
 
 

@@ -46,7 +46,8 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
     if field.kind is bool:
         return st.booleans()
     if field.kind is int:
-        return st.integers(1, 2**31 - 1)
+        most = [c.le for c in field.constraints if isinstance(c, Interval) and c.le is not None]
+        return st.integers(1, min([2**31 - 1, *most]))
     if field.kind is float:
         is_fraction = any(isinstance(constraint, Interval) for constraint in field.constraints)
         return st.floats(0, 1 if is_fraction else 1e3, exclude_min=True, exclude_max=True)

@@ -76,7 +76,7 @@ def test_wrong_content_is_refused(tmp_path: Path, content: bytes, expected: str,
 def test_damaged_gzip_is_refused(tmp_path: Path, damage):
     path = tmp_path / "some-file.gz"
     path.write_bytes(damage(gzip.compress(idx_bytes(IMAGES), mtime=0)))
-    assert "some-file.gz: expected a whole gzip file" in refusal(read_idx, path)
+    assert "some-file.gz: expected a complete gzip file" in refusal(read_idx, path)
 
 
 @pytest.mark.parametrize(

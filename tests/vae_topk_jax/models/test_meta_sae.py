@@ -5,6 +5,7 @@ import pytest
 
 from experiments.measures.dictionaries import sae_metrics, train_on
 from experiments.stitch import meta_config
+from experiments.study.bar import RowsBar
 from vae_topk_jax.metrics import explained_variance
 from vae_topk_jax.models.meta_sae import decoder_directions
 from vae_topk_jax.runs.inputs import Inputs
@@ -43,7 +44,7 @@ def test_it_explains_the_directions_by_four_meta_latents_each(params):
     directions = decoder_directions(params)
     about = {"source": "directions", "train": DIRECTIONS, "test": DIRECTIONS}
     config = meta_config(ATOMS, batch_size=64, epochs=300, learning_rate=3e-3, schedule="cosine")
-    model = train_on(Inputs(directions, directions, about, ""), config, "meta-SAE")
+    model = train_on(Inputs(directions, directions, about, ""), config, RowsBar())
     metrics = sae_metrics(model, directions)
     assert metrics["explained_variance"] > 0.8
     np.testing.assert_allclose(metrics["active_latents"], 4, rtol=0.05)

@@ -89,7 +89,7 @@ def test_steps_and_calls_are_traced_once(run, blobs, x):
     model = run.inference
     for start in (0, 32):
         model.encode(x[start : start + 32])
-    assert model._encode._cache_size() == 1
+    assert model._program("encode")._cache_size() == 1
 
 
 def test_gradients_are_finite_and_most_of_them_not_zero(run, x):
