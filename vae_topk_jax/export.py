@@ -105,6 +105,15 @@ class Exported:
         self.programs = programs
         self._compiled = {name: jax.jit(program.call) for name, program in programs.items()}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What `pickle` and `copy.deepcopy` keep: the programs as they are written to files."""
+        programs = {name: program.serialize() for name, program in self.programs.items()}
+        return {"about": self.about, "programs": programs}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        programs = {name: jax_export.deserialize(x) for name, x in kept["programs"].items()}
+        self.__init__(kept["about"], programs)  # type: ignore[misc]
+
     @property
     def latent_dim(self) -> int:
         """D."""

@@ -65,6 +65,22 @@ class Inference:
                 "train the model first"
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What `pickle` and `copy.deepcopy` keep: weights, configuration and key."""
+        keys = {"rng": self.state.rng} | (
+            {} if self.latent_key is None else {"latent": self.latent_key}
+        )
+        return {
+            "state": dataclasses.replace(self.state, rng=None),
+            "keys": jax.tree.map(jax.random.key_data, keys),
+            "info": self.info,
+        }
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        keys = jax.tree.map(jax.random.wrap_key_data, kept["keys"])
+        state = dataclasses.replace(kept["state"], rng=keys["rng"])
+        self.__init__(state, kept["info"], keys.get("latent"), copy=False)  # type: ignore[misc]
+
     @property
     def variables(self) -> dict[str, Any]:
         """What `model.apply` takes: params and batch_stats."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -21,12 +22,14 @@ def check_images(
         input_range: the smallest and the largest value; None: any finite one.
 
     Raises:
-        ValueError: another shape, no image, an integer type, values outside the range or NaN.
+        ValueError: another shape, no image, an integer type, values outside the range or NaN; an
+            array that is traced.
 
     Examples:
         >>> check_images(np.zeros((2, 4, 4, 1)), (4, 4, 1), (0.0, 1.0)).dtype
         dtype('float32')
     """
+    _refuse_traced("images", x)
     shape, dtype = np.shape(x), getattr(x, "dtype", np.asarray(x).dtype)
     if len(shape) != 4 or shape[1:] != tuple(image_shape) or shape[0] == 0:
         raise ValueError(
@@ -71,8 +74,9 @@ def check_latents(z: Array | np.ndarray, latent_dim: int) -> Array:
         latent_dim: D.
 
     Raises:
-        ValueError: another shape, or none.
+        ValueError: another shape, or none; an array that is traced.
     """
+    _refuse_traced("z", z)
     z = jnp.asarray(z, jnp.float32)
     if z.ndim != 2 or z.shape[1] != latent_dim or len(z) == 0:
         raise ValueError(f"z must have shape (N, {latent_dim}), got {z.shape}")
@@ -98,3 +102,13 @@ def in_chunks(function: Callable[[Array, int], Array], x: Array) -> Array:
         padded = jnp.pad(chunk, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
         outputs.append(function(padded, start)[: len(chunk)])
     return jnp.concatenate(outputs)
+
+
+def _refuse_traced(name: str, x: Array | np.ndarray) -> None:
+    """Inside `jit`, `vmap` and `grad` values cannot be checked, nor batches be cut into chunks."""
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError(
+            f"{name} must be an array of values, got one that is traced: inside jit, vmap or grad "
+            'call `model.model.apply(model.variables, x, method="encode")` of a loaded model, or '
+            '`model.programs["encoder"].call(x)` of an exported one'
+        )

@@ -34,6 +34,10 @@ class RunInfo:
         if len(widths := getattr(self.config, "widths", ())) > MOST_LAYERS:
             raise ValueError(f"widths must have at most {MOST_LAYERS} items, got {len(widths):,}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What `pickle` keeps: the fields, without the trainer and its compiled programs."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     @functools.cached_property
     def trainer(self) -> Trainer:
         """The trainer of the run."""

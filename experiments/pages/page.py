@@ -64,7 +64,11 @@ def names() -> str:
             lines.append(_name(name, value))
             continue
         for function in vars(value).values():
-            if inspect.isfunction(function) and function.__module__ == value.__name__:
+            if (
+                inspect.isfunction(function)
+                and function.__module__ == value.__name__
+                and not function.__name__.startswith("_")
+            ):
                 lines.append(_name(f"{name}.{function.__name__}", function))
     return pipe_table(lines)
 

@@ -1,5 +1,6 @@
 """What the trainer, inference and the experiments ask of every model."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -52,7 +53,9 @@ class System(nn.Module):
     image_shape: Sequence[int] = ()
     latent_dim: Annotated[int, Ge(1)] = 64
     """D, the number of latent dimensions."""
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    compute_dtype: Literal["float32", "bfloat16"] = dataclasses.field(
+        default="float32", kw_only=True
+    )
     """Type of the layers' arithmetic; parameters, statistics and losses stay float32."""
 
     def check(self) -> None:
