@@ -67,12 +67,10 @@ class Inference:
 
     def __getstate__(self) -> dict[str, Any]:
         """What `pickle` and `copy.deepcopy` keep: weights, configuration and key."""
-        keys = {"rng": self.state.rng} | (
-            {} if self.latent_key is None else {"latent": self.latent_key}
-        )
+        keys = {"rng": self.state.rng, "latent": self.latent_key}
         return {
             "state": dataclasses.replace(self.state, rng=None),
-            "keys": jax.tree.map(jax.random.key_data, keys),
+            "keys": {n: jax.random.key_data(key) for n, key in keys.items() if key is not None},
             "info": self.info,
         }
 

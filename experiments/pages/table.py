@@ -1,9 +1,8 @@
 """A table of committed results, as a page shows it."""
 
 import functools
-import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.records.intervals import Summary, summarise
@@ -45,7 +44,7 @@ class PageTable:
     corner: str = ""
     models: Sequence[str] = ()
     last: Sequence[Sequence[str]] = ()
-    beside: Mapping[str, Mapping[str, str]] = types.MappingProxyType({})
+    beside: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def markdown(self, words: Mapping[str, str]) -> str:
         """The table's lines, with what `words` has in place of a cell."""

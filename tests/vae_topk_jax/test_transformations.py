@@ -46,7 +46,7 @@ def test_a_traced_array_is_refused_with_what_to_call(model, x, name, method):
         ValueError, match=r"images must be .* traced: inside jit, .* call `"
     ) as said:
         TRACES[name](getattr(model, method), x)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(error.value)
 
 
 def test_what_it_names_works_inside_jit_vmap_and_grad(blobs, x, tmp_path):
