@@ -18,7 +18,7 @@ from vae_topk_jax.runs.scalars import (
 
 
 class StandIn(types.ModuleType):
-    """What is used of wandb; keeps what it is told."""
+    """The part of wandb that is used; keeps the arguments of its calls."""
 
     def __init__(self) -> None:
         super().__init__("wandb")
