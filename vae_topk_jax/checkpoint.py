@@ -45,7 +45,7 @@ from vae_topk_jax.sharding import to_host
 from vae_topk_jax.steps import TrainState
 
 _STATE = "state"
-_MOST_COMPRESSED = 100  # weights hardly are; an optimiser that has not begun, all zeros, is
+_MOST_COMPRESSED = 100  # weights hardly are; an optimizer that has not begun, all zeros, is
 _log = logging.getLogger(__name__)
 
 

@@ -20,7 +20,7 @@ class TrainState:
     Attributes:
         params: trainable parameters.
         batch_stats: the mutable collection with the running importance.
-        opt_state: the optimiser's state.
+        opt_state: the optimizer's state.
         step: () int32, steps done.
         rng: typed key, the same for all of training; the order of the images and the noise of a
             step are functions of it and of `step`.
@@ -39,7 +39,7 @@ class TrainState:
 
 
 def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
-    """The optimiser and learning-rate schedule of a configuration."""
+    """The optimizer and learning-rate schedule of a configuration."""
     warmup = min(config.warmup_steps, max(total_steps - 1, 0))
     if config.schedule == "cosine":
         decay = optax.cosine_decay_schedule(config.learning_rate, max(total_steps - warmup, 1))

@@ -62,7 +62,7 @@ class EpochResult(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """A configuration bound to images of one shape: its model, optimiser and compiled programs.
+    """A configuration bound to images of one shape: its model, optimizer and compiled programs.
 
     An epoch is one program with the images on the device (`lax.scan` over the steps).
 
@@ -113,7 +113,7 @@ class Trainer:
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """The optax optimiser with its schedule."""
+        """The optax optimizer with its schedule."""
         return make_optimizer(self.config, self.total_steps)
 
     @property

@@ -1,8 +1,12 @@
 """The images of a step, as a function of (key, step)."""
 
+from typing import Any, TypeVar
+
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+ArrayT = TypeVar("ArrayT", bound=Any)
 
 
 def epoch_order(key: Array, epoch: Array | int, num_examples: int) -> Array:
@@ -24,7 +28,7 @@ def batch_indices(key: Array, step: int, num_examples: int, batch_size: int) -> 
     """The indices_B of training step number `step`, counted from 0 over all epochs.
 
     Args:
-        key: typed key, one a run.
+        key: typed key, one per run.
         step: the training step.
         num_examples: N; an epoch has N // batch_size steps and leaves the rest of its order out.
         batch_size: B.
@@ -41,18 +45,19 @@ def take_batch(images_NxHxWxC: Array, index_B: Array) -> Array:
     """The images of these indices as float32: uint8 ones in [0, 1], float ones as they are.
 
     Examples:
-        >>> take_batch(jnp.array([[0], [255]], jnp.uint8), jnp.array([1, 1])).tolist()
+        >>> images, index = np.array([[0], [255]], np.uint8), np.array([1, 1])
+        >>> take_batch(jax.numpy.asarray(images), index).tolist()
         [[1.0], [1.0]]
     """
     return as_float(images_NxHxWxC[index_B])
 
 
-def as_float(images: Array) -> Array:
-    """float32: uint8 images in [0, 1], float ones as they are.
+def as_float(images: ArrayT) -> ArrayT:
+    """float32: uint8 images in [0, 1], float ones as they are; of NumPy or of JAX, as given.
 
     Examples:
-        >>> as_float(jnp.array([0, 255], jnp.uint8)).tolist()
+        >>> as_float(np.array([0, 255], np.uint8)).tolist()
         [0.0, 1.0]
     """
-    as_float32 = images.astype(jnp.float32)
-    return as_float32 / 255.0 if images.dtype == jnp.uint8 else as_float32
+    as_float32 = images.astype(np.float32)
+    return as_float32 / 255.0 if images.dtype == np.uint8 else as_float32

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from typing import Any, TypeVar
 
 import numpy as np
 
-ArrayT = TypeVar("ArrayT", bound=Any)
+from vae_topk_jax.data.batches import ArrayT, as_float
 
 
 class DataError(ValueError):
@@ -25,9 +24,9 @@ class Dataset:
 
     The arrays are kept as read-only views, so that `digest` stays true.
 
-    Args:
-        name: Short name, such as "mnist".
-        source: Where the arrays came from, fit for a published result file: no absolute path.
+    Attributes:
+        name: short name, such as "mnist".
+        source: where the arrays came from, fit for a published result file: no absolute path.
         train_images: uint8 (N, H, W, C).
         train_labels: int32 (N,), not negative.
         test_images: uint8 (M, H, W, C).
@@ -140,7 +139,7 @@ def to_unit_float(images: ArrayT) -> ArrayT:
         float32 of the same shape and kind of array, each value divided by 255.
 
     Raises:
-        DataError: Another dtype, such as images that were already scaled.
+        DataError: another dtype, such as images that were already scaled.
 
     Examples:
         >>> to_unit_float(np.array([0, 51, 255], np.uint8))
@@ -148,7 +147,7 @@ def to_unit_float(images: ArrayT) -> ArrayT:
     """
     if images.dtype != np.uint8:
         raise DataError(f"expected uint8 images in 0..255, got {images.dtype}")
-    return images.astype(np.float32) / np.float32(255)
+    return as_float(images)
 
 
 def _check_split(split: str, images: np.ndarray, labels: np.ndarray) -> None:

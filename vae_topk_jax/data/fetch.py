@@ -45,7 +45,7 @@ def download() -> dict[str, bytes]:
         The uncompressed IDX files by name.
 
     Raises:
-        DataError: At the first file that is unreachable, slow or not as registered.
+        DataError: at the first file that is unreachable, slow or not as registered.
     """
     deadline = time.monotonic() + DOWNLOAD_TIMEOUT_S
     remotes = {remote.name: remote for remote in registered_files()}
@@ -65,7 +65,7 @@ def npm_pack() -> dict[str, bytes]:
         The uncompressed IDX files by name.
 
     Raises:
-        DataError: No npm command, npm fails, or its archive does not hold MNIST's files.
+        DataError: no npm command, npm fails, or its archive does not hold MNIST's files.
     """
     npm = shutil.which("npm")
     if npm is None:

@@ -57,7 +57,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads one IDX file of unsigned bytes, raw or gzip (recognised by content, not by name).
 
     Args:
-        path: The file.
+        path: the file.
 
     Returns:
         uint8 array with the shape that the file's header gives.
@@ -79,11 +79,11 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     """Writes an IDX file, compressed if the name ends in .gz; readers never see half of it.
 
     Args:
-        path: The file; its folder must exist.
+        path: the file; its folder must exist.
         array: uint8, of one to four dimensions, not empty.
 
     Raises:
-        DataError: Another array.
+        DataError: another array.
     """
     if array.dtype != np.uint8 or not 1 <= array.ndim <= MAX_NDIM or not array.size:
         raise DataError(
@@ -99,7 +99,7 @@ def load_idx_folder(folder: str | os.PathLike[str]) -> Dataset:
     """Loads a folder with the four files of MNIST, Fashion-MNIST, KMNIST or any set like them.
 
     Args:
-        folder: Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
+        folder: holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
             t10k-labels-idx1-ubyte, each raw or .gz, also spelt as in train-images.idx3-ubyte.
 
     Returns:

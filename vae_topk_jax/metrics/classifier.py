@@ -17,6 +17,8 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.data.batches import as_float
+
 EPOCHS = 5
 FEATURES = 128
 CHUNK = 512  # images of one forward pass; the last pass is padded, so that it compiles once
@@ -27,9 +29,9 @@ class Probe(nn.Module):
 
     Strides instead of pooling: on a CPU the same accuracy costs an eighth of the time.
 
-    Args:
-        num_classes: How many classes there are.
-        widths: Channels of the two convolutions.
+    Attributes:
+        num_classes: how many classes there are.
+        widths: channels of the two convolutions.
 
     Examples:
         >>> probe = Probe(num_classes=10)
@@ -64,11 +66,11 @@ class Probe(nn.Module):
 class TrainedProbe:
     """A probe with its weights. Images are uint8 or floating in [0, 1]; noise may leave [0, 1].
 
-    Args:
-        params: The variables of `Probe`.
-        num_classes: How many classes there are.
+    Attributes:
+        params: the variables of `Probe`.
+        num_classes: how many classes there are.
         image_shape: (H, W, C) of the images that it was trained on.
-        test_accuracy: Accuracy on the test split, None if it was not measured.
+        test_accuracy: accuracy on the test split, None if it was not measured.
     """
 
     params: Mapping[str, Any]
@@ -111,7 +113,7 @@ class TrainedProbe:
         for start in range(0, len(images_NxHxWxC), CHUNK):
             chunk = images_NxHxWxC[start : start + CHUNK]
             missing = CHUNK - len(chunk)
-            padded = np.pad(_unit_float(chunk), ((0, missing), (0, 0), (0, 0), (0, 0)))
+            padded = np.pad(as_float(chunk), ((0, missing), (0, 0), (0, 0), (0, 0)))
             output = _apply(probe, self.params, padded, method)
             outputs.append(np.asarray(output)[: len(chunk)])
         return np.concatenate(outputs)
@@ -134,19 +136,19 @@ def train_probe(
 
     Args:
         images_NxHxWxC: uint8, or floating in [0, 1].
-        labels_N: Integers in [0, num_classes).
+        labels_N: integers in [0, num_classes).
         key: A typed key: `jax.random.key(seed)`.
-        num_classes: How many classes there are.
-        epochs: Passes over the images, at least 1.
-        batch_size: Images a step; the incomplete last batch of an epoch is left out.
-        learning_rate: The peak of the schedule.
-        max_shift: How many pixels an image may be moved in each direction; 0 for none.
+        num_classes: how many classes there are.
+        epochs: passes over the images, at least 1.
+        batch_size: images per step; the incomplete last batch of an epoch is left out.
+        learning_rate: the peak of the schedule.
+        max_shift: how many pixels an image may be moved in each direction; 0 for none.
 
     Returns:
         The trained probe; its `test_accuracy` is None.
 
     Raises:
-        ValueError: Images or labels as in `TrainedProbe`, or a number out of range.
+        ValueError: images or labels as in `TrainedProbe`, or a number out of range.
     """
     images = _check_images(images_NxHxWxC)
     labels = _check_labels(labels_N, len(images), num_classes)
@@ -163,8 +165,8 @@ def train_probe(
     probe = Probe(num_classes)
     init_key, order_key, shift_key = jax.random.split(key, 3)
     params = _init(probe, init_key, images.shape[1:])
-    optimiser = _optimiser(learning_rate, steps=epochs * batches)
-    opt_state = optimiser.init(params)
+    optimizer = _optimizer(learning_rate, steps=epochs * batches)
+    opt_state = optimizer.init(params)
 
     # A Python loop, not `lax.scan`: inside a scan, XLA's convolutions are 50 times slower on a CPU.
     for epoch in range(epochs):
@@ -176,11 +178,11 @@ def train_probe(
             step_key = jax.random.fold_in(shift_key, epoch * batches + batch)
             params, opt_state = _train_step(
                 probe,
-                optimiser,
+                optimizer,
                 max_shift,
                 params,
                 opt_state,
-                _unit_float(images[index_B]),
+                as_float(images[index_B]),
                 labels[index_B],
                 step_key,
             )
@@ -197,10 +199,10 @@ def _apply(probe: Probe, params: Mapping[str, Any], images_NxHxWxC: Array, metho
     return probe.apply(params, images_NxHxWxC, method=method)
 
 
-@functools.partial(jax.jit, static_argnames=("probe", "optimiser", "max_shift"))
+@functools.partial(jax.jit, static_argnames=("probe", "optimizer", "max_shift"))
 def _train_step(
     probe: Probe,
-    optimiser: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation,
     max_shift: int,
     params: Mapping[str, Any],
     opt_state: optax.OptState,
@@ -218,13 +220,13 @@ def _train_step(
     grads = jax.grad(loss_fn)(params)
     # optax raises float decays to integer step counts: strict promotion would refuse that.
     with jax.numpy_dtype_promotion("standard"):
-        updates, opt_state = optimiser.update(grads, opt_state, params)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
     return optax.apply_updates(params, updates), opt_state
 
 
-# Cached, because `_train_step` compiles once for each optimiser that it is given.
+# Cached, because `_train_step` compiles once for each optimizer that it is given.
 @functools.lru_cache(maxsize=8)
-def _optimiser(learning_rate: float, steps: int) -> optax.GradientTransformation:
+def _optimizer(learning_rate: float, steps: int) -> optax.GradientTransformation:
     schedule = optax.warmup_cosine_decay_schedule(
         init_value=learning_rate / 10,
         peak_value=learning_rate,
@@ -244,12 +246,6 @@ def _shift(images_BxHxWxC: Array, key: Array, max_shift: int) -> Array:
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), images_BxHxWxC.shape[1:])
 
     return jax.vmap(crop)(padded, corner_Bx2)
-
-
-def _unit_float(images: np.ndarray) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / 255
-    return images.astype(np.float32)
 
 
 def _check_images(images: ArrayLike) -> np.ndarray:

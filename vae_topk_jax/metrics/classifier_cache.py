@@ -24,7 +24,7 @@ from vae_topk_jax.metrics.classifier import EPOCHS, Probe, TrainedProbe, train_p
 
 FORMAT = 1  # raise it whenever `Probe` or its training changes
 
-logger = logging.getLogger("vae_topk_jax.metrics")
+_log = logging.getLogger("vae_topk_jax.metrics")
 
 
 class LabelledImages(Protocol):
@@ -58,16 +58,16 @@ def load_or_train_probe(
     folder that cannot be written to, costs one log line and the training, never an error.
 
     Args:
-        dataset: Train and test images with their labels.
-        cache_dir: Where to keep trained probes.
-        epochs: Passes over the train images.
-        seed: Of the initial weights, the order of the batches and the shifts.
+        dataset: train and test images with their labels.
+        cache_dir: where to keep trained probes.
+        epochs: passes over the train images.
+        seed: of the initial weights, the order of the batches and the shifts.
 
     Returns:
         The trained probe, with its `test_accuracy`.
 
     Raises:
-        ValueError: As `train_probe`.
+        ValueError: as `train_probe`.
     """
     config = {
         "format": FORMAT,
@@ -83,7 +83,7 @@ def load_or_train_probe(
     except FileNotFoundError:
         pass
     except (OSError, ValueError, safetensors.SafetensorError) as error:
-        logger.warning("cannot use the cached probe %s (%s): training it again", path, error)
+        _log.warning("cannot use the cached probe %s (%s): training it again", path, error)
 
     probe = train_probe(
         dataset.train_images,
@@ -97,7 +97,7 @@ def load_or_train_probe(
     try:
         _save(path, config, probe)
     except OSError as error:
-        logger.warning("cannot cache the probe as %s (%s)", path, error)
+        _log.warning("cannot cache the probe as %s (%s)", path, error)
     return probe
 
 

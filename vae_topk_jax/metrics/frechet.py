@@ -18,7 +18,7 @@ class Features:
     """Features of one set of images. What the distances need of them alone is computed once, for
     a set that many others are compared with.
 
-    Args:
+    Attributes:
         x_NxF: features, N >= 2.
         name: what an error calls them.
 
@@ -72,14 +72,14 @@ def feature_distances(a_NxF: ArrayLike | Features, b_MxF: ArrayLike | Features) 
     """Both distances between two sets of classifier features, under the names that we print.
 
     Args:
-        a_NxF: Features of one set of images, N >= 2.
-        b_MxF: Features of the other, M >= 2.
+        a_NxF: features of one set of images, N >= 2.
+        b_MxF: features of the other, M >= 2.
 
     Returns:
         {"fid_clf": the Frechet distance, "kid_clf": the kernel distance}.
 
     Raises:
-        ValueError: As `frechet_distance`.
+        ValueError: as `frechet_distance`.
 
     Examples:
         >>> feature_distances([[0.0], [2.0]], [[3.0], [5.0]])
@@ -99,8 +99,8 @@ def frechet_distance(a_NxF: ArrayLike | Features, b_MxF: ArrayLike | Features) -
     covariances of any rank are welcome (fewer rows than features, constant features).
 
     Args:
-        a_NxF: Features of one set, N >= 2.
-        b_MxF: Features of the other, M >= 2.
+        a_NxF: features of one set, N >= 2.
+        b_MxF: features of the other, M >= 2.
 
     Returns:
         The distance, never negative; 0 for equal means and covariances, up to rounding.
@@ -139,14 +139,14 @@ def kernel_distance(a_NxF: ArrayLike | Features, b_MxF: ArrayLike | Features) ->
     is deterministic and memory does not grow with the number of pairs.
 
     Args:
-        a_NxF: Features of one set, N >= 2.
-        b_MxF: Features of the other, M >= 2.
+        a_NxF: features of one set, N >= 2.
+        b_MxF: features of the other, M >= 2.
 
     Returns:
         The squared distance.
 
     Raises:
-        ValueError: As `frechet_distance`.
+        ValueError: as `frechet_distance`.
 
     Examples:
         >>> kernel_distance([[0.0], [0.0]], [[1.0], [1.0]])  # 1 + 8 - 2 * 1

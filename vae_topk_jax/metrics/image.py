@@ -28,14 +28,14 @@ def psnr(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> Array:
     definition that most papers use; `psnr_of_mean_error` is the other one.
 
     Args:
-        x_NxHxWxC: Images in [0, 1].
-        y_NxHxWxC: Images in [0, 1], of the same shape.
+        x_NxHxWxC: images in [0, 1].
+        y_NxHxWxC: images in [0, 1], of the same shape.
 
     Returns:
         psnr_N, float32.
 
     Raises:
-        ValueError: Shapes that differ, no images, or images that are not floating (N, H, W, C).
+        ValueError: shapes that differ, no images, or images that are not floating (N, H, W, C).
 
     Examples:
         >>> white = jnp.ones((2, 4, 4, 1))
@@ -56,14 +56,14 @@ def psnr_of_mean_error(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> Array:
     By Jensen's inequality it is never above the mean of `psnr`; the worst images weigh more in it.
 
     Args:
-        x_NxHxWxC: Images in [0, 1].
-        y_NxHxWxC: Images in [0, 1], of the same shape.
+        x_NxHxWxC: images in [0, 1].
+        y_NxHxWxC: images in [0, 1], of the same shape.
 
     Returns:
         A float32 scalar; +inf if the batches are identical.
 
     Raises:
-        ValueError: As `psnr`.
+        ValueError: as `psnr`.
 
     Examples:
         >>> x, y = jnp.ones((2, 4, 4, 1)), jnp.stack([jnp.ones((4, 4, 1)), jnp.zeros((4, 4, 1))])
@@ -77,7 +77,7 @@ def reconstruction_metrics(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> dict[s
     """PSNR both ways and mean SSIM; without the latter where images are smaller than its window.
 
     Raises:
-        ValueError: As `psnr`.
+        ValueError: as `psnr`.
 
     Examples:
         >>> x = jnp.zeros((4, 8, 8, 1))
@@ -104,14 +104,14 @@ def ssim(x_NxHxWxC: ArrayLike, y_NxHxWxC: ArrayLike) -> Array:
     over the windows that lie wholly inside the image and over the channels.
 
     Args:
-        x_NxHxWxC: Images in [0, 1], at least 11 x 11.
-        y_NxHxWxC: Images in [0, 1], of the same shape.
+        x_NxHxWxC: images in [0, 1], at least 11 x 11.
+        y_NxHxWxC: images in [0, 1], of the same shape.
 
     Returns:
         ssim_N, float32.
 
     Raises:
-        ValueError: As `psnr`, and images smaller than the window.
+        ValueError: as `psnr`, and images smaller than the window.
 
     Examples:
         >>> stripes = jnp.broadcast_to(jnp.arange(16.0) % 2, (1, 16, 16))[..., None]

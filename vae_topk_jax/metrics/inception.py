@@ -41,9 +41,9 @@ def inception_fid(
         The squared distance.
 
     Raises:
-        ImportError: The extra is not installed.
-        FileNotFoundError: There is no such weights file.
-        ValueError: Not uint8 images of 1 or 3 channels, or not the weights of this network.
+        ImportError: the extra is not installed.
+        FileNotFoundError: there is no such weights file.
+        ValueError: not uint8 images of 1 or 3 channels, or not the weights of this network.
 
     References:
         Heusel et al., "GANs trained by a two time-scale update rule", 2017 (arXiv:1706.08500).

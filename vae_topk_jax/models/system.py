@@ -149,5 +149,5 @@ class System(nn.Module):
 
     @staticmethod
     def optimizer(inner: optax.GradientTransformation) -> optax.GradientTransformation:
-        """The optimiser that keeps the constraints of the parameters, around a usual one."""
+        """The optimizer that keeps the constraints of the parameters, around a usual one."""
         return inner
