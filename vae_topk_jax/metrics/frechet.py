@@ -56,7 +56,7 @@ class Features:
 
     @functools.cached_property
     def mean_kernel(self) -> float:
-        """Mean of k(x_i, x_j) over i != j: the kernel is symmetric, half of the blocks suffice."""
+        """Mean kernel of two different rows; it is symmetric, so half of the blocks suffice."""
         blocks = list(self.blocks())
         upper = sum(_block_sum(a, b) for i, a in enumerate(blocks) for b in blocks[i + 1 :])
         within = sum(_block_sum(rows, rows) for rows in blocks)

@@ -19,26 +19,34 @@ class Peer(NamedTuple):
 
     Attributes:
         module: what must be installed.
-        start: (config of the beta-VAE, images) -> one more epoch a call.
+        start: (config of the Top-K VAE, images) -> one more epoch per call.
     """
 
     module: str
     start: Callable[[Config, np.ndarray], Epoch]
 
 
+def _dense(config: Config) -> Config:
+    return config.replace(model="beta_vae")
+
+
 def _top_k(config: Config) -> Config:
-    return config.replace(model="top_k_vae", selection="dimension", sensitivity_every=0)
+    return config.replace(selection="dimension", sensitivity_every=0)
 
 
 PEERS = {
-    "PyTorch, beta-VAE": Peer("torch", lambda config, images: TorchRun(config, images).epoch),
+    "PyTorch, beta-VAE": Peer(
+        "torch", lambda config, images: TorchRun(_dense(config), images).epoch
+    ),
     "PyTorch, Top-K by dimension": Peer(
         "torch", lambda config, images: TorchRun(_top_k(config), images).epoch
     ),
     "torch.compile, Top-K by dimension": Peer(
         "torch", lambda config, images: TorchRun(_top_k(config), images, compiled=True).epoch
     ),
-    "pythae, beta-VAE": Peer("pythae", lambda config, images: PythaeRun(config, images).epoch),
+    "pythae, beta-VAE": Peer(
+        "pythae", lambda config, images: PythaeRun(_dense(config), images).epoch
+    ),
 }
 
 
