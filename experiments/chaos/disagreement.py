@@ -22,8 +22,6 @@ _NAMES = {
     "selection": "dimension",
     "importance": "fixed",
     "score": "kl",
-    "kl_mode": "spike_and_slab",
-    "vsc_prior": "fixed",
     "likelihood": "bernoulli",
     "pixel_reduction": "sum",
     "latent_reduction": "sum",

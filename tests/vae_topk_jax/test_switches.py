@@ -36,6 +36,11 @@ def case(name: str, usual: bool) -> object:
 SYSTEMS = [case(model, usual=model == "top_k_vae") for model in MODELS]
 
 
+def info_of(model: str, count: int) -> RunInfo:
+    own = {name: value for name, value in SIZES.items() if name in fields_for(model)}
+    return RunInfo(Config(model, epochs=1, **own), SHAPE, {"source": "noise", "train": count})
+
+
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (BATCH * STEPS, *SHAPE), np.uint8)
@@ -46,8 +51,7 @@ def images() -> np.ndarray:
 )
 @pytest.mark.parametrize("model", SYSTEMS)
 def test_a_system_runs_under_a_switch(model: str, switch: str, images: np.ndarray, tmp_path: Path):
-    own = {name: value for name, value in SIZES.items() if name in fields_for(model)}
-    info = RunInfo(Config(model, epochs=1, **own), SHAPE, {"source": "noise", "train": len(images)})
+    info = info_of(model, len(images))
     x = images[:BATCH].astype(np.float32) / 255
     with SWITCHES[switch]():
         (turn,) = info.trainer.epochs(info.trainer.init(images), images)
@@ -64,8 +68,7 @@ def test_a_system_runs_under_a_switch(model: str, switch: str, images: np.ndarra
 
 @pytest.mark.parametrize("model", SYSTEMS)
 def test_a_checkpoint_loads_in_the_other_precision_mode(model: str, images, tmp_path: Path):
-    own = {name: value for name, value in SIZES.items() if name in fields_for(model)}
-    info = RunInfo(Config(model, epochs=1, **own), SHAPE, {"source": "noise", "train": len(images)})
+    info = info_of(model, len(images))
     x = images[:BATCH].astype(np.float32) / 255
     (turn,) = info.trainer.epochs(info.trainer.init(images), images)
     save_checkpoint(tmp_path, turn.state, info)
