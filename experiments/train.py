@@ -19,6 +19,7 @@ import numpy as np
 
 from experiments.records.rows import ResultsFile, Row
 from experiments.terminal import cli
+from experiments.terminal.configuration import last_value
 from vae_topk_jax import fit
 from vae_topk_jax.checkpoint_folder import checkpoints, latest_checkpoint
 from vae_topk_jax.config import Config
@@ -77,7 +78,7 @@ class Options:
 def main(args: list[str] | None = None) -> None:
     """Parses the command line and trains."""
     with cli.one_line_errors(), _ended_by_sigint():
-        options = cli.parse(Options, args)
+        options = cli.parse(Options, args, default=_before_joining(args))
         _join(options)
         with _exit_codes(options.out):
             require_same({"resume": options.resume})
@@ -85,6 +86,16 @@ def main(args: list[str] | None = None) -> None:
                 with all_or_none():
                     options = cli.parse(Options, args, default=_saved_options(options.out))
             train(options)
+
+
+def _before_joining(args: list[str] | None) -> Options | None:
+    """The saved options of a run that is resumed, where this process can read them already."""
+    words = sys.argv[1:] if args is None else args
+    if "--resume" not in words:
+        return None
+    with contextlib.suppress(ValueError, OSError):
+        return _saved_options(Path(last_value(words, "--out") or Options.out))
+    return None
 
 
 def _saved_options(out: Path) -> Options:

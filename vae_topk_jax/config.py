@@ -11,7 +11,7 @@ from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.models.registry import find_model, name_of, owners, settings_of
 from vae_topk_jax.models.system import System
-from vae_topk_jax.retired import is_neutral, refuse_retired
+from vae_topk_jax.retired import had_no_effect, refuse_retired
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Config(Training):
             **{
                 name: value
                 for name, value in fields.items()
-                if not (is_neutral(name, value) or (owners(name) and name not in own))
+                if not (had_no_effect(name, value, model) or (owners(name) and name not in own))
             }
         )
 

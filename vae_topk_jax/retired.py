@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 LAST_VERSION = "0.1.0"
+MODEL = "top_k_vae"  # the only one that these fields changed
 
 
 class Retired(NamedTuple):
@@ -31,14 +32,17 @@ IMPORTANCES = {
 }
 
 
-def is_neutral(name: str, value: Any) -> bool:
-    """Whether it is a removed field at the value at which it did nothing.
+def had_no_effect(name: str, value: Any, model: str) -> bool:
+    """Whether it is a removed field that did nothing in a model: another one than the Top-K VAE, or
+    at its neutral value.
 
     Examples:
-        >>> is_neutral("hysteresis", 0.0), is_neutral("hysteresis", 0.1), is_neutral("k", 8)
-        (True, False, False)
+        >>> had_no_effect("hysteresis", 0.0, "top_k_vae"), had_no_effect("hysteresis", 0.1, "vae")
+        (True, True)
+        >>> had_no_effect("hysteresis", 0.1, "top_k_vae"), had_no_effect("k", 8, "vae")
+        (False, False)
     """
-    return name in FIELDS and bool(value == FIELDS[name].neutral)
+    return name in FIELDS and bool(model != MODEL or value == FIELDS[name].neutral)
 
 
 def refuse_retired(name: str, value: Any) -> None:

@@ -10,7 +10,7 @@ import tyro
 from vae_topk_jax.config import Config, Training
 from vae_topk_jax.fields import Field, fields_of, help_of
 from vae_topk_jax.models.registry import MODELS, find_model, owners, settings_of
-from vae_topk_jax.retired import FIELDS
+from vae_topk_jax.retired import FIELDS, refuse_retired
 
 Options = TypeVar("Options")
 FIELD = "config"
@@ -41,8 +41,9 @@ def flags_of(target: type[Options], words: Sequence[str], default: Options | Non
         ValueError: an unknown model, or a flag that belongs to another system or was removed.
     """
     config: Config = getattr(default, FIELD) if default is not None else Config()
-    model = _asked_model(words) or config.model
+    model = last_value(words, "--model") or config.model
     _refuse_foreign(model, words)
+    refuse_retired("importance", last_value(words, "--importance"))
     groups = _groups(config if model == config.model else config.replace(model=model))
     fields: list[tuple] = [(FIELD, tyro.conf.Suppress[tyro.conf.Fixed[object]], None)]
     fields += [(name, type(group), group) for name, group in groups.items()]
@@ -62,14 +63,18 @@ def options_from(target: type[Options], parsed: Any) -> Options:
     return target(**given | {FIELD: Config(**fields)})
 
 
-def _asked_model(words: Sequence[str]) -> str | None:
-    """The last `--model`, which is the one that counts."""
+def last_value(words: Sequence[str], flag: str) -> str | None:
+    """What the last `flag` of a command line is given, which is what counts; None without one.
+
+    Examples:
+        >>> last_value(["--k", "4", "--model=vsc", "--k", "8"], "--k")
+        '8'
+    """
     asked = None
     for word, following in itertools.pairwise([*words, ""]):
         name, _, value = word.partition("=")
-        if name == "--model":
+        if name == flag:
             asked = value or following
-            find_model(asked)
     return asked
 
 

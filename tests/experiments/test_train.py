@@ -86,6 +86,7 @@ def test_a_run_that_diverges_has_an_exit_code(data, tmp_path, capsys):
         (["--latent-dims", "8"], "--latent-dims, 8: did you mean --latent-dim?"),
         (["--model", "vae", "--k", "2"], "k is not a field of vae; it belongs to top_k_vae, "),
         (["--hysteresis", "0.1"], "hysteresis was removed after version 0.1.0: it changed nothing"),
+        (["--importance", "var_mu"], "importance 'var_mu' was removed after version 0.1.0: "),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--save-every", "0"], "save_every must be at least 1, got 0"),
         (["--segment", "0"], "segment must be at least 1, got 0"),
@@ -172,6 +173,14 @@ def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_p
     with pytest.raises(SystemExit):
         run(data, tmp_path / "sae", "--resume", "--inputs", "pixels")
     assert "resume needs the same data" in capsys.readouterr().err
+
+
+def test_a_resumed_run_takes_the_flags_of_its_own_system(data, tmp_path, capsys):
+    run(data, tmp_path / "run", "--model", "vsc", *SIZES, "--vsc-prior", "fixed", "--epochs", "1")
+    run(data, tmp_path / "run", "--resume", "--vsc-prior", "fixed")
+    with pytest.raises(SystemExit):
+        run(data, tmp_path / "run", "--resume", "--nested", "2")
+    assert "nested is not a field of vsc; it belongs to top_k_vae" in capsys.readouterr().err
 
 
 def test_a_model_without_an_encoder_gives_no_layer(data, tmp_path, capsys):

@@ -49,6 +49,8 @@ def test_an_old_file_is_read_without_the_fields_of_others(model):
     old = every_field(model)
     assert old.keys() >= {*FIELDS, "vsc_prior", "aux_k", "spike_width", "nested"}
     assert Config.from_saved(old) == Config(model, seed=7)
+    if model != "top_k_vae":
+        assert Config.from_saved(old | HAD_AN_EFFECT) == Config(model, seed=7)
 
 
 def test_an_old_file_without_a_name_is_of_the_batch_top_k_vae():

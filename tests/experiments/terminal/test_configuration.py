@@ -120,8 +120,8 @@ def test_what_is_not_given_is_as_in_the_run_that_goes_on(words, config):
         (["--latent-dims", "3"], r"--latent-dims, 3: did you mean --latent-dim\?$"),
         (["--selction", "sample"], r"--selction, sample: did you mean --selection\?$"),
         (
-            ["--importance", "var_mu"],
-            r"'var_mu' for argument '--importance'. Expected one of \('mean",
+            ["--importance", "var_ml"],
+            r"'var_ml' for argument '--importance'. Expected one of \('mean",
         ),
         (["--model", "gan"], r"^model must be one of \['batch_topk_sae', .*, got 'gan'$"),
         (["--model"], "^model must be one of .*, got ''$"),
