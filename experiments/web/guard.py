@@ -90,10 +90,14 @@ class Guard:
         deadline = asyncio.get_running_loop().time() + seconds
         declared, received, is_complete = int(headers.get("content-length", "0")), 0, False
 
+        too_large = HTTPException(413, f"the body must have at most {most} MB", _CLOSE)
+
         async def limited() -> "Message":
             nonlocal received, is_complete
             if is_complete:
                 return await receive()
+            if declared > most * MEGABYTE:
+                raise too_large
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -102,8 +106,8 @@ class Guard:
                 raise HTTPException(408, said, _CLOSE) from None
             received += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
-            if max(received, declared) > most * MEGABYTE:
-                raise HTTPException(413, f"the body must have at most {most} MB", _CLOSE)
+            if received > most * MEGABYTE:
+                raise too_large
             return message
 
         return limited
