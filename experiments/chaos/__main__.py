@@ -22,6 +22,7 @@ from experiments.chaos.faults import (
     foreign,
     nonfinite,
 )
+from experiments.chaos.hostile_clients import clients
 from experiments.chaos.kills import first_save, kill
 from experiments.chaos.readers import readers
 from experiments.records.environment import environment
@@ -41,6 +42,7 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "configurations": (configurations, 1000),
     "arrays": (arrays, 1000),
     "foreign": (foreign, 2000),
+    "clients": (clients, 1000),
     "endurance": (endurance, 1_000_000),
 }
 

@@ -147,8 +147,8 @@ def arrays(trials: int) -> str:
 
 
 def foreign(trials: int) -> str:
-    """Checkpoints and model files of strangers (links, pipes and devices, odd names, bytes, JSON,
-    tensors): read, or refused in one line that names the file, within a minute and 1 GiB."""
+    """Runs, checkpoints and model files of strangers (links, pipes and devices, odd names, bytes,
+    JSON, tensors): read, or refused in one line that names the file, within a minute and 1 GiB."""
     from experiments.chaos import foreign_folders
 
     return foreign_folders.try_folders_apart(trials)

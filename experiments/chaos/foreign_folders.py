@@ -2,7 +2,6 @@
 model files with odd files, odd bytes and odd JSON, most of them under a manifest that fits."""
 
 import contextlib
-import dataclasses
 import functools
 import json
 import os
@@ -16,20 +15,17 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
 
 from experiments.bench.free_memory import peak_mebibytes
 from experiments.chaos.random_configurations import tried
-from experiments.chaos.small_run import require, small_run, temporary_folder
+from experiments.chaos.small_run import require, small_model, temporary_folder
 from experiments.records.measured_run import read_measured_run
 from experiments.records.rows import RESULTS_NAME, Row, write_results
 from vae_topk_jax import export_model, load, load_exported, load_weights, manifest
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS
-from vae_topk_jax.inference import Inference
 from vae_topk_jax.runs.importance_log import IMPORTANCE, ImportanceLog, read_importance
 from vae_topk_jax.runs.run_folder import NAMES, read_names, write_names
 from vae_topk_jax.runs.scalars import SCALARS, JsonLines
@@ -79,11 +75,9 @@ def try_folders_apart(trials: int) -> str:
 
 def _make(folder: Path) -> dict[str, Path]:
     """A run, a checkpoint and a folder of model files, as they should be."""
-    _, state, info = small_run()
-    stats = jax.tree.map(jnp.ones_like, state.batch_stats)
-    state = dataclasses.replace(state, batch_stats=stats)
-    run = folder / "run"
-    checkpoint = save_checkpoint(run / CHECKPOINTS, state, info)
+    model = small_model()
+    info, run = model.info, folder / "run"
+    checkpoint = save_checkpoint(run / CHECKPOINTS, model.state, info)
     JsonLines(run).write(1, {"loss": 0.5})
     ImportanceLog(run, 1).write(1, np.ones((1, info.config.latent_dim)))
     write_names(run, {"data": "embedded"})
@@ -98,8 +92,8 @@ def _make(folder: Path) -> dict[str, Path]:
         seconds=1.0,
     )
     write_results(run, [row])
-    model = export_model(Inference(state, info), folder / "model")
-    return {"checkpoint": checkpoint, "model": model, "run": run}
+    exported = export_model(model, folder / "model")
+    return {"checkpoint": checkpoint, "model": exported, "run": run}
 
 
 def _outcome(bases: dict[str, Path], place: Path, example: tuple[str, list[Change], bool]) -> str:

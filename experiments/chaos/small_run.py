@@ -1,6 +1,7 @@
 """What the faults of `experiments.chaos` share."""
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import tempfile
@@ -9,10 +10,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.idx import MNIST, write_idx
+from vae_topk_jax.inference import Inference
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training import Trainer
@@ -42,6 +45,13 @@ def small_run() -> tuple[Trainer, TrainState, RunInfo]:
     """A run that has not begun."""
     info = RunInfo(SMALL, SHAPE, {"source": "random", "train": 64, "test": 0})
     return info.trainer, info.trainer.init(), info
+
+
+def small_model() -> Inference:
+    """A model without training, as if its running average had seen a batch."""
+    _, state, info = small_run()
+    stats = jax.tree.map(jnp.ones_like, state.batch_stats)
+    return Inference(dataclasses.replace(state, batch_stats=stats), info)
 
 
 def write_images(path: Path, suffix: str = "", train: int = 512, seed: int = 0) -> None:

@@ -41,7 +41,8 @@ def flags_of(target: type[Options], words: Sequence[str], default: Options | Non
         ValueError: an unknown model, or a flag that belongs to another system or was removed.
     """
     config: Config = getattr(default, FIELD) if default is not None else Config()
-    model = last_value(words, "--model") or config.model
+    asked = last_value(words, "--model")
+    model = config.model if asked is None else asked
     _refuse_foreign(model, words)
     refuse_retired("importance", last_value(words, "--importance"))
     groups = _groups(config if model == config.model else config.replace(model=model))

@@ -1,6 +1,7 @@
 """What a request must be before an application sees it; needs Starlette."""
 
 import asyncio
+import contextlib
 import dataclasses
 import re
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEGABYTE = 1_000_000
+_LINGER = 1.0  # seconds
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+?)\.?)(?::\d+)?")
 _CLOSE = {"Connection": "close"}
 
@@ -54,6 +56,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         if refusal := self._refuse(scope["method"], headers):
+            await _discard(receive)
             await refusal(scope, receive, send)
             return
         is_answered = False
@@ -90,10 +93,17 @@ class Guard:
         deadline = asyncio.get_running_loop().time() + seconds
         declared, received, is_complete = int(headers.get("content-length", "0")), 0, False
 
+        async def refuse_if_too_large() -> None:
+            if max(received, declared) > most * MEGABYTE:
+                if not is_complete:
+                    await _discard(receive)
+                raise HTTPException(413, f"the body must have at most {most} MB", _CLOSE)
+
         async def limited() -> "Message":
             nonlocal received, is_complete
             if is_complete:
                 return await receive()
+            await refuse_if_too_large()
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -102,11 +112,19 @@ class Guard:
                 raise HTTPException(408, said, _CLOSE) from None
             received += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
-            if max(received, declared) > most * MEGABYTE:
-                raise HTTPException(413, f"the body must have at most {most} MB", _CLOSE)
+            await refuse_if_too_large()
             return message
 
         return limited
+
+
+async def _discard(receive: "Receive") -> None:
+    """Drops the rest of a body for `_LINGER` seconds at most: a connection that is closed while its
+    client still sends is reset, and the client may never see the answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _name(host: str) -> str:

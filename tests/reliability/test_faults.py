@@ -20,7 +20,8 @@ TRIALS = {
     "nonfinite": 4,
     "configurations": 40,
     "arrays": 52,
-    "foreign": 40,
+    "foreign": 25,
+    "clients": 60,
     "endurance": 2_000,
 }
 
