@@ -58,7 +58,7 @@ LAYOUT = Experiment(
         Column("active_units", "active units", 0),
         Column("linear_probe", "linear probe", 4, "higher"),
         Column("parameters", "parameters", 0),
-        Column("seconds_epoch", "an epoch", 2, "lower", "s"),
+        Column("seconds_epoch", "per epoch", 2, "lower", "s"),
         Column("encode_ms", "encoding an image", 4, "lower", "ms"),
     ),
     figures=(draw_reconstructions, draw_samples, draw_noise, draw_latents),

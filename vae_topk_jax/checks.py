@@ -48,7 +48,7 @@ def check_shape(name: str, value: Array, other: str, shape: tuple[int, ...]) -> 
 
 
 def check_valid(valid_B: Array | None, size: int) -> None:
-    """Refuses marks of the real examples that are not one an example.
+    """Refuses marks of the real examples that are not one per example.
 
     Raises:
         ValueError: another shape than (B,).

@@ -2,7 +2,7 @@
 
 A beta means nothing without its reductions: for 784 pixels and 64 latents, beta = 0.001 under
 `mean` over pixels and `mean` over latents is beta = 0.001 * 784 / 64 = 0.012 under `sum` and `sum`.
-Both reductions are therefore arguments everywhere. Every term comes as one value an example, in
+Both reductions are therefore arguments everywhere. Every term comes as one value per example, in
 float32; `batch_average` makes the loss of it. A divergence keeps its digits near zero, and what a
 weight of zero takes out of it is zero, in the gradient as well, even where it overflows.
 """

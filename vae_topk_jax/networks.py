@@ -57,7 +57,7 @@ def _dense_layers(h_BxF: Array, widths: Sequence[int], dtype: Dtype, residual: b
 
 
 class ConvEncoder(nn.Module):
-    """Stride-2 convolutions with ReLU, one a width: x_BxHxWxC -> h_BxF."""
+    """Stride-2 convolutions with ReLU, one per width: x_BxHxWxC -> h_BxF."""
 
     widths: Sequence[int] = (32, 64)
     dtype: Dtype = jnp.float32

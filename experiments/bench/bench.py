@@ -13,7 +13,7 @@ from vae_topk_jax.data import Dataset
 from vae_topk_jax.runs.progress import console
 
 Metrics = Mapping[str, float]
-MS = Column("ms", "a call", 3, "lower", "ms")
+MS = Column("ms", "per call", 3, "lower", "ms")
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ class Load(NamedTuple):
         p50, p95, p99 = 1e3 * np.percentile(self.latencies or [np.nan], [50, 95, 99])
         return {
             "requests": f"{len(self.latencies)}, failed {self.failures}",
-            "requests a second": f"{len(self.latencies) / self.seconds:.1f}",
-            "images a second": f"{self.images / self.seconds:.0f}",
+            "requests per second": f"{len(self.latencies) / self.seconds:.1f}",
+            "images per second": f"{self.images / self.seconds:.0f}",
             "latency, median": f"{p50:.1f} ms",
             "latency, 95 %": f"{p95:.1f} ms",
             "latency, 99 %": f"{p99:.1f} ms",
@@ -115,7 +115,7 @@ def main(
         if count < 1:
             raise ValueError(f"{name} must be at least 1, got {count}")
     load = apply_load(url, path, clients, requests, images)
-    table = Table(title=f"{path}: {clients} clients, {images} images a request")
+    table = Table(title=f"{path}: {clients} clients, {images} images per request")
     table.add_column("")
     table.add_column("", justify="right")
     for name, value in load.rows().items():

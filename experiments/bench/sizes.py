@@ -18,7 +18,7 @@ class Sizes:
         decoders: (B, D, F, k): k of D latents an input decoded to F values.
         dictionaries: (B, F, D, k) of a dictionary of D directions of F values.
         batches: images in one call of a trained model.
-        loads: (clients, requests of each, images a request) of a served model.
+        loads: (clients, requests of each, images per request) of a served model.
         growth_images: training images of an epoch in the growth curves.
         batch_sizes, latent_dims, ks, seeds: the points of the growth curves.
     """

@@ -148,7 +148,7 @@ def test_many_clients_at_once_are_all_answered(exported, capsys):
         load = serve_load.apply_load(url, "reconstruct", clients=4, requests=5, images=3)
         assert (len(load.latencies), load.images, load.failures) == (20, 60, 0)
         cli.run(serve_load.main, ["--url", url, "--clients", "1", "--requests", "2"])
-    assert "images a second" in capsys.readouterr().out
+    assert "images per second" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from vae_topk_jax.config import Config
 LAYOUT = Experiment(
     "bench_growth",
     "Speed: growth",
-    "Examples a second in training.",
+    "Examples per second in training.",
     (
         Column("examples_per_second_beta", "beta-VAE", 0),
         Column("examples_per_second_dimension", "Top-K by dimension", 0),

@@ -26,10 +26,10 @@ LAYOUT = Experiment(
     "An exported model behind HTTP on the loopback address; server and clients share the "
     "machine, images travel as JSON.",
     (
-        Column("ms", "a request, median", 2, "lower", "ms"),
+        Column("ms", "per request, median", 2, "lower", "ms"),
         Column("ms_99", "99 %", 2, "lower", "ms"),
-        Column("requests_per_second", "requests a second", 0, "higher"),
-        Column("images_per_second", "images a second", 0, "higher"),
+        Column("requests_per_second", "requests per second", 0, "higher"),
+        Column("images_per_second", "images per second", 0, "higher"),
     ),
 )
 _PATIENCE = 60.0  # seconds for a server to start
@@ -64,7 +64,7 @@ def _run_load(
         "requests_per_second": len(latencies) / seconds,
         "images_per_second": images * len(latencies) / seconds,
     }
-    title = f"clients: {clients}, images a request: {images}"
+    title = f"clients: {clients}, images per request: {images}"
     bench.add(LAYOUT.name, path, title, settings, metrics, seconds)
 
 

@@ -21,8 +21,8 @@ from vae_topk_jax.training import Trainer
 LAYOUT = Experiment(
     "bench_profile",
     "Speed: where the time of a step goes",
-    "Milliseconds of all operations of a step; those that run side by side count in full.",
-    (Column("ms_step", "a step", 3, "neither", "ms"), Column("share", "share", 3)),
+    "Milliseconds of all operations per step; those that run side by side count in full.",
+    (Column("ms_step", "per step", 3, "neither", "ms"), Column("share", "share", 3)),
 )
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%(?P<name>[\w.-]+) = .*? (?P<kind>[\w-]+)\(.*$", re.M)
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
@@ -76,7 +76,7 @@ def run(bench: Bench) -> None:
 
 
 def profile(config: Config, images_NxHxWxC: np.ndarray, rounds: int) -> dict[str, float]:
-    """Part -> milliseconds a step; operations that run side by side count in full.
+    """Part -> milliseconds per step; operations that run side by side count in full.
 
     Of the times that an operation took in so many epochs, the median stands for all, so that what
     interrupts the process does not count.

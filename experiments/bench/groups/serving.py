@@ -19,7 +19,7 @@ LAYOUT = Experiment(
     "bench_serving",
     "Speed: a trained model",
     "",
-    (MS, Column("images_per_second", "images a second", 0, "higher")),
+    (MS, Column("images_per_second", "images per second", 0, "higher")),
 )
 
 

@@ -22,8 +22,8 @@ LAYOUT = Experiment(
     "One epoch of each contestant in turn. Shares: the time of the epoch's matrix products "
     "alone over that of the epoch; the epoch's rate over that of a large square product.",
     (
-        Column("examples_per_second", "examples a second", 0, "higher"),
-        Column("seconds_epoch", "an epoch", 3, "lower", "s"),
+        Column("examples_per_second", "examples per second", 0, "higher"),
+        Column("seconds_epoch", "per epoch", 3, "lower", "s"),
         Column("over_beta", "over beta-VAE", 3, "lower"),
         Column("gflops", "rate", 1, "higher", "GFLOP/s"),
         Column("share_of_products", "share of its products' rate", 3, "higher"),
