@@ -59,6 +59,7 @@ def main(out: Path = Path("runs/chaos"), only: tuple[str, ...] = (), share: floa
         raise ValueError(f"only must name faults among {sorted(FAULTS)}, got {unknown}")
     if not share > 0:
         raise ValueError(f"share must be positive, got {share}")
+    out.mkdir(parents=True, exist_ok=True)
     rows, table = [], Table("fault", "trials", "outcome")
     for name, (fault, usual) in FAULTS.items():
         if only and name not in only:
@@ -71,9 +72,8 @@ def main(out: Path = Path("runs/chaos"), only: tuple[str, ...] = (), share: floa
         rows.append(about | {"seconds": seconds})
         table.add_row(name, str(trials), outcome)
         console.print(f"{name}: {trials} trials in {seconds} s: {outcome}")
-    out.mkdir(parents=True, exist_ok=True)
-    document = json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n"
-    write_atomic(out / "chaos.json", document.encode())
+        document = json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n"
+        write_atomic(out / "chaos.json", document.encode())
     console.print(table)
 
 

@@ -18,7 +18,7 @@ from vae_topk_jax.config import Config
 _MOST_SECONDS = 60
 # Another value for each field that is a name.
 _NAMES = {
-    "model": "beta_vae",
+    "model": "sparse_generator",
     "selection": "dimension",
     "importance": "fixed",
     "score": "kl",
@@ -30,7 +30,8 @@ _NAMES = {
     "optimizer": "sgd",
     "schedule": "constant",
 }
-_PER_SAMPLE = ["--selection", "sample"]  # with which every field may have another value
+# With which every field may have another value; the other model has no selection.
+_PER_SAMPLE = ["--selection", "sample"]
 _OPTIONS = {"segment": "3", "save_every": "2", "keep": "2", "patience": "7", "out": "elsewhere"}
 
 
@@ -77,7 +78,7 @@ def _flag(name: str) -> str:
 def _require_refusal(folder: Path, name: str, flags: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    joined = [*small_flags(folder, folder / "run"), *_PER_SAMPLE]
+    joined = small_flags(folder, folder / "run") + (_PER_SAMPLE if name != "model" else [])
     joined += ["--distributed", "--coordinator", coordinator, "--processes", "2"]
     logs = [folder / f"{name}-{process}.log" for process in range(2)]
     processes = [
