@@ -54,7 +54,8 @@ class Options:
     save_every: int = 1
     """Turns between checkpoints; the last is always kept."""
     segment: int | None = None
-    """Steps per turn, an epoch if not given: how often scalars are written and a signal is heeded."""
+    """Steps per turn, an epoch if not given: how often scalars are written and a signal is
+    heeded."""
     keep: int = 3
     """How many of the newest checkpoints are kept, besides the one with the smallest
     reconstruction error."""
