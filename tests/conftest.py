@@ -25,12 +25,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Many tests, and the processes that they start, compile the same small programs: each is compiled
-# once a session.
+# Many tests, and the processes that they start, compile the same small programs, and run each but a
+# few times: they are compiled fast instead of well, and once per session.
 _cache = tempfile.TemporaryDirectory(prefix="vae-topk-xla-", ignore_cleanup_errors=True)
 for _name, _value in {
     "jax_compilation_cache_dir": _cache.name,
-    "jax_persistent_cache_min_compile_time_secs": 0.2,
+    "jax_persistent_cache_min_compile_time_secs": 0.1,
+    "jax_disable_most_optimizations": True,
 }.items():
     jax.config.update(_name, _value)
     os.environ[_name.upper()] = str(_value)
@@ -47,17 +48,6 @@ def few_programs() -> Iterator[None]:
     if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
         jax.clear_caches()
         gc.collect()
-
-
-@pytest.fixture(scope="module")
-def quick_compile() -> Iterator[None]:
-    """Programs are compiled fast instead of well, here and in processes that are started: for
-    tests that run each but a few times."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        jax.config.update("jax_disable_most_optimizations", True)
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,6 @@ from tests.helpers import markdown
 from tests.helpers.markdown import KOREAN, README, ROOT
 from vae_topk_jax.config import Config, fields_for
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 READMES = (README, KOREAN)
 # The Korean README has the code of the English one (`test_korean_and_english_are_in_step`).
 WITH_PYTHON = [

@@ -10,8 +10,6 @@ from experiments.pages import page as pages
 from tests.helpers import markdown
 from tests.helpers.markdown import KOREAN, README
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
 def test_tables_are_current(page):

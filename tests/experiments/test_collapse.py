@@ -4,8 +4,6 @@ import pytest
 
 from experiments import collapse
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.long
 def test_collapse_is_measured_against_principal_components(study, monkeypatch):

@@ -24,7 +24,7 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.sparsity import hoyer
 
 LAYOUTS = (compare.LAYOUT, rate.LAYOUT, likelihood.LAYOUT)
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
+pytestmark = pytest.mark.long
 
 SYSTEMS = {
     "beta-VAE": {"model": "beta_vae"},

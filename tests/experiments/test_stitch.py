@@ -13,7 +13,7 @@ from experiments.study.budget import PRESETS, Passes
 from experiments.study.study import Study
 from vae_topk_jax.runs.inputs import load_inputs
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,6 @@ from vae_topk_jax.data.idx import read_idx, write_idx
 from vae_topk_jax.runs.run_folder import read_names, sole_writer
 from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SAE = ["--model", "batch_topk_sae", *SIZES]
 
 

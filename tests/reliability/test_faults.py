@@ -7,8 +7,6 @@ import pytest
 
 from experiments.chaos.__main__ import FAULTS
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TRIALS = {
     "kill": 1,
     "first_save": 2,

@@ -12,8 +12,6 @@ from vae_topk_jax import BatchTopK
 from vae_topk_jax.models import VSC, BatchTopKSAE, BetaVAE, System, TopKVAE
 from vae_topk_jax.models.sparse_generator import SparseGenerator
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE, D, K, B, PADDING = (4, 4, 1), 6, 2, 8, 3
 GIVEN = {"image_shape": SHAPE, "latent_dim": D}
 TOP_K = functools.partial(TopKVAE, **GIVEN, widths=(8,), k=K, kl_inactive=0.5, sensitivity_every=1)

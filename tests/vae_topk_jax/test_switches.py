@@ -15,8 +15,6 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import MODELS
 from vae_topk_jax.run_info import RunInfo
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE, STEPS, BATCH = (6, 6, 1), 20, 8
 SWITCHES: dict[str, Callable[[], AbstractContextManager]] = {
     "jax_debug_nans": lambda: jax.debug_nans(True),

@@ -20,8 +20,6 @@ from experiments.study.lineup import BASELINE
 from tests.helpers.runs import SMALL
 from vae_topk_jax.training import Trainer
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.long
 def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):

@@ -35,8 +35,6 @@ from vae_topk_jax.data import load_dataset, to_unit_float
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.runs.importance_log import read_importance
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ROOT = Path(__file__).parents[3]
 IMAGE, NOISY = (f".tiles:not(.edited) figure:nth-child({number}) img" for number in (1, 2))
 EDITED = explore_latency.EDITED

@@ -7,8 +7,6 @@ from experiments.measures.generation import measure_model
 from experiments.measures.stability import plan_stability
 from tests.helpers.runs import SMALL
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.long
 def test_table_1_metrics_of_a_model_and_the_stability_of_its_mask(study):

@@ -5,8 +5,6 @@ import pytest
 
 from experiments.measures.robustness import measure_robustness, noisy
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.parametrize("clip", [True, False])
 def test_noise_has_its_sigma_and_the_same_draw_at_every_sigma(clip):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("quick_compile")]
+pytestmark = pytest.mark.long
 
 NOTEBOOK = Path(__file__).parents[3] / "experiments" / "notebooks" / "quickstart.ipynb"
 

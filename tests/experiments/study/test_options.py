@@ -8,8 +8,6 @@ import pytest
 from experiments.study.budget import PRESETS
 from experiments.study.options import StudyOptions
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_results_on_other_data_are_not_taken_for_these(tmp_path):
     embedded = StudyOptions(preset="tiny", data="embedded", out=tmp_path / "out")

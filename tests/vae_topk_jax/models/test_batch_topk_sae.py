@@ -19,8 +19,6 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE, geometric_median
 from vae_topk_jax.run_info import RunInfo
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 F, D, K, B = 12, 20, 3, 16
 AUX_K, DEAD_AFTER, DECAY, START = 4, 40, 0.9, 2
 MODEL = BatchTopKSAE(

@@ -17,8 +17,6 @@ from vae_topk_jax.models import MODELS
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.training import EpochResult
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SYSTEMS = {name: {"model": name} for name in MODELS} | {
     "by element": {"selection": "element", "sensitivity_every": 3},
     "per sample": {"selection": "sample"},

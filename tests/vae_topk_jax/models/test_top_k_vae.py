@@ -19,8 +19,6 @@ from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
 from vae_topk_jax.models.vae import Code
 from vae_topk_jax.run_info import RunInfo
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 D, K = MLP["latent_dim"], 2
 RULES = get_args(SelectionRule)
 PAPER = {"selection": "dimension", "importance": "mean_abs_z", "sensitivity_every": 0}

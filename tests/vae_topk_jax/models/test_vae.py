@@ -13,8 +13,6 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.training import Trainer
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 CONV = MLP | {"body": "conv", "widths": (4, 6)}
 BY_DIMENSION = {"k": 2, "selection": "dimension"}
 

@@ -20,8 +20,6 @@ from vae_topk_jax.runs.scalars import JsonLines, read_scalars
 from vae_topk_jax.sharding import make_mesh
 from vae_topk_jax.training import NonFiniteError, Trainer
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHORT = SMALL.replace(epochs=1)
 SAE = SHORT.replace(model="batch_topk_sae")
 
