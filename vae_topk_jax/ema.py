@@ -45,4 +45,4 @@ def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Arra
     count = jnp.asarray(count, jnp.float32)
     d = jnp.minimum(jnp.float32(decay), count / (count + 1.0))
     ema, value = ema.astype(jnp.float32), value.astype(jnp.float32)
-    return jnp.where(count > 0, d * ema + (1.0 - d) * value, value)
+    return jnp.where(d > 0, d * ema + (1.0 - d) * value, value)

@@ -54,3 +54,9 @@ def test_bad_decay_is_named(decay: float):
 def test_other_shape_is_named():
     with pytest.raises(ValueError, match=r"shape of ema, \(2,\), got \(3,\)"):
         update_ema(jnp.zeros(2), jnp.zeros(3), 0, 0.9)
+
+
+@pytest.mark.parametrize(("count", "decay"), [(0, 0.9), (1, 0.0), (0.0, 0.0)])
+def test_what_weighs_nothing_counts_for_nothing_even_where_it_is_infinite(count, decay):
+    ema = jnp.array([jnp.inf, -jnp.inf, jnp.nan])
+    assert update_ema(ema, jnp.ones(3), count, decay).tolist() == [1, 1, 1]
