@@ -96,15 +96,17 @@ def _make(folder: Path) -> dict[str, Path]:
     return {"checkpoint": checkpoint, "model": exported, "run": run}
 
 
+# What a change raises that an earlier one made impossible.
+_IMPOSSIBLE = (OSError, ValueError, RecursionError)
+
+
 def _outcome(bases: dict[str, Path], place: Path, example: tuple[str, list[Change], bool]) -> str:
     reader, changes, is_fitted = example
     base, read = _READERS[reader]
     shutil.copytree(bases[base], place)
     try:
         for change in changes:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # one that an earlier one made impossible
+            with contextlib.suppress(*_IMPOSSIBLE):
                 change(place)
         if is_fitted:
             with contextlib.suppress(ValueError):  # of no regular file
