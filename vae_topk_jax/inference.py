@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.bottleneck import DEAD, find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
 from vae_topk_jax.models import System
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
+from vae_topk_jax.statistics import DEAD, find_statistics
 from vae_topk_jax.steps import TrainState
 
 _DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
