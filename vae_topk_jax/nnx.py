@@ -64,6 +64,11 @@ class BatchTopK(_Switched):
         ((1, 6), 1)
     """
 
+    importance: nnx.BatchStat
+    frequency: nnx.BatchStat
+    threshold: nnx.BatchStat
+    count: nnx.BatchStat
+
     def __init__(
         self,
         num_features: int,

@@ -193,9 +193,7 @@ def test_scores_too_many_to_count_are_refused(shape, most):
 
 @pytest.mark.parametrize("choose", [element_top_k, sample_top_k_mask])
 def test_scores_without_an_axis_are_named(choose):
-    with pytest.raises(
-        ValueError, match=r"scores must have shape .* got shape \(\)"
-    ):
+    with pytest.raises(ValueError, match=r"scores must have shape .* got shape \(\)"):
         choose(jnp.zeros(()), 1)
 
 
