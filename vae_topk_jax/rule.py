@@ -168,10 +168,14 @@ class TopKRule:
                 NaN.
         """
         self.check(latent.size)
-        if self.selection != "sample":
-            _refuse_without_updates(statistics.count)
-        scores_BxD = self.scores(latent)
-        mask_BxD = self._running(scores_BxD, statistics, latent.count, unseen=jnp.nan)
+        is_known = not isinstance(statistics.count, jax.core.Tracer)
+        if is_known and self.selection != "sample" and int(statistics.count) == 0:
+            raise ValueError(
+                "BatchTopK has seen no batch yet (its count is 0), so its running average cannot "
+                "choose dimensions: train first, or call with use_running_average=False"
+            )
+        unseen = 0.0 if is_known else jnp.nan
+        mask_BxD = self._running(self.scores(latent), statistics, latent.count, unseen)
         return Selection(mask_BxD.reshape(latent.shape))
 
     def scores(self, latent: Latent) -> Array:
@@ -249,11 +253,3 @@ class TopKRule:
         counts_Bx2 = jnp.sum(counts_BxD, axis=2).T
         both, either = importances.batch_mean(counts_Bx2, valid_B, self.axis_name)
         return jnp.where(either > 0, both / either, 0.0)
-
-
-def _refuse_without_updates(count: Array) -> None:
-    if not isinstance(count, jax.core.Tracer) and int(count) == 0:
-        raise ValueError(
-            "BatchTopK has seen no batch yet (its count is 0), so its running average "
-            "cannot choose dimensions: train first, or call with use_running_average=False"
-        )
