@@ -1,5 +1,6 @@
 """The decoder's sensitivity against its Jacobian."""
 
+import chex
 import flax.errors
 import jax
 import jax.numpy as jnp
