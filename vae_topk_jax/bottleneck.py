@@ -127,13 +127,10 @@ class BatchTopK(nn.Module):
             mu_BxD: posterior means; `z_BxD` itself where None (a deterministic code).
             logvar_BxD: posterior log-variances; zeros where None.
             use_running_average: where the attribute is None.
-            **options: any of
-
-                valid_B     marks the real examples of a padded batch; of the leading shape
-                count       passes this many latents in place of k; it need not be static, so it can
-                            be annealed; by element it counts only in training
-                weight_D    what a unit of each dimension is worth: multiplies importances and
-                            scores
+            **options: valid_B, which marks the real examples of a padded batch, of the leading
+                shape; count, how many latents pass in place of k (it need not be static, so it can
+                be annealed; by element it counts only in training); weight_D, what a unit of each
+                dimension is worth, which multiplies importances and scores.
 
         Returns:
             z_BxD with all other entries set to zero.

@@ -101,9 +101,7 @@ class Latent:
 class TopKRule:
     """The rule of a `BatchTopK`, as pure functions: statistics in, statistics out.
 
-    Attributes:
-        k, importance, decay, axis_name, selection, score, calibration, calibrate_after: as those of
-            `vae_topk_jax.BatchTopK`.
+    Its fields are those of `vae_topk_jax.bottleneck.BatchTopK`, without `use_running_average`.
 
     Examples:
         >>> rule, stats = TopKRule(k=2), TopKStatistics.zeros(6)

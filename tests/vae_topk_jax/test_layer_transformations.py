@@ -161,7 +161,10 @@ SWITCHES: dict[str, Callable[[], AbstractContextManager]] = {
 }
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize(
+    "switch",
+    [pytest.param(s, marks=[pytest.mark.long] * (s == "jax_disable_jit")) for s in SWITCHES],
+)
 @pytest.mark.parametrize(
     "rule", ["element", *(pytest.param(r, marks=pytest.mark.long) for r in ("dimension", "sample"))]
 )

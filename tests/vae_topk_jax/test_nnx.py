@@ -221,7 +221,9 @@ def test_orbax_gives_back_what_was_saved(z, tmp_path):
     np.testing.assert_array_equal(fresh(z), layer(z))
 
 
-@pytest.fixture(scope="module", params=[TopKVAE, BatchTopKSAE], ids=lambda system: system.__name__)
+@pytest.fixture(
+    scope="module", params=[TopKVAE, pytest.param(BatchTopKSAE, marks=pytest.mark.long)]
+)
 def system(request):
     sizes = {name: MLP[name] for name in ("image_shape", "latent_dim", "widths")}
     if request.param is BatchTopKSAE:
