@@ -12,8 +12,8 @@ from experiments.terminal import cli
 from vae_topk_jax.checkpoint_folder import latest_checkpoint
 from vae_topk_jax.export import Part, export_model
 from vae_topk_jax.inference import Inference, load
+from vae_topk_jax.model_card import write_card
 from vae_topk_jax.run_info import RunInfo
-from vae_topk_jax.runs.model_card import write_card
 from vae_topk_jax.runs.progress import console
 
 

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from vae_topk_jax.bottleneck import BatchTopK
     from vae_topk_jax.config import Config
     from vae_topk_jax.export import export_model, load_exported
-    from vae_topk_jax.inference import load
+    from vae_topk_jax.inference import from_pretrained, load, load_weights
     from vae_topk_jax.models import VAE, BatchTopKSAE, BetaVAE, TopKVAE
     from vae_topk_jax.runs.fit import fit
-    from vae_topk_jax.weights import load_weights
 
 __version__ = "0.2.0"
 
@@ -30,9 +29,10 @@ _LAZY = {
     "TopKVAE": "vae_topk_jax.models",
     "export_model": "vae_topk_jax.export",
     "fit": "vae_topk_jax.runs.fit",
+    "from_pretrained": "vae_topk_jax.inference",
     "load": "vae_topk_jax.inference",
     "load_exported": "vae_topk_jax.export",
-    "load_weights": "vae_topk_jax.weights",
+    "load_weights": "vae_topk_jax.inference",
 }
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "element_top_k",
     "export_model",
     "fit",
+    "from_pretrained",
     "importance",
     "load",
     "load_exported",

@@ -27,10 +27,42 @@ def check_batch(**arrays: Array) -> None:
         Traceback (most recent call last):
         ValueError: mu must have the shape of z, (2, 3), got (1, 3)
     """
-    first = next(iter(arrays))
-    shape = jnp.shape(arrays[first])
+    first, shape = _first(arrays)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"{first} must have two axes, (B, D), neither empty, got shape {shape}")
+    _check_alike(arrays)
+
+
+def check_latent(**arrays: Array) -> None:
+    """Refuses arrays that are not numbers of one shape (..., D), no axis of them empty.
+
+    Args:
+        arrays: by name.
+
+    Raises:
+        ValueError: another shape or type, by name.
+
+    Examples:
+        >>> check_latent(z=jnp.ones((2, 7, 7, 3)))
+        >>> check_latent(z=jnp.ones(()))
+        Traceback (most recent call last):
+        ValueError: z must have shape (..., D), no axis of it empty, got shape ()
+    """
+    first, shape = _first(arrays)
+    if not shape or 0 in shape:
+        raise ValueError(
+            f"{first} must have shape (..., D), no axis of it empty, got shape {shape}"
+        )
+    _check_alike(arrays)
+
+
+def _first(arrays: Mapping[str, Array]) -> tuple[str, tuple[int, ...]]:
+    first = next(iter(arrays))
+    return first, jnp.shape(arrays[first])
+
+
+def _check_alike(arrays: Mapping[str, Array]) -> None:
+    first, shape = _first(arrays)
     for name, value in arrays.items():
         check_shape(name, value, first, shape)
         if not (_is(value, jnp.floating) or _is(value, jnp.integer)):
@@ -47,14 +79,23 @@ def check_shape(name: str, value: Array, other: str, shape: tuple[int, ...]) -> 
         raise ValueError(f"{name} must have the shape of {other}, {shape}, got {jnp.shape(value)}")
 
 
-def check_valid(valid_B: Array | None, size: int) -> None:
+def check_valid(valid_B: Array | None, *shape: int) -> None:
     """Refuses marks of the real examples that are not one per example.
 
+    Args:
+        valid_B: the marks; None: all are real.
+        shape: B, or all the leading axes.
+
     Raises:
-        ValueError: another shape than (B,).
+        ValueError: another shape.
+
+    Examples:
+        >>> check_valid(jnp.ones(3), 2)
+        Traceback (most recent call last):
+        ValueError: valid must have shape (2,), got (3,)
     """
-    if valid_B is not None and jnp.shape(valid_B) != (size,):
-        raise ValueError(f"valid must have shape {(size,)}, got {jnp.shape(valid_B)}")
+    if valid_B is not None and jnp.shape(valid_B) != shape:
+        raise ValueError(f"valid must have shape {shape}, got {jnp.shape(valid_B)}")
 
 
 def check_image_shape(shape: Sequence[int]) -> None:

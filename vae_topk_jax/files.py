@@ -7,6 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
+
+
+def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """`cache_dir`, VAE_TOPK_CACHE or the user's cache folder, whichever is given first."""
+    root = cache_dir or os.environ.get("VAE_TOPK_CACHE")
+    return Path(root or platformdirs.user_cache_dir("vae_topk_jax", appauthor=False))
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Writes beside the file, waits for the disk, and renames: no reader sees a part of it.

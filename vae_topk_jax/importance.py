@@ -4,11 +4,12 @@ Every importance has one signature,
 
     importance(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None) -> importance_D
 
-where `z` is a sample of the posterior N(mu, exp(logvar)), `valid_B` marks the real examples of a
-padded batch (None: all of them) and `axis_name` names a mapped axis the batch is split over (None:
-the batch is not split). The result is float32 whatever the compute type; larger means more
-important.
-Arrays of other shapes or types, and empty batches, are refused with a ValueError.
+where `z` is a sample of the posterior N(mu, exp(logvar)), B stands for any leading axes, which are
+one batch together, `valid_B` marks the real examples of a padded batch (None: all of them) and
+`axis_name` names a mapped axis the batch is split over (None: the batch is not split). The result
+is float32 whatever the compute type; larger means more important.
+Arrays of shapes that differ, other types than real numbers, and empty batches are refused with a
+ValueError.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax import scores
-from vae_topk_jax.checks import check_batch, check_valid, lookup
+from vae_topk_jax.checks import check_latent, check_valid, lookup
+from vae_topk_jax.folding import fold, fold_valid
 
 
 class Importance(Protocol):
@@ -41,24 +43,24 @@ def batch_mean(x_BxD: Array, valid_B: Array | None = None, axis_name: str | None
     """Mean over the valid examples of the whole (possibly split) batch, in float32.
 
     Args:
-        x_BxD: values, any floating type.
-        valid_B: 1 or True for a real example, 0 or False for padding.
+        x_BxD: values (..., D), any real type; all leading axes are the batch.
+        valid_B: 1 or True for a real example, 0 or False for padding; of the leading shape.
         axis_name: mapped axis over which the batch is split.
 
     Returns:
         mean_D, float32; NaN where no example is valid.
 
     Raises:
-        ValueError: other shapes, an empty batch, no real numbers.
+        ValueError: shapes that do not fit, an empty batch, no real numbers.
 
     Examples:
         >>> x_BxD = jnp.array([[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]])
         >>> batch_mean(x_BxD, jnp.array([1, 1, 0])).tolist()
         [2.0, 4.0]
     """
-    check_batch(x=x_BxD)
-    check_valid(valid_B, x_BxD.shape[0])
-    x_BxD = x_BxD.astype(jnp.float32)
+    check_latent(x=x_BxD)
+    check_valid(valid_B, *x_BxD.shape[:-1])
+    x_BxD, valid_B = fold(x_BxD).astype(jnp.float32), fold_valid(valid_B)
     if valid_B is None:
         mean_D = jnp.mean(x_BxD, axis=0)
         return mean_D if axis_name is None else jax.lax.pmean(mean_D, axis_name)
@@ -118,7 +120,7 @@ def signal_to_noise(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> signal_to_noise(mu, mu, logvar).tolist()
         [4.0, 0.0]
     """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     signal_D = batch_mean(jnp.square(mu_BxD.astype(jnp.float32)), valid_B, axis_name)
     noise_D = batch_mean(scores.variance(logvar_BxD.astype(jnp.float32)), valid_B, axis_name)
     return signal_D / jnp.maximum(noise_D, jnp.finfo(jnp.float32).tiny)
@@ -133,8 +135,8 @@ def fixed(z_BxD, mu_BxD, logvar_BxD, valid_B=None, axis_name=None):
         >>> sorted(fixed(z, z, z).tolist())
         [0.0, 1.0, 2.0, 3.0]
     """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
-    order_D = jax.random.permutation(jax.random.key(0), z_BxD.shape[1])
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    order_D = jax.random.permutation(jax.random.key(0), z_BxD.shape[-1])
     return order_D.astype(jnp.float32)
 
 

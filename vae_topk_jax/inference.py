@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -11,13 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.bottleneck import DEAD, find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
+from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
+from vae_topk_jax.statistics import DEAD, find_statistics
 from vae_topk_jax.steps import TrainState
+from vae_topk_jax.weights import restore_weights
 
 _DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
 
@@ -176,6 +180,39 @@ class Inference:
             )
         )
 
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        metrics: Mapping[str, float] = MappingProxyType({}),
+        public: bool = False,
+        endpoint: str | None = None,
+    ) -> str:
+        """Uploads the model files and a card, as one commit of a repository (extra `hub`).
+
+        Args:
+            repo: OWNER/NAME; made if it is not there.
+            metrics: measured of the model on test images, for the card.
+            public: whether a repository that is made now may be seen by everybody.
+            endpoint: address of another hub.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ValueError: no name of a repository.
+            OSError: the hub cannot be reached, or refuses.
+        """
+        from vae_topk_jax import hub
+        from vae_topk_jax.export import export_model
+        from vae_topk_jax.model_card import write_card
+
+        hub.check_repo(repo)
+        with tempfile.TemporaryDirectory() as parent:
+            folder = export_model(self, Path(parent) / repo.rpartition("/")[2])
+            write_card(folder, self, metrics, repo=repo)
+            return hub.push(folder, repo, public=public, endpoint=endpoint)
+
     def _program(self, method: str) -> Callable[..., Any]:
         """`model.apply` of that method, compiled."""
         if method not in self._programs:
@@ -202,18 +239,58 @@ class Inference:
 
 
 def load(path: Path | str, *, verify: bool = True) -> Inference:
-    """The trained model in a checkpoint, or in a run's newest one.
+    """The trained model in a run, a checkpoint or a folder of model files.
 
     Args:
-        path: a folder written by `vae_topk_jax.checkpoint.save_checkpoint`, or one checkpoint in
-            it.
-        verify: compare every file of the checkpoint with its SHA-256 first.
+        path: a run's folder, its folder of checkpoints, or one of them: the newest there; or a
+            folder that `export_model` wrote, of which the weights are read.
+        verify: compare every file with its SHA-256 first.
 
     Raises:
-        ValueError: no readable checkpoint there, a damaged one, or one without a single training
+        ValueError: nothing of the kind there, damaged files, or a model without a single training
             step.
     """
+    if (Path(path) / ABOUT).exists():
+        return Inference(*restore_weights(path, verify=verify), copy=False)
     from vae_topk_jax.checkpoint import restore_checkpoint
 
-    state, info = restore_checkpoint(path, verify=verify)
-    return Inference(state, info, copy=False)
+    return Inference(*restore_checkpoint(path, verify=verify), copy=False)
+
+
+def load_weights(folder: Path | str) -> Inference:
+    """The trained model in a folder of model files, as `load` gives it from a checkpoint.
+
+    Raises:
+        ValueError: files that are damaged, missing or of another format; tensors that are not those
+            of the configuration, by name.
+        FileNotFoundError: no such folder.
+    """
+    return Inference(*restore_weights(folder), copy=False)
+
+
+def from_pretrained(
+    repo: str,
+    *,
+    revision: str | None = None,
+    endpoint: str | None = None,
+    cache_dir: Path | str | None = None,
+) -> Inference:
+    """The trained model in a repository of the Hugging Face hub (extra `hub`).
+
+    Its files are downloaded once for each commit and compared with their checksums; the weights are
+    read, which are numbers alone, and nothing is run.
+
+    Args:
+        repo: OWNER/NAME.
+        revision: a commit, a tag or a branch; a commit never moves.
+        endpoint: address of another hub.
+        cache_dir: in place of VAE_TOPK_CACHE, or else of the user's cache folder.
+
+    Raises:
+        ValueError: files of more than 2,000 MB or that are damaged, or no name of a repository.
+        OSError: the hub cannot be reached, or has no such files.
+    """
+    from vae_topk_jax.hub import cached
+
+    folder = cached(repo, revision=revision, endpoint=endpoint, cache_dir=cache_dir)
+    return load_weights(folder)

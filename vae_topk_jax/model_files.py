@@ -17,8 +17,8 @@ from vae_topk_jax.foreign import regular_files
 from vae_topk_jax.json_object import JsonObject
 
 FORMAT_VERSION = 1
-ABOUT = "config.json"
-BESIDES = ("README.md", ".git", ".gitattributes", ".cache")
+ABOUT, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+BESIDES = (CARD, ".git", ".gitattributes", ".cache")
 
 
 def read_about(folder: Path, *, verify: bool = True) -> dict[str, Any]:

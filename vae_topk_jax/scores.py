@@ -4,10 +4,11 @@ Every score has one signature,
 
     score(z_BxD, mu_BxD, logvar_BxD) -> score_BxD
 
-and is float32 whatever the compute type; larger matters more. Arrays of other shapes or types are
-refused with a ValueError. Selection by element and per sample
-ranks the scores themselves; most importances are their mean over the batch. A score decides which
-entries pass, not what passes: one may select on mu and decode the sample z.
+where B stands for any leading axes, and is float32 whatever the compute type; larger matters more.
+Arrays of shapes that differ, and of other types than real numbers, are refused with a ValueError.
+Selection by element and per sample ranks the scores themselves; most importances are their mean
+over the batch. A score decides which entries pass, not what passes: one may select on mu and decode
+the sample z.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from vae_topk_jax.checks import check_batch
+from vae_topk_jax.checks import check_latent
 
 Score = Callable[[Array, Array, Array], Array]
 
@@ -26,7 +27,7 @@ def abs_z(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
 
     At inference z is the mean, so a threshold learnt from samples lets fewer entries pass there.
     """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     return jnp.abs(z_BxD).astype(jnp.float32)
 
 
@@ -37,7 +38,7 @@ def abs_mu(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
         >>> abs_mu(jnp.ones((1, 2)), jnp.array([[-2.0, 0.0]]), jnp.zeros((1, 2))).tolist()
         [[2.0, 0.0]]
     """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     return jnp.abs(mu_BxD).astype(jnp.float32)
 
 
@@ -51,7 +52,7 @@ def element_kl(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
         >>> element_kl(mu_BxD, mu_BxD, jnp.zeros((1, 2))).tolist()
         [[2.0, 0.0]]
     """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     mu_BxD, logvar_BxD = mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
     return 0.5 * (jnp.square(mu_BxD) + variance(logvar_BxD) - 1.0 - logvar_BxD)
 
@@ -64,7 +65,7 @@ def signal_to_noise(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
         >>> signal_to_noise(mu_BxD, mu_BxD, jnp.log(jnp.full((1, 2), 4.0))).tolist()
         [[1.0, 0.0]]
     """
-    check_batch(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
     signal_BxD = jnp.square(mu_BxD.astype(jnp.float32))
     precision_BxD = variance(-logvar_BxD.astype(jnp.float32))
     # zero times infinity is zero, whichever of the two is which

@@ -4,6 +4,7 @@
     by element     the B k largest of the B D scores: k latents per image on average
     per sample     the k largest scores of each image: exactly k latents an image
 
+B stands for any leading axes: of scores (batch, tokens, D) every token is an image of its own.
 Masks are constants to differentiation: gradients flow through the values that are kept, never
 through the choice.
 """
@@ -19,7 +20,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.checks import check_batch, check_number, check_valid
+from vae_topk_jax.checks import check_latent, check_number, check_valid
+from vae_topk_jax.folding import fold, fold_valid
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -72,7 +74,7 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
     """The mask of the k largest scores of each image; `batch_top_k_mask` of every row.
 
     Raises:
-        ValueError: `scores` is not (B, D), or k is outside [1, D].
+        ValueError: `scores` has no or an empty axis, or k is outside [1, D].
 
     Examples:
         >>> sample_top_k_mask(jnp.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), k=1).tolist()
@@ -81,15 +83,16 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
     References:
         Makhzani & Frey, "k-Sparse Autoencoders", ICLR 2014.
     """
-    check_batch(scores=scores_BxD)
-    return jax.vmap(lambda scores_D: batch_top_k_mask(scores_D, k, count))(scores_BxD)
+    check_latent(scores=scores_BxD)
+    mask_BxD = jax.vmap(lambda scores_D: batch_top_k_mask(scores_D, k, count))(fold(scores_BxD))
+    return mask_BxD.reshape(scores_BxD.shape)
 
 
 class ElementMask(NamedTuple):
     """What `element_top_k` chooses.
 
     Attributes:
-        mask_BxD: float32 zeros and ones.
+        mask_BxD: float32 zeros and ones, of the shape of the scores.
         threshold: () float32, halfway between the smallest score kept and the largest left out.
     """
 
@@ -112,14 +115,14 @@ def element_top_k(
     score of a padded example.
 
     Args:
-        scores_BxD: one number per entry.
+        scores_BxD: one number per entry, (..., D).
         k: mean number of latents per image, 0 <= k <= D; round(k B) entries pass.
-        valid_B: marks the real examples of a padded batch.
+        valid_B: marks the real examples of a padded batch; of the leading shape.
         axis_name: mapped axis over which the batch is split.
 
     Raises:
-        ValueError: `scores` is not (B, D), has 2^31 entries or 2^24 dimensions, `valid_B` is not
-            (B,), or k is outside [0, D] (not known while tracing).
+        ValueError: `scores` has no or an empty axis, 2^31 entries or 2^24 dimensions, `valid_B` is
+            of another shape, or k is outside [0, D] (not known while tracing).
 
     Examples:
         >>> mask_BxD, threshold = element_top_k(jnp.array([[4.0, 3.0], [2.0, 0.0]]), k=1)
@@ -129,14 +132,15 @@ def element_top_k(
     References:
         Bussmann, Leask & Nanda, "BatchTopK Sparse Autoencoders", 2024 (batch rule and threshold).
     """
-    check_batch(scores=scores_BxD)
-    check_valid(valid_B, scores_BxD.shape[0])
+    check_latent(scores=scores_BxD)
+    check_valid(valid_B, *scores_BxD.shape[:-1])
     if math.prod(scores_BxD.shape) >= 2**31:
         raise ValueError(f"scores must have fewer than 2^31 entries, got {scores_BxD.shape}")
-    if scores_BxD.shape[1] >= 2**24:
+    if scores_BxD.shape[-1] >= 2**24:
         raise ValueError(f"scores must have fewer than 2^24 dimensions, got {scores_BxD.shape}")
-    check_number("k", k, 0, scores_BxD.shape[1])
-    return _element_top_k(scores_BxD, k, valid_B, axis_name)
+    check_number("k", k, 0, scores_BxD.shape[-1])
+    mask_BxD, threshold = _element_top_k(fold(scores_BxD), k, fold_valid(valid_B), axis_name)
+    return ElementMask(mask_BxD.reshape(scores_BxD.shape), threshold)
 
 
 @functools.partial(jax.jit, static_argnames="axis_name")

@@ -65,8 +65,9 @@ class DecoderSensitivity(nn.Module):
 
         Raises:
             ValueError: other shapes.
+            flax.errors.ModifyScopeVariableError: `batch_stats` is not mutable in this call.
         """
-        if self.is_initializing() or not self.is_mutable_collection("batch_stats"):
+        if self.is_initializing():
             return
         squared_D, calls = self.squared.value, self.calls.value
 

@@ -13,12 +13,12 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
-from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
 from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.models import System
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
+from vae_topk_jax.statistics import find_statistics
 from vae_topk_jax.steps import (
     TrainState,
     eval_step,

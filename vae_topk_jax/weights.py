@@ -11,13 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from vae_topk_jax.inference import Inference
-from vae_topk_jax.model_files import ABOUT, read_about
+from vae_topk_jax.model_files import ABOUT, WEIGHTS, read_about
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.tensor_files import read_expected, write_tensors
-
-WEIGHTS = "model.safetensors"
 
 
 def save_weights(folder: Path | str, variables: Mapping[str, Any]) -> Path:
@@ -31,8 +28,12 @@ def save_weights(folder: Path | str, variables: Mapping[str, Any]) -> Path:
     return path
 
 
-def load_weights(folder: Path | str) -> Inference:
-    """The trained model in a folder of model files, as `load` gives it from a checkpoint.
+def restore_weights(folder: Path | str, *, verify: bool = True) -> tuple[TrainState, RunInfo]:
+    """The state in a folder of model files, without that of an optimizer, and what it is of.
+
+    Args:
+        folder: written by `vae_topk_jax.export_model`.
+        verify: compare the files with their manifest first.
 
     Raises:
         ValueError: files that are damaged, missing or of another format; tensors that are not those
@@ -40,7 +41,7 @@ def load_weights(folder: Path | str) -> Inference:
         FileNotFoundError: no such folder.
     """
     folder = Path(folder)
-    about = read_about(folder)
+    about = read_about(folder, verify=verify)
     try:
         info = RunInfo.from_dict(about)
         images = jax.ShapeDtypeStruct((1, *info.image_shape), jnp.float32)
@@ -57,4 +58,4 @@ def load_weights(folder: Path | str) -> Inference:
         step=jnp.asarray(about["step"], jnp.int32),
         rng=jax.random.key(info.config.seed),
     )
-    return Inference(state, info, copy=False)
+    return state, info

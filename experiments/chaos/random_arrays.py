@@ -106,16 +106,18 @@ def _demand(good: Any) -> None:
         raise BadError
 
 
-def _real(*given: np.ndarray, ndim: int = 2, kinds: str = "if") -> list[np.ndarray]:
-    """The arrays in float64, if they are real numbers of one shape with no empty axis."""
-    _demand(given[0].ndim == ndim and given[0].size)
+def _real(*given: np.ndarray, ndim: int | None = None, kinds: str = "if") -> list[np.ndarray]:
+    """The arrays in float64, if they are real numbers of one shape with no empty axis: of `ndim`
+    axes, or of at least one."""
+    _demand(given[0].size and given[0].ndim == (ndim or max(given[0].ndim, 1)))
     _demand(all(x.shape == given[0].shape and x.dtype.kind in kinds for x in given))
     return [x.astype(np.float64) for x in given]
 
 
 def _rows(x: np.ndarray, valid_B: np.ndarray | None) -> np.ndarray:
-    _demand(valid_B is None or valid_B.shape == x.shape[:1])
-    return x if valid_B is None else x[valid_B]
+    _demand(valid_B is None or valid_B.shape == x.shape[:-1])
+    rows = x.reshape(-1, x.shape[-1])
+    return rows if valid_B is None else rows[valid_B.ravel()]
 
 
 def _mean(x: np.ndarray, valid_B: np.ndarray | None = None) -> np.ndarray:
@@ -147,14 +149,15 @@ def _by_dimension(importance: np.ndarray, k: Any) -> np.ndarray:
 
 def _by_sample(scores_BxD: np.ndarray, k: Any) -> np.ndarray:
     (rank_BxD,) = _real(scores_BxD)
-    return np.stack([_by_dimension(rank_D, k) for rank_D in rank_BxD])
+    masks = [_by_dimension(rank_D, k) for rank_D in _rows(rank_BxD, None)]
+    return np.reshape(masks, rank_BxD.shape)
 
 
 def _by_element(scores_BxD: np.ndarray, k: Any, valid_B: np.ndarray) -> np.ndarray:
     (rank_BxD,) = _real(scores_BxD)
-    _demand(isinstance(k, int | float) and 0 <= k <= rank_BxD.shape[1])
+    _demand(isinstance(k, int | float) and 0 <= k <= rank_BxD.shape[-1])
     places = round(k * len(_rows(rank_BxD, valid_B)))
-    return _largest(np.where(valid_B[:, None], rank_BxD, -np.inf), places)
+    return _largest(np.where(valid_B[..., None], rank_BxD, -np.inf), places)
 
 
 def _masked(z_BxD: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -237,7 +240,7 @@ CASES: dict[str, Case] = {
     "fixed": Case(
         lambda **given: np.sort(importance.fixed(**given)),
         _BATCH,
-        _posterior(lambda z, mu, logvar: np.arange(z.shape[1])),
+        _posterior(lambda z, mu, logvar: np.arange(z.shape[-1])),
     ),
     "batch_top_k_mask": Case(
         selection.batch_top_k_mask, {"importance": ("D", _ANY)} | _K, _by_dimension
@@ -296,7 +299,7 @@ CASES: dict[str, Case] = {
     "batch_average": Case(
         losses.batch_average,
         {"value_B": ("B", _FLOAT)} | _VALID,
-        lambda value_B, valid_B: _mean(_real(value_B, ndim=1)[0], valid_B),
+        lambda value_B, valid_B: _mean(_real(value_B, ndim=1)[0][:, None], valid_B)[0],
     ),
     "psnr": Case(
         psnr, _PAIR, lambda x_NxHxWxC, y_NxHxWxC: -10 * np.log10(_error(x_NxHxWxC, y_NxHxWxC))

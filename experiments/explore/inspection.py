@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import TopKVAE
 from vae_topk_jax.selection import boundary
+from vae_topk_jax.statistics import find_statistics
 
 _LARGEST = float(np.finfo(np.float32).max)
 RANGED = 1000  # images whose codes say how far a latent goes

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from experiments import export, hub
-from experiments.hub import FILES
 from experiments.terminal import cli
 from tests.helpers.hub_server import running_hub
 from tests.helpers.runs import untrained
 from vae_topk_jax import load_exported, load_weights
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.hub import FILES
 
 pytest.importorskip("huggingface_hub")
 
@@ -77,7 +77,9 @@ def refused(call, capsys, *given) -> str:
 def test_damaged_large_foreign_and_missing_files_leave_nothing(server, folder, tmp_path, capsys):
     push(server, folder)
     files, out = server.repos["me/digits"], tmp_path / "pulled"
-    assert "more than --largest 0 MB" in refused(pull, capsys, server, out, "--largest", "0")
+    assert "must have at most 0 MB (largest)" in refused(
+        pull, capsys, server, out, "--largest", "0"
+    )
 
     files["run.pkl"] = b"\x80\x04cos\nsystem\n."
     pull(server, tmp_path / "without")

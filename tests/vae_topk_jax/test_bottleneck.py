@@ -13,8 +13,8 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from vae_topk_jax import BatchTopK, batch_top_k_mask
-from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.importance import IMPORTANCES
+from vae_topk_jax.rule import SelectionRule
 
 B, D, K = 16, 6, 2
 BY_STATISTICS = pytest.mark.parametrize("layer", ["dimension", "element"], indirect=True)
@@ -154,6 +154,26 @@ def test_the_statistics_keep_moving_after_100_000_updates(layer, z):
     for name in ("importance", "threshold"):
         np.testing.assert_allclose(after["batch_stats"][name], target[name], rtol=1e-5)
         assert (after["batch_stats"][name] != stats[name]).all()
+
+
+@pytest.mark.parametrize("leading", [(), (4, 4), (2, 2, 4)], ids=str)
+def test_leading_axes_are_one_batch(layer, z, leading):
+    z = z if leading else z[:1]
+    folded = z.shape[:1]
+    shape, valid = (*leading, D), jnp.arange(len(z)) % 4 < 3 if leading else jnp.ones(1, bool)
+    options = {"logvar_BxD": 0.1 * z, "valid_B": valid, "method": "select"}
+    variables = init(layer, z)
+    chosen, after = train(layer, variables, z, z, **options)
+    axes = {"logvar_BxD": 0.1 * z.reshape(shape), "valid_B": valid.reshape(leading)}
+    reshaped = z.reshape(shape)
+    chosen_of_axes, after_axes = train(layer, variables, reshaped, reshaped, **options | axes)
+    assert chosen_of_axes.mask_BxD.shape == shape
+    np.testing.assert_array_equal(chosen_of_axes.mask_BxD.reshape(*folded, D), chosen.mask_BxD)
+    chex.assert_trees_all_equal(after_axes, after)
+    kept = infer(layer, after, reshaped)
+    np.testing.assert_array_equal(kept.reshape(*folded, D), infer(layer, after, z))
+    scores = layer.scores(reshaped, reshaped, reshaped)
+    assert scores.shape == shape
 
 
 def test_padding_changes_nothing(layer, z):
@@ -334,10 +354,13 @@ def test_bad_attributes_are_named(z, options, message):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((jnp.zeros((2, 2, 2)),), {}, "z must have two axes"),
+        ((jnp.zeros(()),), {}, r"z must have shape \(\.\.\., D\), .* got shape \(\)"),
+        ((jnp.zeros((2, 0)),), {}, r"no axis of it empty, got shape \(2, 0\)"),
         ((jnp.zeros((2, 3)), jnp.zeros((2, 4))), {}, "mu must have the shape of z"),
         ((jnp.zeros((2, 3)),) * 2 + (jnp.zeros(3),), {}, "logvar must have the shape of z"),
         ((jnp.zeros((2, 3)),), {"valid_B": jnp.ones(3)}, "valid must have shape"),
+        ((jnp.zeros((2, 4, 3)),), {"valid_B": jnp.ones(2)}, r"valid must have shape \(2, 4\)"),
+        ((jnp.zeros((2, 3)),), {"weight_D": jnp.ones(2)}, "weight must have the shape of one"),
     ],
 )
 def test_bad_arrays_are_named(arguments, options, message):

@@ -16,9 +16,8 @@ from tests.helpers.runs import SMALL, untrained
 from vae_topk_jax import manifest, programs
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model, load_exported
-from vae_topk_jax.inference import Inference
+from vae_topk_jax.inference import Inference, load_weights
 from vae_topk_jax.models import MODELS
-from vae_topk_jax.weights import load_weights
 
 ONLY_JAX = """
 import sys

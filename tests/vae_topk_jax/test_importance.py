@@ -105,3 +105,11 @@ def test_only_the_rule_on_the_sample_takes_a_collapsed_dimension_for_an_informat
 def test_unknown_name_is_named():
     with pytest.raises(ValueError, match=r"importance must be .*'mean_abs_mu'.* got 'size'"):
         resolve("size")
+
+
+@pytest.mark.parametrize("name", IMPORTANCES)
+def test_leading_axes_are_one_batch(name):
+    batch, valid = posterior(3), np.arange(32) % 3 < 2
+    maps = [x.reshape(4, 2, 4, 5) for x in batch]
+    whole = IMPORTANCES[name](*batch, valid)
+    np.testing.assert_array_equal(IMPORTANCES[name](*maps, valid.reshape(4, 2, 4)), whole)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import SMALL
-from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.run_info import RunInfo
 
 

@@ -192,6 +192,20 @@ def test_scores_too_many_to_count_are_refused(shape, most):
 
 
 @pytest.mark.parametrize("choose", [element_top_k, sample_top_k_mask])
-def test_scores_of_another_rank_are_named(choose):
-    with pytest.raises(ValueError, match="scores must have two axes"):
-        choose(jnp.zeros(SIZE), 1)
+def test_scores_without_an_axis_are_named(choose):
+    with pytest.raises(ValueError, match=r"scores must have shape .* got shape \(\)"):
+        choose(jnp.zeros(()), 1)
+
+
+@pytest.mark.parametrize("leading", [(), (1,), (2, 3), (3, 1, 2)], ids=str)
+def test_leading_axes_are_one_batch(leading):
+    scores = np.random.default_rng(6).normal(size=(*leading, SIZE)).astype(np.float32)
+    folded, valid = scores.reshape(-1, SIZE), np.arange(scores.size // SIZE) % 3 < 2
+    chosen = element_top_k(scores, 2, valid.reshape(leading))
+    assert chosen.mask_BxD.shape == scores.shape
+    expected = numpy_element_mask(folded, 2, valid)
+    np.testing.assert_array_equal(chosen.mask_BxD.reshape(folded.shape), expected)
+    masks = [numpy_mask(row, 2) for row in folded]
+    of_each = sample_top_k_mask(scores, 2)
+    np.testing.assert_array_equal(of_each, np.reshape(masks, scores.shape))
+    np.testing.assert_array_equal(apply_mask(scores, of_each), np.where(of_each, scores, 0))

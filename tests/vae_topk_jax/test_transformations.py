@@ -60,3 +60,7 @@ def test_what_it_names_works_inside_jit_vmap_and_grad(blobs, x, tmp_path):
     by_image = jax.vmap(encode)(x[:, None])[:, 0]
     np.testing.assert_allclose(by_image, codes, rtol=1e-5, atol=1e-6)
     assert np.isfinite(jax.grad(lambda x: encode(x).sum())(x)).all()
+    program = exported.programs["encoder"]
+    for name, message in (("vmap", "Batching rule"), ("grad", "No VJP is available")):
+        with pytest.raises((NotImplementedError, ValueError), match=message):
+            TRACES[name](program.call, x)

@@ -14,12 +14,11 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-import platformdirs
 import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from vae_topk_jax.files import write_atomic
+from vae_topk_jax.files import cache_folder, write_atomic
 from vae_topk_jax.metrics.classifier import EPOCHS, Probe, TrainedProbe, train_probe
 
 FORMAT = 1  # raise it whenever `Probe` or its training changes
@@ -102,11 +101,9 @@ def load_or_train_probe(
 
 
 def _path(cache_dir: str | os.PathLike[str] | None, config: dict[str, Any]) -> Path:
-    root = cache_dir or os.environ.get("VAE_TOPK_CACHE")
-    root = root or platformdirs.user_cache_dir("vae_topk_jax", appauthor=False)
     key = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
     return (
-        Path(root)
+        cache_folder(cache_dir)
         / "probe"
         / f"probe-v{FORMAT}-e{config['epochs']}-s{config['seed']}-{key}.safetensors"
     )

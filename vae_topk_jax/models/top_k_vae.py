@@ -9,12 +9,13 @@ from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
+from vae_topk_jax.bottleneck import BatchTopK
 from vae_topk_jax.fields import OneOf
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.losses import masked_kl
 from vae_topk_jax.models.system import check_k
 from vae_topk_jax.models.vae import BetaVAE, Code
+from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import annealed_k, apply_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity

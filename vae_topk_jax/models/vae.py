@@ -9,10 +9,10 @@ from annotated_types import Ge
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.bottleneck import Selection
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
+from vae_topk_jax.rule import Selection
 
 
 class Code(NamedTuple):

@@ -11,7 +11,8 @@ from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
-from vae_topk_jax.bottleneck import BatchTopK, SelectionRule
+from vae_topk_jax.bottleneck import BatchTopK
+from vae_topk_jax.rule import SelectionRule
 
 LAYOUT = Experiment(
     "bench_bottleneck",

@@ -11,12 +11,12 @@ import pytest
 from tests.helpers.models import MLP, SHAPE, loss
 from tests.helpers.runs import SMALL
 from vae_topk_jax import TopKVAE, batch_top_k_mask, element_top_k
-from vae_topk_jax.bottleneck import SelectionRule
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
 from vae_topk_jax.models.vae import Code
+from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.run_info import RunInfo
 
 D, K = MLP["latent_dim"], 2

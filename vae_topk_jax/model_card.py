@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jinja2
@@ -11,12 +11,12 @@ import jinja2
 import vae_topk_jax
 from vae_topk_jax.export import PROGRAMS
 from vae_topk_jax.files import write_atomic
-from vae_topk_jax.inference import Inference
 from vae_topk_jax.manifest import NAME as MANIFEST
-from vae_topk_jax.model_files import ABOUT
-from vae_topk_jax.weights import WEIGHTS
+from vae_topk_jax.model_files import ABOUT, CARD, WEIGHTS
 
-CARD = "README.md"
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 _TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 _CONTENTS = {
     "encoder.stablehlo": "images to codes, for CPU, CUDA and TPU; the weights are inside",
@@ -29,9 +29,10 @@ _CONTENTS = {
 
 def write_card(
     folder: Path,
-    inference: Inference,
+    inference: "Inference",
     metrics: Mapping[str, float] = MappingProxyType({}),
     definitions: Iterable[str] = (),
+    repo: str = "",
 ) -> Path:
     """Writes `README.md` beside the model files in `folder`.
 
@@ -40,6 +41,7 @@ def write_card(
         inference: the model.
         metrics: measured of the model on the test images, if it was.
         definitions: of the metrics, a sentence each.
+        repo: OWNER/NAME, where the folder goes to a hub.
 
     Returns:
         The card's path.
@@ -47,13 +49,15 @@ def write_card(
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     path = folder / CARD
-    facts = _facts(folder, inference, metrics) | {"definitions": list(definitions)}
+    facts = _facts(folder, inference, metrics)
+    facts |= {"definitions": list(definitions), "repo": repo}
     write_atomic(path, (template.render(facts) + "\n").encode())
     return path
 
 
-def _facts(folder: Path, inference: Inference, metrics: Mapping[str, float]) -> dict[str, Any]:
+def _facts(folder: Path, inference: "Inference", metrics: Mapping[str, float]) -> dict[str, Any]:
     config, info = inference.config, inference.info
+    is_vector = info.image_shape[:2] == (1, 1)
     is_sparse = config.system.is_sparse
     low_high = inference.model.input_range
     present = {name: text for name, text in _CONTENTS.items() if (folder / name).exists()}
@@ -70,6 +74,7 @@ def _facts(folder: Path, inference: Inference, metrics: Mapping[str, float]) -> 
         "encoder": "encoder.stablehlo" in present,
         "decoder": "decoder.stablehlo" in present,
         "programs": [f"{name}.stablehlo" for name in PROGRAMS if f"{name}.stablehlo" in present],
+        "task": "feature-extraction" if is_vector else "image-feature-extraction",
         "latent_dim": config.latent_dim,
         "data": f"Data: {info.data['source']}, {info.data['train']:,} training images",
         "step": f"{int(inference.state.step):,}",
