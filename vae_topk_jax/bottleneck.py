@@ -55,8 +55,9 @@ class BatchTopK(nn.Module):
     Attributes:
         k: how many latents pass, 1 <= k <= D; by element it is a mean and may be any fraction.
         importance: what ranks dimensions: a name in `vae_topk_jax.importance.IMPORTANCES` or a
-            callable of the same signature; `valid_B` and `axis_name` are passed to it only where
-            they are set, so a plain function of (z, mu, logvar) will do otherwise.
+            callable of the same signature, whose arguments are folded to (B, D); `valid_B` and
+            `axis_name` are passed to it only where they are set, so a plain function of (z, mu,
+            logvar) will do otherwise.
         decay: decay of the running averages.
         use_running_average: True at inference, False in training; here or in the call, as in
             `nn.BatchNorm`.

@@ -179,30 +179,25 @@ class ToNNX(_Switched):
 
     def __init__(self, module: nn.Module, *args: Any, rngs: nnx.Rngs):
         self.module, self.rngs = module, rngs.fork()
-        variables = {"params": {}, "batch_stats": {}, **module.init(self._keys(), *args)}
+        self.use_running_average = False
+        start = module.init(self._keys(), *args, **self._mode("__call__"))
+        variables = {"params": {}, "batch_stats": {}, **start}
         if unknown := variables.keys() - {"params", "batch_stats"}:
             raise ValueError(
                 f"module must have params and batch_stats alone, got {sorted(unknown)} besides"
             )
         self.params = nnx.data(jax.tree.map(nnx.Param, variables["params"]))
         self.batch_stats = nnx.data(jax.tree.map(nnx.BatchStat, variables["batch_stats"]))
-        self.use_running_average = False
 
     def __call__(self, *args: Any, method: str = "__call__", **options: Any) -> Any:
         """What this method of the Linen module gives; its updates are kept."""
-        accepted = inspect.signature(getattr(type(self.module), method)).parameters
-        modes = {
-            "use_running_average": self.use_running_average,
-            "train": not self.use_running_average,
-        }
-        given = {name: mode for name, mode in modes.items() if name in accepted}
         output, updated = self.module.apply(
             {"params": _read(self.params), "batch_stats": _read(self.batch_stats)},
             *args,
             method=method,
             rngs=self._keys(),
             mutable=["batch_stats"],
-            **given | options,
+            **self._mode(method) | options,
         )
         _write(self.batch_stats, updated.get("batch_stats", {}))
         return output
@@ -211,6 +206,13 @@ class ToNNX(_Switched):
         if name != "module" and name in _own_methods(type(self.module)):
             return functools.partial(self, method=name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def _mode(self, method: str) -> dict[str, bool]:
+        """What a method is told of `train` and `eval`, by the names that it has for it."""
+        accepted = inspect.signature(getattr(type(self.module), method)).parameters
+        running = bool(self.use_running_average)
+        modes = {"use_running_average": running, "train": not running}
+        return {name: mode for name, mode in modes.items() if name in accepted}
 
     def _keys(self) -> dict[str, Array]:
         """A new key of each stream; the one without a name is that of the parameters."""

@@ -16,7 +16,7 @@ from tests.helpers.runs import SMALL, untrained
 from vae_topk_jax import manifest, programs
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model, load_exported
-from vae_topk_jax.inference import Inference, load_weights
+from vae_topk_jax.inference import Inference, load, load_weights
 from vae_topk_jax.models import MODELS
 
 ONLY_JAX = """
@@ -122,13 +122,13 @@ def test_a_bad_part_and_a_folder_in_use_are_refused(model, folder):
 
 
 @pytest.mark.parametrize("name", ["encoder.stablehlo", "model.safetensors", "config.json"])
-@pytest.mark.parametrize("load", [load_exported, load_weights])
-def test_a_damaged_file_is_named(folder, load, name):
+@pytest.mark.parametrize("read", [load_exported, load_weights, load])
+def test_a_damaged_file_is_named(folder, read, name):
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name} is damaged"):
-        load(folder)
+        read(folder)
 
 
 def test_a_card_may_be_edited_but_nothing_else_be_added(folder):

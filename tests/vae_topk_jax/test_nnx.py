@@ -265,6 +265,16 @@ def test_a_system_keeps_its_statistics_through_jit_grad_and_view(system, x):
         model.apply  # noqa: B018
 
 
+def test_a_linen_module_of_ones_own_is_told_of_train_and_eval(batches):
+    model = ToNNX(LinenAutoencoder("element"), batches[0], rngs=nnx.Rngs(0))
+    model(batches[0])
+    assert read(model.batch_stats)["top_k"]["count"] == 1
+    model.eval()
+    y = model(batches[0])
+    assert read(model.batch_stats)["top_k"]["count"] == 1
+    np.testing.assert_array_equal(y, model(batches[0], train=False))
+
+
 def test_other_variables_than_those_it_keeps_are_refused(z):
     class Counter(nn.Module):
         @nn.compact

@@ -22,7 +22,8 @@ def test_public_names_are_stable():
     stable = {
         *("BatchTopK", "BetaVAE", "Config", "TopKVAE", "VAE"),
         *("batch_top_k_mask", "element_top_k", "sample_top_k_mask", "update_ema"),
-        *("export_model", "importance", "load", "load_exported", "load_weights", "scores"),
+        *("export_model", "from_pretrained", "importance", "load", "load_exported", "load_weights"),
+        "scores",
     }
     assert stable <= set(vae_topk_jax.__all__)
 
@@ -43,4 +44,4 @@ def test_importing_stays_light():
 
 
 def test_model_files_are_read_without_what_writes_checkpoints():
-    assert "orbax" not in imported_by("vae_topk_jax.weights")
+    assert "orbax" not in imported_by("vae_topk_jax.inference")
