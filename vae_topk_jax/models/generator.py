@@ -18,11 +18,13 @@ from vae_topk_jax.networks import BODIES
 class Generator(System):
     """A system whose decoder makes images in [0, 1] of codes."""
 
-    body: Literal["mlp", "residual", "conv"] = "mlp"
-    """Encoder and decoder: dense layers with ReLU, dense layers with LayerNorm, GELU and skips, or
-    convolutions."""
+    body: Literal["mlp", "residual", "conv", "resnet"] = "mlp"
+    """Encoder and decoder: dense layers with ReLU; dense layers with LayerNorm, GELU and skips;
+    convolutions; or residual convolutions with GroupNorm, of as many levels as the image's size
+    wants."""
     widths: Annotated[tuple[int, ...], Ge(1)] = (512, 256)
-    """Widths of the encoder's layers (channels, for "conv"); the decoder mirrors them."""
+    """Widths of the encoder's layers (channels, for convolutions; the last of them for the further
+    levels of "resnet"); the decoder mirrors them."""
     likelihood: Likelihood = "gaussian"
     """Reconstruction term: squared error of the sigmoid, or Bernoulli in nats."""
     beta: Annotated[float, Ge(0)] = 0.001
