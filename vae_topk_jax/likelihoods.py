@@ -65,6 +65,7 @@ def bounded_logvar(raw: Array) -> Array:
     """A log-variance above -12: -12 + softplus(raw + 12), which is raw where that is far above.
 
     Examples:
+        >>> import jax.numpy as jnp
         >>> bounded_logvar(jnp.array([-1000.0, 0.0])).round(4).tolist()
         [-12.0, 0.0]
     """

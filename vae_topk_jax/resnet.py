@@ -72,7 +72,7 @@ class ResNetEncoder(nn.Module):
             h_BxHxWxC = Conv(channels, self.dtype)(h_BxHxWxC)
             h_BxHxWxC = ResidualBlock(self.dtype)(h_BxHxWxC)
         h_BxHxWxC = NormalizedSwish(self.dtype)(h_BxHxWxC)
-        return h_BxHxWxC.reshape(len(h_BxHxWxC), -1)
+        return h_BxHxWxC.reshape(h_BxHxWxC.shape[0], -1)
 
 
 class ResNetDecoder(nn.Module):

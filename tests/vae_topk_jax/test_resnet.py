@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal, special
 
+from vae_topk_jax import VAE
 from vae_topk_jax.resnet import (
     NormalizedSwish,
     ResidualBlock,
@@ -78,3 +79,19 @@ def test_a_block_adds_two_convolutions_to_its_input():
         maps = [signal.correlate(padded, kernel[..., o], "valid")[..., 0] for o in range(3)]
         h = np.stack(maps, axis=-1)
     np.testing.assert_allclose(y[0], x[0] + h, atol=1e-5)
+
+
+def test_an_odd_image_has_finite_gradients_and_no_batch_mates():
+    model = VAE((9, 5, 3), latent_dim=3, body="resnet", widths=(4,))
+    x = jax.random.uniform(jax.random.key(0), (4, 9, 5, 3))
+    variables = jax.jit(model.init)(jax.random.key(1), x)
+
+    @jax.jit
+    def error(params, x):
+        return jnp.square(model.apply({"params": params}, x) - x).sum((1, 2, 3))
+
+    others = x.at[1:].set(0.5)
+    assert error(variables["params"], x)[0] == error(variables["params"], others)[0]
+    grads = jax.jit(jax.grad(lambda params: error(params, x).sum()))(variables["params"])
+    leaves = jax.tree.leaves({name: grads[name] for name in ("encoder", "decoder")})
+    assert all(np.isfinite(leaf).all() and np.any(leaf) for leaf in leaves)
