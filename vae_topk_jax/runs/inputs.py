@@ -151,7 +151,9 @@ def _hidden_layer(path: Path, dataset: Dataset) -> tuple[Callable[[np.ndarray], 
             f"the data are {dataset.image_shape}"
         )
     encoder = jax.jit(
-        lambda x: trained.model.apply(variables, x, method=lambda model, x: model.encoder(x))
+        lambda x: trained.model.apply(
+            variables, x, method=lambda model, x: model.encoder(model.standardized(x))
+        )
     )
 
     def features(images: np.ndarray) -> np.ndarray:
