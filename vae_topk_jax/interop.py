@@ -203,7 +203,8 @@ def in_input_units(sae: SAE) -> dict[str, Any]:
         >>> params |= {"W_dec": jnp.ones((1, 1)), "b_dec": jnp.zeros(1)}
         >>> stats = {"shift": jnp.full((1, 1, 1), 3.0), "scale": jnp.full((1, 1, 1), 2.0)}
         >>> variables = {"params": params, "batch_stats": {"standardization": stats}}
-        >>> folded = in_input_units(SAE(BatchTopKSAE((1, 1, 1), 1, standardize="feature"), variables))
+        >>> model = BatchTopKSAE((1, 1, 1), latent_dim=1, k=1, standardize="feature")
+        >>> folded = in_input_units(SAE(model, variables))
         >>> folded["W_enc"].item(), folded["W_dec"].item(), folded["b_dec"].item()
         (0.5, 2.0, 3.0)
     """

@@ -383,10 +383,7 @@ def test_shift_and_scale_are_folded_into_the_weights_of_a_file(standardised, lib
     np.testing.assert_allclose(
         apply(again, x, "reconstruct"), apply(sae, x, "reconstruct"), rtol=1e-3, atol=1e-2
     )
-    folded = in_input_units(again)
-    assert all(
-        np.array_equal(value, again.variables["params"][name]) for name, value in folded.items()
-    )
+    chex.assert_trees_all_equal(in_input_units(again), again.variables["params"])
 
 
 def test_dictionary_learning_itself_has_the_same_codes(ties, tmp_path):

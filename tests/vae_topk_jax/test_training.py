@@ -232,7 +232,7 @@ ANY = {"model": "vae", "likelihood": "squared_error"}
         (
             {"model": "vae"},
             -1.0,
-            r"images must lie in \[0, 1\], got -1 to -1 \(.*squared_error, nor",
+            r"images must lie in \[0, 1\], got -1 to -1 \(.*squared_error",
         ),
         (ANY, np.inf, r"images must lie in \[-3.4.*e\+38, 3.4.*e\+38\], got inf to inf"),
         (ANY | {"train_noise": 0.1}, 3.0, r"got 3 to 3: clip_noise must be False for others"),
