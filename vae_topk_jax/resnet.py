@@ -32,14 +32,14 @@ def level_channels(widths: Sequence[int], image_shape: Sequence[int]) -> tuple[i
         (32, 64, 64, 64, 64)
         >>> level_channels((32, 64), (8, 8, 1))
         Traceback (most recent call last):
-        ValueError: widths must have at most 1 item for the levels of images of 8 x 8, got 2
+        ValueError: widths must have at most 1 item with body 'resnet' for images of 8 x 8, got 2
     """
     height, width = image_shape[:2]
     levels = max(1, (-(-max(height, width) // COARSEST) - 1).bit_length())
     if len(widths) > levels:
         items = "item" if levels == 1 else "items"
         raise ValueError(
-            f"widths must have at most {levels} {items} for the levels of images of "
+            f"widths must have at most {levels} {items} with body 'resnet' for images of "
             f"{height} x {width}, got {len(widths)}"
         )
     return (*widths, *[widths[-1]] * (levels - len(widths)))

@@ -8,6 +8,7 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.interop import SAE, in_input_units
 from vae_topk_jax.metrics import explained_variance
 from vae_topk_jax.metrics.stitching import Side
+from vae_topk_jax.models import BatchTopKSAE
 from vae_topk_jax.runs.inputs import Inputs
 
 
@@ -33,6 +34,7 @@ def sae_metrics(model: Inference, x: np.ndarray) -> dict[str, float]:
 
 def side_of(model: Inference, x: np.ndarray) -> Side:
     """The latents that are active anywhere in x: the others add nothing wherever they stand."""
+    assert isinstance(model.model, BatchTopKSAE)
     codes = np.asarray(model.encode(x))
     params = in_input_units(SAE(model.model, model.variables))
     used = np.flatnonzero(codes.any(axis=0))

@@ -36,7 +36,7 @@ def test_levels_end_where_the_longer_side_has_4_pixels_or_fewer(sides, levels):
 
 
 def test_more_widths_than_levels_are_refused():
-    message = r"widths must have at most 3 items for the levels of images of 17 x 31, got 4"
+    message = r"widths must have at most 3 items with body 'resnet' for images of 17 x 31, got 4"
     with pytest.raises(ValueError, match=message):
         level_channels((8, 8, 8, 8), (17, 31, 3))
 
