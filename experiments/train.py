@@ -25,7 +25,7 @@ from vae_topk_jax.checkpoint_folder import checkpoints, latest_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import find_dataset
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.metrics import explained_variance, reconstruction_metrics
+from vae_topk_jax.metrics import explained_variance, normalized_mse, reconstruction_metrics
 from vae_topk_jax.processes import all_or_none, is_main, main_first, require_same, start
 from vae_topk_jax.runs.inputs import PIXELS, PROBE, Inputs, load_inputs
 from vae_topk_jax.runs.interruption import Interrupted
@@ -46,8 +46,8 @@ class Options:
     """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
     inputs: str = PIXELS
     """What the model sees of them: "pixels"; "probe", the digit classifier's penultimate layer; or
-    the last hidden layer of a VAE's encoder, as the folder of its run. The last two are for
-    batch_topk_sae."""
+    the last hidden layer of a VAE's encoder, as the folder of its run. The last two are vectors of
+    any values: for batch_topk_sae, or with a likelihood such as "normal"."""
     resume: bool = False
     """Go on from the newest checkpoint in the folder, with the configuration and the data saved
     there."""
@@ -202,11 +202,11 @@ def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:
     test = inputs.float_test
     codes = inference.encode(test)
     decoded = np.asarray(inference.decode(codes))
-    metrics = (
-        reconstruction_metrics(decoded.clip(0.0, 1.0), test)
-        if inputs.are_images
-        else {"explained_variance": explained_variance(test, decoded)}
-    )
+    if inputs.are_images and test.min() >= 0 and test.max() <= 1:
+        metrics = reconstruction_metrics(decoded.clip(0.0, 1.0), test)
+    else:
+        measures = {"explained_variance": explained_variance, "nmse": normalized_mse}
+        metrics = {name: measure(test, decoded) for name, measure in measures.items()}
     metrics["active_dims"] = len(inference.active_dims)
     metrics["active_latents"] = float(np.mean(np.sum(np.asarray(codes) != 0, axis=1)))
     reduction = getattr(inference.config, "latent_reduction", None)

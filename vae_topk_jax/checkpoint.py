@@ -244,7 +244,7 @@ def _restore(path: Path, verify: bool) -> Restored:
         raise CheckpointError(str(cause)) from None
     info = read_info(path)
     try:
-        shapes = jax.eval_shape(lambda: _as_tree(info.trainer.init()))
+        shapes = jax.eval_shape(_as_tree, info.trainer.abstract_state())
     except Exception as cause:  # of many types, where no model has these sizes
         raise CheckpointError(f"{path / ABOUT}: {_reason(cause)}") from None
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -1,7 +1,7 @@
-"""Convolutions of stride 2 and their transposes, with gradients that are fast on a CPU."""
+"""Convolutions and transposed ones, with gradients that are fast on a CPU."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -28,13 +28,20 @@ def _with_cpu_gradient(backward: Callable[..., Any]) -> Callable[[Convolution], 
 
 def _halve_backward(inputs: tuple[Array, Array], dy_BxhxwxO: Array) -> tuple[Array, Array]:
     x_BxHxWxI, kernel_4x4xIxO = inputs
-    return _double(dy_BxhxwxO, _adjoint(kernel_4x4xIxO)), _correlate(x_BxHxWxI, dy_BxhxwxO)
+    dkernel_4x4xIxO = _correlate(x_BxHxWxI, dy_BxhxwxO, stride=2)
+    return _double(dy_BxhxwxO, _adjoint(kernel_4x4xIxO)), dkernel_4x4xIxO
 
 
 def _double_backward(inputs: tuple[Array, Array], dy_BxHxWxO: Array) -> tuple[Array, Array]:
     x_BxhxwxI, kernel_4x4xIxO = inputs
-    dkernel_4x4xOxI = _correlate(dy_BxHxWxO, x_BxhxwxI)
+    dkernel_4x4xOxI = _correlate(dy_BxHxWxO, x_BxhxwxI, stride=2)
     return _halve(dy_BxHxWxO, _adjoint(kernel_4x4xIxO)), _adjoint(dkernel_4x4xOxI)
+
+
+def _keep_backward(inputs: tuple[Array, Array], dy_BxHxWxO: Array) -> tuple[Array, Array]:
+    x_BxHxWxI, kernel_3x3xIxO = inputs
+    dkernel_3x3xIxO = _correlate(x_BxHxWxI, dy_BxHxWxO, stride=1)
+    return _keep(dy_BxHxWxO, _adjoint(kernel_3x3xIxO)), dkernel_3x3xIxO
 
 
 @_with_cpu_gradient(_halve_backward)
@@ -49,15 +56,23 @@ def _double(x_BxhxwxI: Array, kernel_4x4xIxO: Array) -> Array:
     return _convolve(x_BxhxwxI, kernel_4x4xIxO, margin=2, spread_x=2)
 
 
-def _correlate(x_BxHxWxI: Array, y_BxhxwxO: Array) -> Array:
-    """The gradient of sum(y * `_halve`(x, kernel)) by the kernel: 4x4xIxO."""
+@_with_cpu_gradient(_keep_backward)
+def _keep(x_BxHxWxI: Array, kernel_3x3xIxO: Array) -> Array:
+    """Convolution of stride 1, with a margin of one zero: y_BxHxWxO."""
+    return _convolve(x_BxHxWxI, kernel_3x3xIxO, margin=1)
+
+
+def _correlate(x_BxHxWxI: Array, y_BxhxwxO: Array, stride: int) -> Array:
+    """The gradient by the kernel, NxNxIxO, of sum(y * f(x, kernel)), where f is `_halve` for a
+    stride of 2 and `_keep` for one of 1."""
     x_IxHxWxB, y_hxwxBxO = x_BxHxWxI.transpose(3, 1, 2, 0), y_BxhxwxO.transpose(1, 2, 0, 3)
-    return _convolve(x_IxHxWxB, y_hxwxBxO, margin=1, spread_kernel=2).transpose(1, 2, 0, 3)
+    return _convolve(x_IxHxWxB, y_hxwxBxO, margin=1, spread_kernel=stride).transpose(1, 2, 0, 3)
 
 
-def _adjoint(kernel_4x4xIxO: Array) -> Array:
-    """The kernel_4x4xOxI with which `_double` transposes what `_halve` does with this one."""
-    return kernel_4x4xIxO[::-1, ::-1].swapaxes(2, 3)
+def _adjoint(kernel_NxNxIxO: Array) -> Array:
+    """The kernel_NxNxOxI with which `_double` transposes what `_halve` does with this one, and
+    `_keep` what it does itself."""
+    return kernel_NxNxIxO[::-1, ::-1].swapaxes(2, 3)
 
 
 def _convolve(
@@ -86,35 +101,48 @@ def _convolve(
     )
 
 
-class _Strided(nn.Module):
-    """A kernel of 4x4 pixels and a bias, named and initialised as those of `nn.Conv`."""
+class _Layer(nn.Module):
+    """A kernel and a bias, named and initialised as those of `nn.Conv`."""
+
+    side: ClassVar[int] = 4
 
     features: int
     dtype: Any = jnp.float32
 
-    def convolve(self, x_BxHxWxI: Array, kernel_4x4xIxO: Array) -> Array:
+    def convolve(self, x_BxHxWxI: Array, kernel_NxNxIxO: Array) -> Array:
         raise NotImplementedError
 
     @nn.compact
     def __call__(self, x_BxHxWxI: Array) -> Array:
-        shape = (4, 4, x_BxHxWxI.shape[-1], self.features)
-        kernel_4x4xIxO = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        shape = (self.side, self.side, x_BxHxWxI.shape[-1], self.features)
+        kernel_NxNxIxO = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
         bias_O = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        y_BxHxWxO = self.convolve(x_BxHxWxI, kernel_4x4xIxO.astype(self.dtype))
+        y_BxHxWxO = self.convolve(x_BxHxWxI, kernel_NxNxIxO.astype(self.dtype))
         return y_BxHxWxO + bias_O.astype(self.dtype).reshape(1, 1, 1, -1)
 
 
-class Conv(_Strided):
-    """`nn.Conv` of stride 2: x_BxHxWxI -> y_BxhxwxO with the sides halved, rounded up."""
+class Conv(_Layer):
+    """`nn.Conv` of 4x4 pixels and stride 2: x_BxHxWxI -> y_BxhxwxO with the sides halved, rounded
+    up."""
 
-    def convolve(self, x_BxHxWxI: Array, kernel_4x4xIxO: Array) -> Array:
+    def convolve(self, x_BxHxWxI: Array, kernel_NxNxIxO: Array) -> Array:
         height, width = x_BxHxWxI.shape[1:3]
         even_BxHxWxI = jnp.pad(x_BxHxWxI, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
-        return _halve(even_BxHxWxI, kernel_4x4xIxO)
+        return _halve(even_BxHxWxI, kernel_NxNxIxO)
 
 
-class ConvTranspose(_Strided):
-    """`nn.ConvTranspose` of stride 2: x_BxhxwxI -> y_BxHxWxO with the sides doubled."""
+class ConvTranspose(_Layer):
+    """`nn.ConvTranspose` of 4x4 pixels and stride 2: x_BxhxwxI -> y_BxHxWxO with the sides
+    doubled."""
 
-    def convolve(self, x_BxhxwxI: Array, kernel_4x4xIxO: Array) -> Array:
-        return _double(x_BxhxwxI, kernel_4x4xIxO)
+    def convolve(self, x_BxhxwxI: Array, kernel_NxNxIxO: Array) -> Array:
+        return _double(x_BxhxwxI, kernel_NxNxIxO)
+
+
+class SameConv(_Layer):
+    """`nn.Conv` of 3x3 pixels and stride 1: x_BxHxWxI -> y_BxHxWxO."""
+
+    side: ClassVar[int] = 3
+
+    def convolve(self, x_BxHxWxI: Array, kernel_NxNxIxO: Array) -> Array:
+        return _keep(x_BxHxWxI, kernel_NxNxIxO)

@@ -125,10 +125,11 @@ class Inference:
         """Codes (N, D) of images (N, H, W, C).
 
         Args:
-            x: floating images in [0, 1].
+            x: floating, in the range of the model (`model.input_range`); as they come, where the
+                model standardises its inputs.
 
         Raises:
-            ValueError: another shape, an integer type, values outside [0, 1] or not finite.
+            ValueError: another shape, an integer type, values outside the range or not finite.
         """
         return self._in_chunks("encode", self._check_images(x))
 
@@ -151,7 +152,7 @@ class Inference:
         return self._in_chunks("sparsify", self._check_latents(z))
 
     def reconstruct(self, x: Array | np.ndarray) -> Array:
-        """Images (N, H, W, C) in [0, 1] from images; arguments and errors as in `encode`."""
+        """Images (N, H, W, C) from images, in their units; arguments and errors as in `encode`."""
         return self._in_chunks("reconstruct", self._check_images(x))
 
     def decode(self, z: Array | np.ndarray) -> Array:

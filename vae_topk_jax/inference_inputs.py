@@ -42,12 +42,15 @@ def check_images(
     return x
 
 
-def check_range(x: Array | np.ndarray, input_range: Sequence[float] | None) -> None:
+def check_range(
+    x: Array | np.ndarray, input_range: Sequence[float] | None, advice: str = ""
+) -> None:
     """Refuses images with values outside the range of a model.
 
     Args:
         x: floating images.
         input_range: the smallest and the largest value; None: any finite one.
+        advice: the end of the message.
 
     Raises:
         ValueError: values outside the range or NaN.
@@ -63,6 +66,7 @@ def check_range(x: Array | np.ndarray, input_range: Sequence[float] | None) -> N
         values = np.asarray(x)  # NumPy's extremes are NaN if any value is
         raise ValueError(
             f"images must lie in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}"
+            f"{advice}"
         )
 
 

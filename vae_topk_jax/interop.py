@@ -8,7 +8,8 @@ itself saves pickles; the file that is read here is made, and what is written is
     sae.load_state_dict(safetensors.torch.load_file(path))
 
 Both libraries keep a latent that is above their threshold, `BatchTopKSAE` one that reaches its own:
-the threshold in a file is the next smaller float, so that the same latents are active.
+the threshold in a file is the next smaller float, so that the same latents are active. Shift and
+scale of a standardised SAE are folded into the weights of a file, which takes inputs as they come.
 """
 
 import json
@@ -113,7 +114,7 @@ def save_dictionary_learning(path: Path | str, sae: SAE) -> None:
     """
     if not isinstance(sae.model.k, numbers.Integral):
         raise ValueError(f"k must be an integer for dictionary_learning, got {sae.model.k}")
-    params, threshold = sae.variables["params"], _threshold(sae)
+    params, threshold = in_input_units(sae), _threshold(sae)
     tensors = {
         "encoder.weight": params["W_enc"].T,
         "encoder.bias": params["b_enc"],
@@ -168,7 +169,7 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
     Raises:
         ValueError: no threshold yet, for the SAE has seen no data.
     """
-    params, threshold = sae.variables["params"], _threshold(sae)
+    params, threshold = in_input_units(sae), _threshold(sae)
     if threshold is None:
         raise ValueError("the SAE has seen no batch yet, so it has no threshold: train it first")
     folder = Path(folder)
@@ -187,6 +188,37 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
     }
     write_tensors(folder / _WEIGHTS, {**params, "threshold": np.full(latents, threshold)})
     write_atomic(folder / _SETTINGS, json.dumps(settings, indent=2).encode())
+
+
+def in_input_units(sae: SAE) -> dict[str, Any]:
+    """The parameters with which an SAE that does not standardise its inputs does the same.
+
+        W_enc / scale,    b_enc,    W_dec scale,    b_dec scale + shift
+
+    along the axis of the values of an input. Codes and threshold stay what they are; the directions
+    have no longer length 1. Without `standardize` the parameters themselves.
+
+    Examples:
+        >>> params = {"W_enc": jnp.ones((1, 1)), "b_enc": jnp.zeros(1)}
+        >>> params |= {"W_dec": jnp.ones((1, 1)), "b_dec": jnp.zeros(1)}
+        >>> stats = {"shift": jnp.full((1, 1, 1), 3.0), "scale": jnp.full((1, 1, 1), 2.0)}
+        >>> variables = {"params": params, "batch_stats": {"standardization": stats}}
+        >>> model = BatchTopKSAE((1, 1, 1), latent_dim=1, k=1, standardize="feature")
+        >>> folded = in_input_units(SAE(model, variables))
+        >>> folded["W_enc"].item(), folded["W_dec"].item(), folded["b_dec"].item()
+        (0.5, 2.0, 3.0)
+    """
+    params = dict(sae.variables["params"])
+    if sae.model.standardize == "none":
+        return params
+    stats = sae.variables["batch_stats"]["standardization"]
+    shift_F, scale_F = (np.asarray(stats[name], np.float64).ravel() for name in ("shift", "scale"))
+    folded = {
+        "W_enc": np.asarray(params["W_enc"]) / scale_F[:, None],
+        "W_dec": np.asarray(params["W_dec"]) * scale_F,
+        "b_dec": np.asarray(params["b_dec"]) * scale_F + shift_F,
+    }
+    return params | {name: value.astype(np.float32) for name, value in folded.items()}
 
 
 def _build(params: Mapping[str, np.ndarray], k: float, threshold: float | None) -> SAE:

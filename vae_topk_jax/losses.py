@@ -7,7 +7,7 @@ float32; `batch_average` makes the loss of it. A divergence keeps its digits nea
 weight of zero takes out of it is zero, in the gradient as well, even where it overflows.
 """
 
-from collections.abc import Callable
+import math
 from typing import Literal
 
 import jax
@@ -21,7 +21,6 @@ from vae_topk_jax.divergences import bernoulli_kl, normal_kl, weighted_kl
 from vae_topk_jax.scores import element_kl
 
 Reduction = Literal["sum", "mean"]
-Likelihood = Literal["gaussian", "bernoulli"]
 
 _PIXELS = (1, 2, 3)
 
@@ -46,7 +45,7 @@ def squared_error(logits: Array, target: Array, reduction: Reduction) -> Array:
         >>> squared_error(jnp.zeros((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1)), "sum").tolist()
         [1.0]
     """
-    _check_images(logits, target)
+    _check_images("logits", logits, target)
     return _reduce(jnp.square(jax.nn.sigmoid(logits) - target), _PIXELS, reduction)
 
 
@@ -60,10 +59,63 @@ def bernoulli_nll(logits: Array, target: Array, reduction: Reduction) -> Array:
         >>> bernoulli_nll(jnp.full((1, 1, 1, 1), jnp.inf), jnp.ones((1, 1, 1, 1)), "sum").tolist()
         [0.0]
     """
-    _check_images(logits, target)
+    _check_images("logits", logits, target)
     is_right = jnp.isinf(logits) & (target == (logits > 0).astype(target.dtype))
     logits = jnp.where(is_right, jnp.sign(logits) * jnp.finfo(logits.dtype).max, logits)
     return _reduce(optax.sigmoid_binary_cross_entropy(logits, target), _PIXELS, reduction)
+
+
+def squared_distance(mean: Array, target: Array, reduction: Reduction) -> Array:
+    """(mean - target)^2 of each example, whatever values it has, reduced over them.
+
+    Under `sum` this is -2 log N(target; mean, I) up to a constant.
+
+    Args:
+        mean: mean_BxHxWxC.
+        target: target_BxHxWxC.
+        reduction: over height, width and channels.
+
+    Returns:
+        error_B.
+
+    Raises:
+        ValueError: other shapes, or another reduction.
+
+    Examples:
+        >>> squared_distance(jnp.zeros((1, 1, 1, 2)), jnp.full((1, 1, 1, 2), 3.0), "mean").tolist()
+        [9.0]
+    """
+    _check_images("mean", mean, target)
+    return _reduce(jnp.square(mean - target), _PIXELS, reduction)
+
+
+def normal_nll(mean: Array, target: Array, reduction: Reduction, *, logvar: Array) -> Array:
+    """-log N(target; mean, exp(logvar)) of each example in nats, reduced over its values.
+
+        (log 2 pi + logvar + (target - mean)^2 exp(-logvar)) / 2
+
+    Args:
+        mean, target, reduction: as in `squared_distance`.
+        logvar: one for all values, (), or one for each, (H, W, C).
+
+    Returns:
+        nll_B.
+
+    Raises:
+        ValueError: other shapes, or another reduction.
+
+    Examples:
+        >>> zeros_1x1x1x2 = jnp.zeros((1, 1, 1, 2))
+        >>> nll_B = normal_nll(zeros_1x1x1x2, zeros_1x1x1x2, "mean", logvar=jnp.zeros(()))
+        >>> round(nll_B.item(), 4)  # log(2 pi) / 2
+        0.9189
+    """
+    _check_images("mean", mean, target)
+    if jnp.shape(logvar) not in ((), mean.shape[1:]):
+        raise ValueError(f"logvar must have shape () or {mean.shape[1:]}, got {jnp.shape(logvar)}")
+    logvar = jnp.broadcast_to(logvar, mean.shape)
+    nll = 0.5 * (math.log(2 * math.pi) + logvar + jnp.square(target - mean) * jnp.exp(-logvar))
+    return _reduce(nll, _PIXELS, reduction)
 
 
 def gaussian_kl(mu_BxD: Array, logvar_BxD: Array, reduction: Reduction) -> Array:
@@ -186,13 +238,7 @@ def _check_rate(rate: float | Array) -> None:
         raise ValueError(f"rate must lie in (0, 1), got {rate}")
 
 
-def _check_images(logits: Array, target: Array) -> None:
-    if jnp.ndim(logits) != 4 or 0 in logits.shape:
-        raise ValueError(f"logits must be (B, H, W, C), none of them 0, got shape {logits.shape}")
-    check_shape("target", target, "logits", logits.shape)
-
-
-RECONSTRUCTIONS: dict[str, Callable[[Array, Array, Reduction], Array]] = {
-    "gaussian": squared_error,
-    "bernoulli": bernoulli_nll,
-}
+def _check_images(name: str, output: Array, target: Array) -> None:
+    if jnp.ndim(output) != 4 or 0 in output.shape:
+        raise ValueError(f"{name} must be (B, H, W, C), none of them 0, got shape {output.shape}")
+    check_shape("target", target, name, output.shape)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax.convolution import Conv, ConvTranspose
+from vae_topk_jax.resnet import ResNetDecoder, ResNetEncoder
 
 Dtype = Any
 
@@ -97,4 +98,5 @@ BODIES: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
         functools.partial(MLPDecoder, residual=True),
     ),
     "conv": (ConvEncoder, ConvDecoder),
+    "resnet": (ResNetEncoder, ResNetDecoder),
 }

@@ -19,7 +19,7 @@ class TrainState:
 
     Attributes:
         params: trainable parameters.
-        batch_stats: the mutable collection with the running importance.
+        batch_stats: statistics: running importance, and shift and scale of the inputs.
         opt_state: the optimizer's state.
         step: () int32, steps done.
         rng: typed key, the same for all of training; the order of the images and the noise of a
@@ -127,7 +127,7 @@ def train_step(
         model, optimizer, config, total_steps: static; bind them with `functools.partial` before
             `jax.jit`.
         state: the state before the step.
-        x_BxHxWxC: float images in [0, 1].
+        x_BxHxWxC: float32, in the range of the model.
         valid_B: marks the real examples of a padded batch.
 
     Returns:

@@ -16,8 +16,10 @@ from jax.sharding import Mesh
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
 from vae_topk_jax.inference_inputs import check_range
+from vae_topk_jax.likelihoods import OF_ANY_VALUE
 from vae_topk_jax.models import System
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
+from vae_topk_jax.standardization import shift_and_scale
 from vae_topk_jax.statistics import find_statistics
 from vae_topk_jax.steps import (
     TrainState,
@@ -30,6 +32,7 @@ from vae_topk_jax.steps import (
 
 # How many training images a model may see before it starts.
 _SEEN = 4096
+_TAKE_ANY = f" (the likelihoods of any values are {', '.join(OF_ANY_VALUE)})"
 _log = logging.getLogger(__name__)
 
 
@@ -74,8 +77,8 @@ class Trainer:
             processes share it, all of them make the same calls.
 
     Raises:
-        ValueError: fewer images than one batch, a mesh that does not divide it, or more steps than
-            an int32 counts.
+        ValueError: fewer images than one batch, a mesh that does not divide it, more steps than an
+            int32 counts, or images of a shape that the system cannot have.
 
     Examples:
         >>> images = np.zeros((64, 28, 28, 1), np.uint8)
@@ -98,6 +101,7 @@ class Trainer:
                 f"batch_size must be at most the {self.num_examples} training images, "
                 f"got {self.config.batch_size}"
             )
+        self.config.system.check_shape(self.image_shape)
         if self.total_steps >= 2**31:
             raise ValueError(
                 f"epochs must give fewer than 2^31 steps, got {self.config.epochs} of "
@@ -128,24 +132,61 @@ class Trainer:
 
     def init(self, images_NxHxWxC: np.ndarray | None = None) -> TrainState:
         """The state before the first step, a function of `config.seed` and, for a model that
-        starts from what it is to learn, of the training images."""
+        starts from what it is to learn or standardises its inputs, of the training images.
+
+        Args:
+            images_NxHxWxC: uint8, or floating in the range of the model; a memory map is read in
+                parts.
+
+        Raises:
+            ValueError: no images for a model that standardises its inputs, or values that are not
+                finite.
+        """
+        if images_NxHxWxC is None and self.config.standardize != "none":
+            raise ValueError(
+                f"images must be given with standardize {self.config.standardize!r}: shift and "
+                "scale are theirs"
+            )
+        return self.place(self._initial(images_NxHxWxC))
+
+    def abstract_state(self) -> TrainState:
+        """The shapes and types of a state; nothing is computed."""
+        return jax.eval_shape(self._initial)
+
+    def _initial(self, images_NxHxWxC: np.ndarray | None = None) -> TrainState:
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
         x = jnp.zeros((1, *self.image_shape), jnp.float32)
         variables = jax.jit(self.model.init)(init_key, x)
-        params = variables["params"]
+        params, batch_stats = variables["params"], variables.get("batch_stats", {})
         if images_NxHxWxC is not None:
             seen = take_batch(
-                jnp.asarray(images_NxHxWxC), jnp.arange(min(_SEEN, len(images_NxHxWxC)))
+                jnp.asarray(images_NxHxWxC[:_SEEN]), jnp.arange(min(_SEEN, len(images_NxHxWxC)))
             )
+            if (rule := self.config.standardize) != "none":
+                measured = jax.tree.map(jnp.asarray, shift_and_scale(images_NxHxWxC, rule))
+                batch_stats = batch_stats | {"standardization": measured}
+                seen = (seen - measured["shift"][None]) / measured["scale"][None]
             params = self.model.start(params, seen, jax.random.fold_in(init_key, 1))
-        state = TrainState(
+        return TrainState(
             params=params,
-            batch_stats=variables.get("batch_stats", {}),
+            batch_stats=batch_stats,
             opt_state=self.optimizer.init(params),
             step=jnp.zeros((), jnp.int32),
             rng=rng,
         )
-        return self.place(state)
+
+    def check_values(self, x: np.ndarray | Array) -> None:
+        """Refuses floating inputs with values that the configuration is not for.
+
+        Raises:
+            ValueError: values outside the range of the model, or of noise that is clipped.
+        """
+        if (input_range := self.model.input_range) is not None:
+            check_range(x, input_range, _TAKE_ANY)
+            return
+        check_range(x, None)
+        if self.config.train_noise and self.config.clip_noise:
+            check_range(x, (0.0, 1.0), ": clip_noise must be False for others")
 
     def place(self, state: TrainState) -> TrainState:
         """A state that every process holds complete, laid out over the mesh."""
@@ -192,7 +233,7 @@ class Trainer:
                     f", got {x_BxHxWxC.dtype} of shape {x_BxHxWxC.shape}"
                 )
             if number == 0:
-                check_range(x_BxHxWxC, self.model.input_range)
+                self.check_values(x_BxHxWxC)
             state, terms = self.train_step(state, x_BxHxWxC)
             yield state, terms
 
@@ -228,7 +269,7 @@ class Trainer:
             else put(images_NxHxWxC, replicated(self.mesh))
         )
         if images.dtype == np.float32:
-            check_range(images, self.model.input_range)
+            self.check_values(images)
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
         in_a_row, is_first = 0, True
         while (step := int(state.step)) < self.total_steps:
@@ -291,8 +332,7 @@ class Trainer:
     @functools.cached_property
     def _state_sharding(self) -> TrainState:
         assert self.mesh is not None
-        shapes = jax.eval_shape(dataclasses.replace(self, mesh=None).init)
-        return state_sharding(self.mesh, shapes, self.config.latent_dim)
+        return state_sharding(self.mesh, self.abstract_state(), self.config.latent_dim)
 
     @property
     def _shardings(self) -> tuple | None:

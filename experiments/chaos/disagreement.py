@@ -29,8 +29,10 @@ _NAMES = {
     "compute_dtype": "bfloat16",
     "optimizer": "sgd",
     "schedule": "constant",
+    "standardize": "mean",
 }
 # With which every field may have another value; the other model has no selection.
+_SHARED = ["--likelihood", "squared_error"]
 _PER_SAMPLE = ["--selection", "sample"]
 _OPTIONS = {"segment": "3", "save_every": "2", "keep": "2", "patience": "7", "out": "elsewhere"}
 
@@ -78,7 +80,8 @@ def _flag(name: str) -> str:
 def _require_refusal(folder: Path, name: str, flags: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    joined = small_flags(folder, folder / "run") + (_PER_SAMPLE if name != "model" else [])
+    joined = [*small_flags(folder, folder / "run"), *_SHARED]
+    joined += _PER_SAMPLE if name != "model" else []
     joined += ["--distributed", "--coordinator", coordinator, "--processes", "2"]
     logs = [folder / f"{name}-{process}.log" for process in range(2)]
     processes = [

@@ -118,7 +118,7 @@ def _trace(config: Config) -> None:
     """All of a step but its numbers."""
     trainer = Trainer(config, SHAPE, 2 * config.batch_size)
     images = jax.ShapeDtypeStruct((config.batch_size, *SHAPE), jnp.float32)
-    jax.eval_shape(trainer.train_step, jax.eval_shape(trainer.init), images)
+    jax.eval_shape(trainer.train_step, trainer.abstract_state(), images)
 
 
 def _flag(name: str) -> st.SearchStrategy[list[str]]:

@@ -5,8 +5,10 @@ import numpy as np
 from experiments.study.bar import RowsBar
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.interop import SAE, in_input_units
 from vae_topk_jax.metrics import explained_variance
 from vae_topk_jax.metrics.stitching import Side
+from vae_topk_jax.models import BatchTopKSAE
 from vae_topk_jax.runs.inputs import Inputs
 
 
@@ -32,6 +34,8 @@ def sae_metrics(model: Inference, x: np.ndarray) -> dict[str, float]:
 
 def side_of(model: Inference, x: np.ndarray) -> Side:
     """The latents that are active anywhere in x: the others add nothing wherever they stand."""
-    codes, params = np.asarray(model.encode(x)), model.state.params
+    assert isinstance(model.model, BatchTopKSAE)
+    codes = np.asarray(model.encode(x))
+    params = in_input_units(SAE(model.model, model.variables))
     used = np.flatnonzero(codes.any(axis=0))
     return Side(codes[:, used], np.asarray(params["W_dec"])[used], np.asarray(params["b_dec"]))

@@ -15,6 +15,7 @@ from vae_topk_jax.foreign import read_regular
 
 RESULTS_NAME = "results.json"
 _MOST = 1 << 30  # bytes
+_ADDED = [("standardize", "none")]
 
 
 class Place(NamedTuple):
@@ -121,8 +122,10 @@ def _digest_of_any_seed(row: Row) -> str:
 
 
 def _digest(config: Mapping[str, Any]) -> str:
-    """The same for settings in memory and those read back: tuples are lists, 1 is 1.0."""
+    """The same for settings in memory and those read back: tuples are lists, 1 is 1.0; and for
+    settings of before a field was added, which is as if it had the value here."""
     values = json.loads(_dumps(config, "config"), parse_int=float)
+    values = {name: x for name, x in values.items() if (name, x) not in _ADDED}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -27,6 +27,7 @@ DEFINITIONS = {
     "mse": "MSE: mean squared error per pixel.",
     "distortion": "Distortion: negative log-likelihood under a Gaussian with the MSE as variance.",
     "explained_variance": "Explained variance: 1 - squared error over variance of the inputs.",
+    "nmse": "NMSE: squared error over that of the mean of all inputs, 1 - explained variance.",
     "error": "Error: mean squared error of one value of an input.",
     "helping": "Novel latents that help: fraction that lower the error when inserted alone in the "
     "small dictionary; others that harm: fraction of reconstruction latents that raise it.",

@@ -63,6 +63,10 @@ def configs(draw: st.DrawFn) -> Config:
         fields["k"] = draw(st.integers(1, fields["latent_dim"]))
     if fields.get("nested"):
         fields |= {"selection": "sample", "k_anneal": 0.0}
+    if fields.get("likelihood") in ("gaussian", "bernoulli"):
+        fields["standardize"] = "none"
+    if model == "sparse_generator" and "normal" in fields["likelihood"]:
+        fields["likelihood"] = "squared_error"
     return Config(model, **fields)
 
 

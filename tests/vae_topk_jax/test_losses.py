@@ -9,14 +9,17 @@ import pytest
 from scipy import special, stats
 
 from vae_topk_jax.losses import (
-    RECONSTRUCTIONS,
     batch_average,
     bernoulli_nll,
     gaussian_kl,
     masked_kl,
+    normal_nll,
     spike_and_slab_kl,
+    squared_distance,
+    squared_error,
 )
 
+OF_LOGITS = {"gaussian": squared_error, "bernoulli": bernoulli_nll}
 REDUCE = {"sum": np.sum, "mean": np.mean}
 
 
@@ -36,8 +39,34 @@ def test_reconstructions_agree_with_numpy(images, reduction):
         "bernoulli": -(target * np.log(p) + (1 - target) * np.log1p(-p)),
     }
     for name, values in expected.items():
-        term_B = RECONSTRUCTIONS[name](jnp.asarray(logits), jnp.asarray(target), reduction)
+        term_B = OF_LOGITS[name](jnp.asarray(logits), jnp.asarray(target), reduction)
         np.testing.assert_allclose(term_B, REDUCE[reduction](values, axis=(1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("shape", [(), (4, 5, 1)], ids=str)
+def test_normal_likelihoods_are_those_of_scipy(images, shape, reduction):
+    mean, target = images
+    logvar = np.random.default_rng(1).normal(-1, 2, shape).astype(np.float32)
+    expected = -stats.norm(mean, np.exp(logvar / 2)).logpdf(target.astype(np.float64))
+    nll_B = normal_nll(mean, target, reduction, logvar=jnp.asarray(logvar))
+    np.testing.assert_allclose(nll_B, REDUCE[reduction](expected, axis=(1, 2, 3)), rtol=2e-5)
+
+
+def test_the_squared_distance_is_a_unit_normal_up_to_a_constant(images):
+    mean, target = map(jnp.asarray, images)
+    nll_B = normal_nll(mean, target, "sum", logvar=jnp.zeros(()))
+    constant = mean[0].size * np.log(2 * np.pi)
+    np.testing.assert_allclose(
+        squared_distance(mean, target, "sum"), 2 * nll_B - constant, rtol=1e-5
+    )
+
+
+def test_variances_of_another_shape_are_refused(images):
+    with pytest.raises(ValueError, match=r"logvar must have shape \(\) or \(4, 5, 1\), got \(5,\)"):
+        normal_nll(*map(jnp.asarray, images), "sum", logvar=jnp.zeros(5))
+    with pytest.raises(ValueError, match="target must have the shape of mean"):
+        squared_distance(jnp.zeros((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 3)), "sum")
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -183,10 +212,10 @@ def test_an_infinite_logit_costs_nothing_where_it_is_right_and_everything_where_
 
 
 @pytest.mark.parametrize("logit", [-200.0, 200.0])
-@pytest.mark.parametrize("name", sorted(RECONSTRUCTIONS))
+@pytest.mark.parametrize("name", sorted(OF_LOGITS))
 def test_extreme_logits_stay_finite_with_their_gradients(name, logit):
     def total(logits):
-        return RECONSTRUCTIONS[name](logits, jnp.full((1, 1, 1, 1), 0.5), "sum").sum()
+        return OF_LOGITS[name](logits, jnp.full((1, 1, 1, 1), 0.5), "sum").sum()
 
     value, grad = jax.value_and_grad(total)(jnp.full((1, 1, 1, 1), logit))
     assert np.isfinite(value)

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_topk_jax.convolution import Conv, ConvTranspose
+from vae_topk_jax.convolution import Conv, ConvTranspose, SameConv
 from vae_topk_jax.networks import ConvDecoder, ConvEncoder
 
 FLAX = {
-    layer: functools.partial(flax_layer, kernel_size=(4, 4), strides=(2, 2))
-    for layer, flax_layer in ((Conv, nn.Conv), (ConvTranspose, nn.ConvTranspose))
+    Conv: functools.partial(nn.Conv, kernel_size=(4, 4), strides=(2, 2)),
+    ConvTranspose: functools.partial(nn.ConvTranspose, kernel_size=(4, 4), strides=(2, 2)),
+    SameConv: functools.partial(nn.Conv, kernel_size=(3, 3)),
 }
 LAYERS = pytest.mark.parametrize("layer", FLAX)
 
@@ -32,7 +33,7 @@ def pull_back(layer: nn.Module, params: dict, x: jax.Array) -> tuple:
 
 def compare_to_flax(layer, shape, dtype=jnp.float32, **tolerance):
     x = normal(*shape).astype(dtype)
-    params = {"kernel": normal(4, 4, shape[-1], 5), "bias": normal(5)}
+    params = {"kernel": normal(layer.side, layer.side, shape[-1], 5), "bias": normal(5)}
     ours = pull_back(layer(5, dtype=dtype), params, x)
     theirs = pull_back(FLAX[layer](5, dtype=dtype), params, x)
     chex.assert_trees_all_equal_dtypes(ours, theirs)

@@ -24,7 +24,6 @@ B, F, D, K = 16, 12, 6, 2
 RULES = get_args(SelectionRule)
 OPTIMIZER = optax.sgd(0.1, momentum=0.9)
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 EVERY_RULE = pytest.mark.parametrize("rule", RULES)
 
 

@@ -221,3 +221,49 @@ def test_values_that_the_model_does_not_take_are_refused(blobs, factor, message)
         next(trainer.epochs(trainer.init(), images))
     with pytest.raises(ValueError, match=rf"images must lie in \[0, 1\], {message}"):
         next(trainer.stream(trainer.init(), [images[:64]]))
+
+
+ANY = {"model": "vae", "likelihood": "squared_error"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "images", "message"),
+    [
+        (
+            {"model": "vae"},
+            -1.0,
+            r"images must lie in \[0, 1\], got -1 to -1 \(.*squared_error",
+        ),
+        (ANY, np.inf, r"images must lie in \[-3.4.*e\+38, 3.4.*e\+38\], got inf to inf"),
+        (ANY | {"train_noise": 0.1}, 3.0, r"got 3 to 3: clip_noise must be False for others"),
+        ({"model": "batch_topk_sae", "train_noise": 0.1}, 3.0, "clip_noise must be False"),
+    ],
+)
+def test_values_that_the_configuration_is_not_for_are_refused(fields, images, message):
+    trainer = Trainer(Config(batch_size=4, **fields), (1, 1, 2), 4)
+    with pytest.raises(ValueError, match=message):
+        trainer.check_values(np.full((4, 1, 1, 2), images, np.float32))
+
+
+def test_values_that_it_is_for_are_taken():
+    x = np.full((4, 1, 1, 2), -7.0, np.float32)
+    for fields in ({}, {"train_noise": 0.1, "clip_noise": False}):
+        Trainer(Config(batch_size=4, **ANY, **fields), (1, 1, 2), 4).check_values(x)
+    noisy = Config(batch_size=4, train_noise=0.1, **ANY)
+    Trainer(noisy, (1, 1, 2), 4).check_values(np.abs(x / 7))
+
+
+def test_shift_and_scale_need_the_images_and_stay_as_they_are():
+    config = SMALL.replace(likelihood="normal", standardize="feature", epochs=1, widths=(4,))
+    x = np.random.default_rng(0).normal(5, 3, (128, 1, 1, 4)).astype(np.float32)
+    trainer = Trainer(config, x.shape[1:], len(x))
+    with pytest.raises(ValueError, match="images must be given with standardize 'feature'"):
+        trainer.init()
+    state = trainer.init(x)
+    before = jax.device_get(state.batch_stats["standardization"])
+    np.testing.assert_allclose(before["shift"], x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(before["scale"], x.std(0), rtol=1e-5)
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (state, trainer.abstract_state()))
+    assert shapes[0] == shapes[1]
+    (turn,) = trainer.epochs(state, x)
+    assert bits(turn.state.batch_stats["standardization"]) == bits(before)

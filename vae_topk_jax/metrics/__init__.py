@@ -13,7 +13,7 @@ from vae_topk_jax.metrics.inception import inception_fid
 from vae_topk_jax.metrics.likelihood import Bounds, likelihood_bounds
 from vae_topk_jax.metrics.linear_probe import linear_probe_accuracy
 from vae_topk_jax.metrics.sparsity import sparsity_metrics
-from vae_topk_jax.metrics.variance import explained_variance
+from vae_topk_jax.metrics.variance import explained_variance, normalized_mse
 
 __all__ = [
     "Bounds",
@@ -28,6 +28,7 @@ __all__ = [
     "likelihood_bounds",
     "linear_probe_accuracy",
     "load_or_train_probe",
+    "normalized_mse",
     "psnr",
     "psnr_of_mean_error",
     "reconstruction_metrics",

@@ -1,7 +1,7 @@
 """The BatchTopK sparse autoencoder of activations, or of any other vectors."""
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,6 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import BatchTopK
-from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.ema import update_ema
 from vae_topk_jax.importance import batch_mean
 from vae_topk_jax.losses import Reduction, batch_average
@@ -50,13 +49,14 @@ class BatchTopKSAE(System):
         >>> int((codes != 0).sum()) == 32 * 4
         True
 
+    With `standardize`, x is the standardised input in all of this, and W_dec and b_dec are in its
+    units; `interop.in_input_units` gives the parameters in those of the inputs.
+
     References:
         Bussmann, Leask & Nanda, "BatchTopK Sparse Autoencoders", 2024 (selection, threshold); Gao
         et al., "Scaling and evaluating sparse autoencoders", 2024, appendix A (dead latents);
         Bricken et al., "Towards Monosemanticity", 2023 (decoder of unit norm).
     """
-
-    input_range: ClassVar[tuple[float, float] | None] = None
 
     k: Annotated[int, Ge(1)] = 8
     """How many latents an input has on average."""
@@ -83,7 +83,7 @@ class BatchTopKSAE(System):
         check_k(self.k, self.latent_dim)
 
     def setup(self) -> None:
-        check_image_shape(self.image_shape)
+        super().setup()
         inputs, latents = math.prod(self.image_shape), self.latent_dim
         self.W_dec = self.param("W_dec", _random_directions, (latents, inputs))
         self.W_enc = self.param("W_enc", lambda key: self.W_dec.T)
@@ -105,7 +105,7 @@ class BatchTopKSAE(System):
 
     def latents(self, x_BxHxWxC: Array) -> Array:
         """f_BxD, before the selection."""
-        x_BxF = x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1)
+        x_BxF = self.standardized(x_BxHxWxC).reshape(x_BxHxWxC.shape[0], -1)
         centred_BxF = x_BxF - self.b_dec[None, :]
         return nn.relu(self._product(centred_BxF, self.W_enc) + self.b_enc[None, :])
 
@@ -121,6 +121,10 @@ class BatchTopKSAE(System):
 
     def decode(self, z_BxD: Array) -> Array:
         """Inputs from codes, not clipped to any range."""
+        return self.restored(self._decoded(z_BxD))
+
+    def _decoded(self, z_BxD: Array) -> Array:
+        """Standardised inputs from codes."""
         x_BxF = self._product(z_BxD, self.W_dec) + self.b_dec[None, :]
         return x_BxF.reshape(-1, *self.image_shape)
 
@@ -174,8 +178,7 @@ class BatchTopKSAE(System):
         z_NxD = threshold + excess_NxD * jnp.maximum(mean_D - threshold, 0.0)[None, :]
         return apply_mask(z_NxD, jax.random.bernoulli(gate_key, frequency_D[None, :], z_NxD.shape))
 
-    @staticmethod
-    def start(params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
+    def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
         """b_dec is the geometric median of the inputs, the encoder the decoder's transpose."""
         median_F = geometric_median(x_NxHxWxC.reshape(len(x_NxHxWxC), -1))
         return params | {"b_dec": median_F, "W_enc": params["W_dec"].T}
@@ -197,7 +200,8 @@ class BatchTopKSAE(System):
         return jnp.matmul(a_BxN, b_NxM, preferred_element_type=jnp.float32)
 
     def _residual(self, z_BxD: Array, target_BxHxWxC: Array) -> Array:
-        return (target_BxHxWxC - self.decode(z_BxD)).reshape(len(z_BxD), -1)
+        target_BxHxWxC = self.standardized(target_BxHxWxC)
+        return (target_BxHxWxC - self._decoded(z_BxD)).reshape(len(z_BxD), -1)
 
     def _squared(self, error_BxF: Array, valid_B: Array | None) -> Array:
         reduce = {"sum": jnp.sum, "mean": jnp.mean}[self.pixel_reduction]

@@ -1,30 +1,38 @@
-"""What models of images with a decoder share."""
+"""What models with a decoder share."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.convolution import ConvTranspose
-from vae_topk_jax.losses import RECONSTRUCTIONS, Likelihood, Reduction, batch_average
+from vae_topk_jax.fields import OneOf
+from vae_topk_jax.likelihoods import LIKELIHOODS, OF_ANY_VALUE, Likelihood, bounded_logvar
+from vae_topk_jax.losses import Reduction, batch_average
 from vae_topk_jax.models.system import System
 from vae_topk_jax.networks import BODIES
+from vae_topk_jax.resnet import level_channels
 
 
 class Generator(System):
-    """A system whose decoder makes images in [0, 1] of codes."""
+    """A system whose decoder makes images, or vectors, of codes."""
 
-    body: Literal["mlp", "residual", "conv"] = "mlp"
-    """Encoder and decoder: dense layers with ReLU, dense layers with LayerNorm, GELU and skips, or
-    convolutions."""
+    body: Literal["mlp", "residual", "conv", "resnet"] = "mlp"
+    """Encoder and decoder: dense layers with ReLU; dense layers with LayerNorm, GELU and skips;
+    convolutions; or residual convolutions with GroupNorm, of as many levels as the image's size
+    wants."""
     widths: Annotated[tuple[int, ...], Ge(1)] = (512, 256)
-    """Widths of the encoder's layers (channels, for "conv"); the decoder mirrors them."""
-    likelihood: Likelihood = "gaussian"
-    """Reconstruction term: squared error of the sigmoid, or Bernoulli in nats."""
+    """Widths of the encoder's layers (channels, for convolutions; the last of them for the further
+    levels of "resnet"); the decoder mirrors them."""
+    likelihood: Annotated[str, OneOf(LIKELIHOODS)] = "gaussian"
+    """Reconstruction term. Of inputs in [0, 1]: squared error of the sigmoid, or Bernoulli in nats.
+    Of any inputs: squared error of the output itself, or its normal log-likelihood in nats with a
+    learnt variance, one for all values or one for each."""
     beta: Annotated[float, Ge(0)] = 0.001
     """Weight of the KL term, or of the prior."""
     beta_warmup: Annotated[float, Interval(ge=0, le=1)] = 0.5
@@ -36,16 +44,58 @@ class Generator(System):
     latent_reduction: Reduction = "mean"
     """How the KL term is reduced over latents."""
 
+    def check(self) -> None:
+        if self.standardize != "none" and self.input_range is not None:
+            raise ValueError(
+                f"standardize must be 'none' with likelihood {self.likelihood!r}, which is of "
+                f"values in [0, 1], got {self.standardize!r}; {' and '.join(OF_ANY_VALUE)} are of "
+                "any values"
+            )
+
+    def check_shape(self, image_shape: Sequence[int]) -> None:
+        super().check_shape(image_shape)
+        if self.body in ("conv", "resnet") and tuple(image_shape[:2]) == (1, 1):
+            raise ValueError(f"body must be 'mlp' or 'residual' for vectors, got {self.body!r}")
+        if self.body == "resnet":
+            level_channels(self.widths, image_shape)
+
     def setup(self) -> None:
-        check_image_shape(self.image_shape)
+        super().setup()
         self.decoder = BODIES[self.body][1](self.image_shape, self.widths, self.dtype)
+        if self.rule.has_variance:
+            shape = self.rule.logvar_shape(self.image_shape)
+            self.output_logvar = self.param(
+                "output_logvar", nn.initializers.zeros, shape, jnp.float32
+            )
+
+    @property
+    def rule(self) -> Likelihood:
+        """What `likelihood` names."""
+        return LIKELIHOODS[self.likelihood]
+
+    @property
+    def input_range(self) -> tuple[float, float] | None:
+        return self.rule.input_range
 
     def decode(self, z_BxD: Array) -> Array:
-        """Images in [0, 1] from codes."""
-        return jax.nn.sigmoid(self.decoder(z_BxD))
+        """The mean of the inputs given codes: images in [0, 1], or inputs of any values."""
+        return self.restored(self.rule.mean(self.decoder(z_BxD)))
 
-    @staticmethod
-    def start(params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
+    def output_variance(self) -> Array:
+        """The variance of an input given its code, (H, W, C), where the likelihood learns it.
+
+        Raises:
+            ValueError: another likelihood.
+        """
+        if not self.rule.has_variance:
+            raise ValueError(f"likelihood must have a learnt variance, got {self.likelihood!r}")
+        variance = jnp.exp(bounded_logvar(self.output_logvar))
+        variance_HxWxC = jnp.broadcast_to(variance, tuple(self.image_shape))
+        if self.standardize == "none":
+            return variance_HxWxC
+        return variance_HxWxC * jnp.square(self.standardization.scale.value)
+
+    def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
         """A convolutional decoder's images start at the mean of the inputs, channel by channel.
 
         From grey, dark images are reached soonest by growing latents and weights, and the sigmoid
@@ -56,15 +106,20 @@ class Generator(System):
         if not convolutions:
             return params
         last = f"{ConvTranspose.__name__}_{len(convolutions) - 1}"
-        mean_C = jnp.clip(jnp.mean(x_NxHxWxC, axis=(0, 1, 2)), 0.01, 0.99)
-        layer = decoder[last] | {"bias": jax.scipy.special.logit(mean_C)}
+        mean_C = jnp.mean(x_NxHxWxC, axis=(0, 1, 2))
+        if self.input_range is not None:
+            mean_C = jax.scipy.special.logit(jnp.clip(mean_C, 0.01, 0.99))
+        layer = decoder[last] | {"bias": mean_C}
         return params | {"decoder": decoder | {last: layer}}
 
     def _reconstruction_loss(
         self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
     ) -> Array:
-        reconstruction_B = RECONSTRUCTIONS[self.likelihood](
-            self.decoder(z_BxD), target_BxHxWxC, self.pixel_reduction
+        learnt: dict[str, Any] = {}
+        if self.rule.has_variance:
+            learnt["logvar"] = bounded_logvar(self.output_logvar)
+        reconstruction_B = self.rule.term(
+            self.decoder(z_BxD), self.standardized(target_BxHxWxC), self.pixel_reduction, **learnt
         )
         return batch_average(reconstruction_B, valid_B)
 

@@ -10,7 +10,6 @@ from annotated_types import Ge, Gt, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.losses import RECONSTRUCTIONS
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.models.system import check_k
 from vae_topk_jax.selection import apply_mask
@@ -65,7 +64,13 @@ class SparseGenerator(Generator):
     """Standard deviation of the prior's spikes after the first half of training."""
 
     def check(self) -> None:
+        super().check()
         check_k(self.k, self.latent_dim)
+        if self.rule.has_variance:
+            raise ValueError(
+                "likelihood must be gaussian, bernoulli or squared_error for the sparse generator, "
+                f"whose temperature is the variance, got {self.likelihood!r}"
+            )
 
     def infer(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0, key: Array | None = None) -> Array:
         """z_BxD of the images, before any is set to zero.
@@ -144,7 +149,7 @@ class SparseGenerator(Generator):
         """The batch's summed error as a function of z that jax may transform."""
         decoder, variables = self.decoder.unbind()
         held = jax.lax.stop_gradient(variables)
-        error_of = RECONSTRUCTIONS[self.likelihood]
+        error_of, x_BxHxWxC = self.rule.term, self.standardized(x_BxHxWxC)
 
         def error(z_BxD: Array) -> Array:
             logits_BxHxWxC = jnp.asarray(decoder.apply(held, z_BxD))

@@ -12,7 +12,9 @@ from annotated_types import Ge
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.samplers import sample_prior
+from vae_topk_jax.standardization import Rule, Standardization
 
 
 def check_k(k: int, latent_dim: int) -> None:
@@ -40,13 +42,11 @@ class System(nn.Module):
     each is what `--help` shows.
 
     Attributes:
-        input_range: the smallest and the largest value of an input; None: any finite one.
         is_sparse: whether some latents are exactly zero in a code.
         fixed: the names of fields that a configuration cannot set.
         image_shape: (H, W, C); (1, 1, F) for vectors.
     """
 
-    input_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     is_sparse: ClassVar[bool] = True
     fixed: ClassVar[frozenset[str]] = frozenset()
 
@@ -57,6 +57,11 @@ class System(nn.Module):
         default="float32", kw_only=True
     )
     """Type of the layers' arithmetic; parameters, statistics and losses stay float32."""
+    standardize: Rule = dataclasses.field(default="none", kw_only=True)
+    """Shift and scale of the inputs, from the training split, undone on the way out: none; "mean",
+    minus the mean; "norm", over the root of the mean squared norm; "feature", each value to mean 0
+    and variance 1; "channel", each channel likewise. Losses are those of the standardised
+    inputs."""
 
     def check(self) -> None:
         """Refuses settings that exclude each other.
@@ -64,6 +69,24 @@ class System(nn.Module):
         Raises:
             ValueError: names the setting.
         """
+
+    def check_shape(self, image_shape: Sequence[int]) -> None:
+        """Refuses a shape of inputs that the system cannot have.
+
+        Raises:
+            ValueError: names the setting that does not fit it.
+        """
+        check_image_shape(image_shape)
+
+    def setup(self) -> None:
+        self.check_shape(self.image_shape)
+        if self.standardize != "none":
+            self.standardization = Standardization(self.image_shape)
+
+    @property
+    def input_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest value of an input; None: any finite one."""
+        return None
 
     @property
     def summary(self) -> str:
@@ -74,6 +97,14 @@ class System(nn.Module):
     def dtype(self) -> jnp.dtype:
         """The type of the layers' arithmetic."""
         return jnp.dtype(self.compute_dtype)
+
+    def standardized(self, x_BxHxWxC: Array) -> Array:
+        """The inputs as the layers see them, shifted and scaled."""
+        return x_BxHxWxC if self.standardize == "none" else self.standardization(x_BxHxWxC)
+
+    def restored(self, x_BxHxWxC: Array) -> Array:
+        """The inverse of `standardized`."""
+        return x_BxHxWxC if self.standardize == "none" else self.standardization.undo(x_BxHxWxC)
 
     def loss(
         self,
@@ -142,9 +173,8 @@ class System(nn.Module):
         """
         return sample_prior(self.make_rng("latent"), n, frequency_D)
 
-    @staticmethod
-    def start(params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
-        """The initial parameters, once some training inputs have been seen."""
+    def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
+        """The initial parameters, once some training inputs, standardised, have been seen."""
         return params
 
     @staticmethod

@@ -74,6 +74,7 @@ class TopKVAE(BetaVAE):
     mask, 0 leaves them free, more pulls them to the prior."""
 
     def check(self) -> None:
+        super().check()
         check_k(self.k, self.latent_dim)
         if self.nested and (self.selection == "element" or self.k_anneal):
             raise ValueError(
@@ -159,6 +160,7 @@ class TopKVAE(BetaVAE):
         return sensitivity_D / jnp.maximum(jnp.mean(sensitivity_D), 1e-12)
 
     def _pure_decoder(self) -> Callable[[Array], Array]:
-        """decode as a function that jax may transform."""
+        """The mean of the standardised inputs as a function of codes that jax may transform."""
         decoder, variables = self.decoder.unbind()
-        return lambda z_BxD: jax.nn.sigmoid(jnp.asarray(decoder.apply(variables, z_BxD)))
+        mean = self.rule.mean
+        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, z_BxD)))

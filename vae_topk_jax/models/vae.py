@@ -28,7 +28,7 @@ class Code(NamedTuple):
 
 
 class VAE(Generator):
-    """A variational autoencoder of images in [0, 1] with a N(0, I) prior.
+    """A variational autoencoder of images, or of vectors, with a N(0, I) prior.
 
         z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
         loss = reconstruction(decoder(z), x) + beta * KL(N(mu, exp(logvar)) || N(0, I))
@@ -60,7 +60,7 @@ class VAE(Generator):
 
     def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
-        h_BxF = self.encoder(x_BxHxWxC)
+        h_BxF = self.encoder(self.standardized(x_BxHxWxC))
         mu_BxD, logvar_BxD = self.mu_head(h_BxF), self.logvar_head(h_BxF)
         return mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
 

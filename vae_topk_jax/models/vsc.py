@@ -111,6 +111,7 @@ class VSC(Generator):
     half they are N(0, 1), so that spikes are learnt first."""
 
     def check(self) -> None:
+        super().check()
         check_k(self.k, self.latent_dim)
 
     def setup(self) -> None:
@@ -121,13 +122,16 @@ class VSC(Generator):
         self.gate_head = nn.Dense(self.latent_dim, dtype=self.dtype)
         if self.vsc_prior == "pseudo_inputs":
             shape = (self.pseudo_inputs, *self.image_shape)
-            self.pseudo_UxHxWxC = self.param(
-                "pseudo_UxHxWxC", nn.initializers.uniform(1.0), shape, jnp.float32
-            )
+            like_inputs = nn.initializers.uniform if self.input_range else nn.initializers.normal
+            self.pseudo_UxHxWxC = self.param("pseudo_UxHxWxC", like_inputs(1.0), shape, jnp.float32)
             self.selector = nn.Dense(self.pseudo_inputs, dtype=self.dtype)
 
     def posterior(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0) -> SpikeAndSlab:
         """q(z|x), with the lambda of that progress."""
+        return self._encoded(self.standardized(x_BxHxWxC), progress)
+
+    def _encoded(self, x_BxHxWxC: Array, progress: ArrayLike = 1.0) -> SpikeAndSlab:
+        """q(z|x) of inputs that are standardised, as the pseudo-inputs are."""
         h_BxF = self.encoder(x_BxHxWxC)
         ramp = 2.0 * progress / self.slab_warmup - 1.0 if self.slab_warmup else 1.0
         risen = jnp.clip(ramp, 0.0, 1.0)
@@ -139,7 +143,7 @@ class VSC(Generator):
 
     def selection(self, x_BxHxWxC: Array) -> Array:
         """w_BxU: which pseudo-input's posterior is the prior of each image."""
-        x_BxP = x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1)
+        x_BxP = self.standardized(x_BxHxWxC).reshape(x_BxHxWxC.shape[0], -1)
         return nn.softmax(self.selector(x_BxP).astype(jnp.float32))
 
     def divergence(
@@ -148,7 +152,7 @@ class VSC(Generator):
         """The KL term of each example, kl_B."""
         if self.vsc_prior == "fixed":
             return _kl(*posterior, self._alpha, self.latent_reduction)
-        pseudo = self.posterior(self.pseudo_UxHxWxC, progress)
+        pseudo = self._encoded(self.pseudo_UxHxWxC, progress)
         rate_UxD = jnp.clip(pseudo.gate_BxD, MARGIN, 1.0 - MARGIN)
         mu_BxD, logvar_BxD, gate_BxD = posterior
 
@@ -203,7 +207,7 @@ class VSC(Generator):
                 code_key, jnp.full((n, self.latent_dim), self._alpha, jnp.float32)
             )
         chosen_N = jax.random.randint(choice_key, (n,), 0, self.pseudo_inputs)
-        pseudo = self.posterior(self.pseudo_UxHxWxC)
+        pseudo = self._encoded(self.pseudo_UxHxWxC)
         return SpikeAndSlab(*(value_UxD[chosen_N] for value_UxD in pseudo)).sample(code_key)
 
     @property

@@ -16,7 +16,6 @@ from vae_topk_jax.checkpoint_folder import CHECKPOINTS, checkpoint_name
 from vae_topk_jax.config import Config
 from vae_topk_jax.files import check_path
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.processes import agreed, all_or_none, is_main, largest, require_same
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.held_out import with_held_out
@@ -53,7 +52,7 @@ def fit(
     wandb: str | None = None,
     source: str = "an array",
 ) -> Inference:
-    """Trains a model on images.
+    """Trains a model on images, or on vectors.
 
     With `out` the run leaves a folder: `checkpoints/`, `scalars.jsonl` (the loss terms of every
     turn) and `importance.jsonl`. A run that was stopped or killed goes on from its newest
@@ -62,8 +61,9 @@ def fit(
     did before the call. A turn is an epoch, or `segment` steps.
 
     Args:
-        images: training images: uint8 (N, H, W) or (N, H, W, C), or floating in [0, 1]. A system
-            that takes any range ("batch_topk_sae") is trained on vectors (N, F) as well.
+        images: training images, uint8 or floating, (N, H, W) or (N, H, W, C), or vectors (N, F).
+            Floating ones lie in [0, 1], but for "batch_topk_sae" and for the likelihoods of any
+            values (`vae_topk_jax.likelihoods`).
         config: the configuration; None: `Config()`, or with `resume` the saved one.
         test: more images of that kind, never trained on; their loss terms are part of the scalars
             after each epoch, as `test_loss` and so on.
@@ -177,7 +177,7 @@ def _prepare(
     trainer = dataclasses.replace(info.trainer, mesh=mesh)
     for given in (inputs.train, inputs.test):
         if given.dtype == np.float32:
-            check_range(given, trainer.model.input_range)
+            trainer.check_values(given)
     return trainer, info, inputs
 
 

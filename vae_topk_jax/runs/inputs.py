@@ -55,16 +55,7 @@ class Inputs:
         return to_unit_float(self.test) if self.test.dtype == np.uint8 else self.test
 
     def info(self, config: Config) -> RunInfo:
-        """What travels with the weights of a model of these inputs.
-
-        Raises:
-            ValueError: a model of images, for vectors.
-        """
-        if not self.are_images and config.system.input_range is not None:
-            raise ValueError(
-                f"model must be batch_topk_sae for vectors, got {config.model!r}, which takes "
-                "images in [0, 1]"
-            )
+        """What travels with the weights of a model of these inputs."""
         return RunInfo(config, self.train.shape[1:], self.about, self.digest)
 
 
@@ -109,7 +100,7 @@ def _as_array(name: str, images: ArrayLike) -> np.ndarray:
         )
     if array.dtype != np.uint8:
         if not jnp.issubdtype(array.dtype, jnp.floating):
-            raise ValueError(f"{name} must be uint8 or floating in [0, 1], got {array.dtype}")
+            raise ValueError(f"{name} must be uint8 or floating, got {array.dtype}")
         array = array.astype(np.float32, copy=False)
     return array[:, None, None, :] if array.ndim == 2 else array.reshape(*array.shape[:3], -1)
 
@@ -160,7 +151,9 @@ def _hidden_layer(path: Path, dataset: Dataset) -> tuple[Callable[[np.ndarray], 
             f"the data are {dataset.image_shape}"
         )
     encoder = jax.jit(
-        lambda x: trained.model.apply(variables, x, method=lambda model, x: model.encoder(x))
+        lambda x: trained.model.apply(
+            variables, x, method=lambda model, x: model.encoder(model.standardized(x))
+        )
     )
 
     def features(images: np.ndarray) -> np.ndarray:

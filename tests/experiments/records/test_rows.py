@@ -155,6 +155,13 @@ def test_the_key_does_not_depend_on_the_order_or_type_of_settings():
     assert key != row_key(place, {"widths": [512, 256], "k": 8, "nested": 1, "beta": 1})
 
 
+def test_a_field_that_was_added_since_leaves_the_keys_of_older_rows(tmp_path):
+    place, config = Place("e", "v", "m", 0), Config("vae").to_dict()
+    older = {name: value for name, value in config.items() if name != "standardize"}
+    assert row_key(place, older) == row_key(place, config)
+    assert row_key(place, older) != row_key(place, config | {"standardize": "mean"})
+
+
 def test_current_rows_are_those_with_the_latest_settings():
     old = [make_row(seed=seed) for seed in (0, 1)]
     new = make_row(config={"beta": 1.0, "seed": 0})

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers.runs import SMALL, bits, trainer_of
+from tests.helpers.runs import SMALL, bits
+from vae_topk_jax import export_model, load_exported, load_weights
 from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
-from vae_topk_jax.config import Config
-from vae_topk_jax.data import Dataset, to_unit_float
+from vae_topk_jax.data import Dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import MODELS
 from vae_topk_jax.run_info import RunInfo
+from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
 
 SYSTEMS = {name: {"model": name} for name in MODELS} | {
@@ -22,6 +23,26 @@ SYSTEMS = {name: {"model": name} for name in MODELS} | {
     "per sample": {"selection": "sample"},
     "fixed mask": {"importance": "fixed"},
 }
+VECTORS = {
+    "top_k_vae": {"likelihood": "normal_per_feature", "standardize": "feature"},
+    "vae": {"likelihood": "normal", "standardize": "channel"},
+    "beta_vae": {"likelihood": "squared_error", "standardize": "feature", "body": "residual"},
+    "vsc": {"likelihood": "normal_per_feature", "standardize": "feature"},
+    "sparse_generator": {"likelihood": "squared_error", "standardize": "feature"},
+    "batch_topk_sae": {"standardize": "norm", "pixel_reduction": "sum"},
+}
+PHOTOS = {
+    "body": "resnet",
+    "widths": (4, 8),
+    "likelihood": "squared_error",
+    "standardize": "channel",
+}
+CASES: dict[str, tuple[str, dict]] = {
+    **{name: ("blobs", fields) for name, fields in SYSTEMS.items()},
+    **{f"{name} of vectors": ("vectors", {"model": name} | x) for name, x in VECTORS.items()},
+    "17 x 31 x 3": ("photos", PHOTOS),
+}
+USUAL = {*SYSTEMS, "top_k_vae of vectors"}
 STEPS_200 = 25
 
 
@@ -29,6 +50,7 @@ STEPS_200 = 25
 class Run:
     """A system after 200 steps."""
 
+    inputs: Inputs
     info: RunInfo
     epochs: list[EpochResult]
 
@@ -37,17 +59,46 @@ class Run:
         return Inference(self.epochs[-1].state, self.info)
 
 
-@pytest.fixture(scope="module", params=SYSTEMS)
-def run(request: pytest.FixtureRequest, blobs: Dataset) -> Run:
-    config: Config = SMALL.replace(epochs=STEPS_200, **SYSTEMS[request.param])
-    info = RunInfo(config, blobs.image_shape, blobs.describe(), blobs.digest)
-    state = info.trainer.init(blobs.train_images)
-    return Run(info, list(info.trainer.epochs(state, blobs.train_images)))
+@pytest.fixture(scope="module")
+def inputs(blobs: Dataset) -> dict[str, Inputs]:
+    """Images in [0, 1]; vectors of unlike scales, sparse sums of a few directions; and floating
+    images of an odd size, a spot in one of three colours."""
+    rng = np.random.default_rng(0)
+    codes = rng.exponential(1, (640, 6)) * (rng.random((640, 6)) < 0.3)
+    vectors = (codes @ rng.normal(size=(6, 12))) * np.logspace(-2, 2, 12) + np.arange(12)
+    places = rng.uniform(3, 14, (640, 2, 1)) * [[1], [2]]
+    rows, columns = (
+        np.exp(-((np.arange(size) - place) ** 2) / 9)
+        for size, place in zip((17, 31), places.swapaxes(0, 1), strict=True)
+    )
+    colours = rng.integers(0, 3, 640)[:, None] == np.arange(3)
+    photos = 300 * np.einsum("nh,nw,nc->nhwc", rows, columns, colours) - 50
+    return {
+        "blobs": as_inputs(blobs.train_images, blobs.test_images, "blobs"),
+        **{
+            name: as_inputs(x[:512].astype(np.float32), x[512:].astype(np.float32), name)
+            for name, x in (("vectors", vectors), ("photos", photos))
+        },
+    }
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        name if name in USUAL else pytest.param(name, marks=pytest.mark.long) for name in CASES
+    ],
+)
+def run(request: pytest.FixtureRequest, inputs: dict[str, Inputs]) -> Run:
+    of, fields = CASES[request.param]
+    given = inputs[of]
+    info = given.info(SMALL.replace(epochs=STEPS_200, **fields))
+    state = info.trainer.init(given.train)
+    return Run(given, info, list(info.trainer.epochs(state, given.train)))
 
 
 @pytest.fixture
-def x(blobs: Dataset) -> np.ndarray:
-    return to_unit_float(blobs.test_images)
+def x(run: Run) -> np.ndarray:
+    return run.inputs.float_test
 
 
 def test_200_steps_lower_the_reconstruction_error(run):
@@ -74,13 +125,15 @@ def test_what_an_image_gives_does_not_depend_on_its_batch_mates(run, x):
 
 def test_reconstruct_is_decode_of_encode(run, x):
     model = run.inference
-    np.testing.assert_allclose(model.reconstruct(x), model.decode(model.encode(x)), atol=1e-5)
+    np.testing.assert_allclose(
+        model.reconstruct(x), model.decode(model.encode(x)), rtol=1e-5, atol=1e-5 * np.abs(x).max()
+    )
 
 
-def test_steps_and_calls_are_traced_once(run, blobs, x):
-    trainer = trainer_of(blobs, run.info.config)
+def test_steps_and_calls_are_traced_once(run, x):
+    trainer = run.info.trainer
     step = jax.jit(chex.assert_max_traces(trainer._step, n=1))
-    state = trainer.init()
+    state = trainer.init(run.inputs.train)
     for start in (0, 32):
         state, _ = step(state, x[start : start + 32])
     chex.clear_trace_counter()
@@ -113,16 +166,28 @@ def test_gradients_are_finite_and_most_of_them_not_zero(run, x):
 
 
 @pytest.mark.parametrize(
-    ("method", "value", "message"),
+    ("method", "spoil", "message"),
     [
-        ("encode", np.zeros((2, 5, 5, 1), np.float32), r"images must have shape \(N, 12, 12, 1\)"),
-        ("encode", np.zeros((0, 12, 12, 1), np.float32), r"images must have shape"),
-        ("encode", np.zeros((2, 12, 12, 1), np.uint8), "images must be floating"),
-        ("encode", np.full((2, 12, 12, 1), np.nan, np.float32), "images must lie in"),
-        ("decode", np.zeros((2, 3), np.float32), r"z must have shape \(N, 8\), got \(2, 3\)"),
+        ("encode", lambda x: x[:, :, :, :1, None], r"images must have shape \(N, \d+, \d+, \d+\)"),
+        ("encode", lambda x: x[:0], r"images must have shape"),
+        ("encode", lambda x: x.astype(np.uint8), "images must be floating"),
+        ("encode", lambda x: np.full_like(x, np.nan), "images must lie in"),
+        ("decode", lambda x: x[:2, 0, 0, :1], r"z must have shape \(N, 8\), got \(2, 1\)"),
     ],
 )
-def test_wrong_arrays_are_refused_in_one_line(run, method, value, message):
+def test_wrong_arrays_are_refused_in_one_line(run, x, method, spoil, message):
     with pytest.raises(ValueError, match=message) as error:
-        getattr(run.inference, method)(value)
+        getattr(run.inference, method)(spoil(x))
     assert "\n" not in str(error.value)
+
+
+def test_an_exported_model_gives_what_the_model_gives(run, x, tmp_path):
+    """Shift, scale and the output's map are in the programs, and in the weights by themselves."""
+    export_model(run.inference, tmp_path / "model")
+    exported = load_exported(tmp_path / "model", verify=False)
+    tolerance = {"rtol": 1e-4, "atol": 1e-5 * np.abs(x).max()}
+    codes = run.inference.encode(x[:8])
+    np.testing.assert_allclose(exported.encode(x[:8]), codes, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(exported.decode(codes), run.inference.decode(codes), **tolerance)
+    again = load_weights(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode(x[:8]), codes)

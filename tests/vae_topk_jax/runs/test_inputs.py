@@ -7,6 +7,7 @@ import pytest
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.models import MODELS
 from vae_topk_jax.runs.inputs import load_inputs
 
 
@@ -38,11 +39,17 @@ def test_the_probes_features_are_vectors(blobs):
     assert inputs.digest == load_inputs("probe", blobs, fake_probe).digest != blobs.digest
 
 
-def test_activations_are_for_models_that_take_any_value(blobs):
+@pytest.mark.parametrize("model", MODELS)
+def test_activations_are_for_every_model(blobs, model):
     inputs = load_inputs("probe", blobs, fake_probe)
-    with pytest.raises(ValueError, match="model must be batch_topk_sae for vectors, got 'vae'"):
-        inputs.info(Config(model="vae"))
-    assert inputs.info(Config(model="batch_topk_sae")).image_shape == (1, 1, 3)
+    assert inputs.info(Config(model=model)).trainer.image_shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("body", ["conv", "resnet"])
+def test_vectors_are_not_for_convolutions(blobs, body):
+    inputs = load_inputs("probe", blobs, fake_probe)
+    with pytest.raises(ValueError, match=f"body must be 'mlp' or 'residual' for .*, got '{body}'"):
+        _ = inputs.info(Config(body=body)).trainer
 
 
 def test_an_unknown_name_is_refused(blobs):
