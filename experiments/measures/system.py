@@ -28,9 +28,11 @@ def measure_system(
         np.asarray(model.encode(images))
         for images in (study.train_images[:TRAIN_CODES], study.test_images)
     )
-    labels = study.dataset.train_labels[: len(train)]
+    train_labels, test_labels = study.dataset.labels
     metrics |= accuracies | sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
-    metrics["linear_probe"] = linear_probe_accuracy(train, labels, test, study.dataset.test_labels)
+    metrics["linear_probe"] = linear_probe_accuracy(
+        train, train_labels[: len(train)], test, test_labels
+    )
     metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:ENCODED])
     for distance in ("fid_clf", "kid_clf"):
         metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
