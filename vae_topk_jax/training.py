@@ -292,7 +292,7 @@ class Trainer:
             itertools.chain.from_iterable(itertools.starmap(pieces, turns)),
         )
 
-        def advance(state: TrainState, _: Rows, length: int) -> tuple[TrainState, Any]:
+        def advance(state: TrainState, images: Rows, length: int) -> tuple[TrainState, Any]:
             outputs = []
             for _, steps in pieces(0, length):
                 state, output = self._segment_in_order(state, self._on_device(next(staged)), steps)

@@ -2,16 +2,39 @@
 
 from pathlib import Path
 
-from vae_topk_jax.data.doors import idx_folder, npy, npy_folder, npz
+from vae_topk_jax.data.doors import (
+    cars3d,
+    dsprites,
+    hugging_face,
+    idx_folder,
+    mpi3d,
+    npy,
+    npy_folder,
+    npz,
+    pictures,
+    shapes3d,
+    small_norb,
+    tables,
+    tensors,
+)
 from vae_topk_jax.data.doors.door import Door, Request
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.splits import Found
 
 DOORS: tuple[Door, ...] = (
+    dsprites.DOOR,
+    mpi3d.DOOR,
+    shapes3d.DOOR,
+    cars3d.DOOR,
+    small_norb.DOOR,
     idx_folder.DOOR,
     npy.DOOR,
     npz.DOOR,
     npy_folder.DOOR,
+    tensors.DOOR,
+    hugging_face.DOOR,
+    tables.DOOR,
+    pictures.DOOR,
 )
 
 
