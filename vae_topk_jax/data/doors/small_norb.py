@@ -20,7 +20,7 @@ from vae_topk_jax.data.factors import Factors
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.foreign import check_regular
 
-_MAGIC = {0x1E3D4C55: np.dtype(np.uint8), 0x1E3D4C54: np.dtype("<i4")}
+_MAGIC: dict[int, np.dtype] = {0x1E3D4C55: np.dtype(np.uint8), 0x1E3D4C54: np.dtype("<i4")}
 _MOST_AXES, _MOST_BYTES = 4, 1 << 30
 NAMES = ("category", "instance", "elevation", "azimuth", "lighting")
 _SIZES = (5, 10, 9, 18, 6)
@@ -50,7 +50,7 @@ def _split(request: Request, split: str) -> Split:
     categories, details = _read(cat, 1), _read(info, 2)
     if details.shape != (len(categories), 4):
         raise DataError(f"{info}: expected shape {(len(categories), 4)}, found {details.shape}")
-    numbers_NxF = np.column_stack([categories, details]).astype(np.int32)
+    numbers_NxF: np.ndarray = np.column_stack([categories, details]).astype(np.int32)
     numbers_NxF[:, 3] //= 2  # in steps of twenty degrees
     if numbers_NxF.min() < 0 or (numbers_NxF.max(axis=0) >= _SIZES).any():
         raise DataError(f"{info}: expected numbers below {_SIZES}, found {numbers_NxF.max(axis=0)}")

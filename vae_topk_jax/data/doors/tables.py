@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vae_topk_jax.data.doors.arrow import blocks_of, pyarrow, roles
 from vae_topk_jax.data.cache import decoded, fingerprint
 from vae_topk_jax.data.decoding import Decoder
+from vae_topk_jax.data.doors.arrow import blocks_of, pyarrow, roles
 from vae_topk_jax.data.doors.door import Door, Request, as_data_error, files_with, name_of
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.splits import Found, Split
