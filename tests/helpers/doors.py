@@ -1,5 +1,6 @@
 """A small file or folder of every kind that data are read from."""
 
+import io
 import json
 import struct
 from collections.abc import Callable
@@ -199,7 +200,6 @@ def norb_matrix(array: np.ndarray) -> bytes:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    import io
 
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png")

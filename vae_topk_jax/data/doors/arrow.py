@@ -165,7 +165,9 @@ def _column(batch: Any, column: str, name: str, row: int) -> np.ndarray:
     shape: list[int] = [len(values)]
     while True:
         if values.null_count:
-            raise DataError(f"{name}: column {column} has no value from row {row} on, somewhere")
+            missing = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
+            where = f"in row {row + missing}" if len(shape) == 1 else f"in a list after row {row}"
+            raise DataError(f"{name}: column {column} has no value {where}")
         if not hasattr(values, "flatten") or not hasattr(values.type, "value_type"):
             break
         flat = values.flatten()

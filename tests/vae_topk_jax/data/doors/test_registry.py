@@ -2,7 +2,6 @@
 file is named."""
 
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from tests.helpers.runs import bits
 from vae_topk_jax import Config, fit
 from vae_topk_jax.checkpoint import restore_checkpoint
 from vae_topk_jax.data import DataError, DataOptions, Rows, load_dataset, memory
-from vae_topk_jax.data.cache import CACHE_VARIABLE
 from vae_topk_jax.data.doors.registry import DOORS, find_door
 from vae_topk_jax.runs.inputs import PIXELS, load_inputs
 from vae_topk_jax.runs.interruption import Interrupted
@@ -32,13 +30,6 @@ def made(tmp_path_factory):
         return known[name]
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
-    return folder
 
 
 def sorted_rows(images) -> list[bytes]:
