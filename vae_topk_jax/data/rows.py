@@ -129,9 +129,8 @@ class Rows:
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def _read(self, part: np.ndarray, name: str, numbers: np.ndarray) -> np.ndarray:
-        first, last = int(numbers[0]), int(numbers[-1])
-        in_a_row = last - first + 1 == len(numbers)
-        rows = part[first : last + 1] if in_a_row else part[numbers]
+        in_a_row = bool((np.diff(numbers) == 1).all())
+        rows = part[numbers[0] : numbers[-1] + 1] if in_a_row else part[numbers]
         rows = np.asarray(rows).reshape(len(numbers), *self.shape[1:])
         if self.dtype == np.uint8:
             return rows
