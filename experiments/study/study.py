@@ -78,6 +78,17 @@ class Study:
         return to_unit_float(self.dataset.test_images)
 
     @functools.cached_property
+    def has_labels(self) -> bool:
+        """Whether there is what the digit classifier is trained with; says so once if there is
+        not."""
+        if self.dataset.train_labels is None:
+            console.print(
+                f"{self.dataset.source}: there are no labels, so what the digit classifier and the "
+                "linear probe measure is left out"
+            )
+        return self.dataset.train_labels is not None
+
+    @functools.cached_property
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
         self.bar.show("digit classifier")
