@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from vae_topk_jax.data.cache import Block, decoded, fingerprint
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, files_with, name_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.doors.listing import files_with, holds
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.factors import grid
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.foreign import check_regular
@@ -25,12 +26,12 @@ NAMES = ("object", "azimuth", "elevation")
 
 
 def _opens(path: Path) -> bool:
-    return any("_mesh" in file.stem for file in files_with(path, (".mat",)))
+    return holds(path, lambda name: name.endswith(".mat") and "_mesh" in name)
 
 
 def _load(request: Request) -> Found:
     folder, size = request.path, request.options.image_size
-    files = [file for file in files_with(folder, (".mat",)) if "_mesh" in file.stem]
+    files = [file for file in files_with(folder, ".mat") if "_mesh" in file.stem]
     views = _read_car(files[0]).shape[:2]
 
     def blocks() -> Iterator[Block]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vae_topk_jax.data.doors.arrow import pyarrow
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, name_of
+from vae_topk_jax.data.doors.door import Door, Request, name_of
 from vae_topk_jax.data.doors.tables import TAKES, split_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.json_object import JsonObject
 

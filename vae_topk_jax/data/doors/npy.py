@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, name_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.rows import Rows
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.foreign import check_regular

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_topk_jax.data.doors.door import Door, Request, files_with, name_of
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.doors.listing import files_with, holds_shards
 from vae_topk_jax.data.doors.named_arrays import left_out, roles, splits_of
 from vae_topk_jax.data.doors.npy import SUFFIX, map_array, rows_of
 from vae_topk_jax.data.errors import DataError
@@ -19,7 +20,7 @@ SPLITS = ("train", "test")
 
 
 def _opens(path: Path) -> bool:
-    return bool(files_with(path, (SUFFIX,)) or files_with(path / SPLITS[0], (SUFFIX,)))
+    return holds_shards(path, SUFFIX)
 
 
 def _load(request: Request) -> Found:
@@ -29,9 +30,9 @@ def _load(request: Request) -> Found:
 
 
 def _splits(folder: Path) -> tuple[Split, Split | None]:
-    if shards := files_with(folder, (SUFFIX,)):
+    if shards := files_with(folder, SUFFIX):
         return _by_name(folder, shards)
-    whole = [_by_name(folder / split, files_with(folder / split, (SUFFIX,))) for split in SPLITS]
+    whole = [_by_name(folder / split, files_with(folder / split, SUFFIX)) for split in SPLITS]
     for split, (_, test) in zip(SPLITS, whole, strict=True):
         if test is not None:
             raise DataError(f"{folder / split}: expected one split, found train and test")

@@ -12,9 +12,9 @@ from typing import IO
 import numpy as np
 
 from vae_topk_jax.data.cache import Block, decoded, fingerprint
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, name_of
+from vae_topk_jax.data.doors.door import Door, Request, name_of
 from vae_topk_jax.data.doors.named_arrays import left_out, roles, splits_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.rows import CHUNK_BYTES, Rows
 from vae_topk_jax.data.splits import Found
 from vae_topk_jax.foreign import check_regular

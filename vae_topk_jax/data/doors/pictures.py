@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from vae_topk_jax.data.cache import decoded, fingerprint
 from vae_topk_jax.data.decoding import Decoder, Encoded
-from vae_topk_jax.data.doors.door import Door, Request, entries, name_of
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.doors.listing import holds, listing
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.picture import SUFFIXES
 from vae_topk_jax.data.splits import Found, Split
@@ -21,15 +21,7 @@ _JUNK = ("thumbs.db", "desktop.ini")
 
 
 def _opens(path: Path) -> bool:
-    return path.is_dir() and any(_is_picture(file) for file in _walk(path, levels=2))
-
-
-def _walk(folder: Path, levels: int) -> Iterator[Path]:
-    for path in entries(folder):
-        if not path.is_dir():
-            yield path
-        elif levels:
-            yield from _walk(path, levels - 1)
+    return holds(path, lambda name: name.endswith(SUFFIXES), levels=2)
 
 
 def _is_picture(path: Path) -> bool:
@@ -38,7 +30,7 @@ def _is_picture(path: Path) -> bool:
 
 def _load(request: Request) -> Found:
     folder, options = request.path, request.options
-    subfolders = [path.name for path in entries(folder) if path.is_dir()]
+    subfolders = [path.name for path in listing(folder).folders]
     if "test" in subfolders and "train" not in subfolders:
         raise DataError(f"{folder}: expected train/ beside test/, found {', '.join(subfolders)}")
     roots = [folder / split for split in _SPLITS] if "train" in subfolders else [folder]
@@ -55,9 +47,9 @@ def _load(request: Request) -> Found:
 
 def _classes(root: Path) -> list[str]:
     """The names of the folders with pictures; none where the pictures lie in the root itself."""
-    here = entries(root)
-    folders = [path.name for path in here if path.is_dir()]
-    if not any(map(_is_picture, here)):
+    here = listing(root)
+    folders = [path.name for path in here.folders]
+    if not any(map(_is_picture, here.files)):
         return folders
     if folders:
         raise DataError(f"{root}: expected pictures or a folder a class, found both: {folders[0]}/")
@@ -65,17 +57,18 @@ def _classes(root: Path) -> list[str]:
 
 
 def _split(request: Request, root: Path, classes: list[str]) -> Split:
-    if unknown := sorted({*_classes(root)} ^ {*classes}) if classes else _classes(root):
-        raise DataError(
-            f"{root}: expected the same classes as in train, found {unknown[0]}/ in one"
-        )
+    here = _classes(root)
+    if unknown := [name for name in here if name not in classes] or (classes if not here else []):
+        raise DataError(f"{root}: expected the classes of train, found {unknown[0]}/ in one alone")
     files: list[tuple[Path, int | None]] = []
     others = []
-    for number, name in enumerate(classes or [""]):
+    for name in here or [""]:
         found = _files(root / name)
         if not any(map(_is_picture, found)):
             raise DataError(f"{root / name}: expected pictures, found none")
-        files += [(path, number if classes else None) for path in found if _is_picture(path)]
+        files += [
+            (path, classes.index(name) if classes else None) for path in found if _is_picture(path)
+        ]
         others += [path for path in found if not _is_picture(path)]
     if others := [path for path in others if path.name.lower() not in _JUNK]:
         request.log(f"{root}: left out {len(others)} files that are no pictures: {others[0].name}")
@@ -96,10 +89,10 @@ def _split(request: Request, root: Path, classes: list[str]) -> Split:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = entries(folder)
-    if nested := [path for path in found if path.is_dir()]:
-        raise DataError(f"{nested[0]}: expected a picture, found a folder inside a class")
-    return found
+    found = listing(folder)
+    if found.folders:
+        raise DataError(f"{found.folders[0]}: expected a picture, found a folder inside a class")
+    return found.files
 
 
 DOOR = Door("a folder of pictures", _opens, _load, _TAKES)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vae_topk_jax.data.cache import Block, decoded, fingerprint
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, name_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.factors import Factors
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.extras import install_advice

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from vae_topk_jax.data.cache import Block, decoded, fingerprint
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, entries, name_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.doors.listing import holds, listing
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.factors import Factors
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.foreign import check_regular
@@ -29,12 +30,12 @@ _AZIMUTHS = 20.0 * np.arange(18)  # degrees; the files have them in tens
 
 
 def _opens(path: Path) -> bool:
-    return path.is_dir() and any(_is_part(file, "dat") for file in entries(path))
+    return holds(path, lambda name: _is_part(name, "dat"))
 
 
-def _is_part(path: Path, part: str, split: str = "") -> bool:
-    name = path.name.lower().removesuffix(".gz")
-    return name.startswith("smallnorb") and f"{split}" in name and name.endswith(f"-{part}.mat")
+def _is_part(name: str, part: str, split: str = "") -> bool:
+    name = name.lower().removesuffix(".gz")
+    return name.startswith("smallnorb") and split in name and name.endswith(f"-{part}.mat")
 
 
 def _load(request: Request) -> Found:
@@ -69,7 +70,7 @@ def _split(request: Request, split: str) -> Split:
 
 
 def _file(folder: Path, part: str, split: str) -> Path:
-    found = [file for file in entries(folder) if _is_part(file, part, split)]
+    found = [file for file in listing(folder).files if _is_part(file.name, part, split)]
     if len(found) != 1:
         raise DataError(
             f"{folder}: expected one file smallnorb-...-{split}-{part}.mat, found {len(found)}"

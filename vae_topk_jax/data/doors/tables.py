@@ -9,9 +9,10 @@ from typing import Any
 
 from vae_topk_jax.data.cache import decoded, fingerprint
 from vae_topk_jax.data.decoding import Decoder
-from vae_topk_jax.data.doors.arrow import blocks_of, pyarrow, roles
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, files_with, name_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.doors.arrow import LABELS, blocks_of, pyarrow, roles
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.doors.listing import files_with, holds_shards
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.foreign import check_regular
 
@@ -88,20 +89,31 @@ def _read(path: Path, open_file: Any) -> Iterator[Any]:
 def _open_file(path: Path) -> tuple[Any, Iterable[Any]]:
     pa = pyarrow("csv", "parquet")
     if path.suffix.lower() == _CSV:
-        reader = pa.csv.open_csv(path)
-        return reader.schema, reader
+        return _open_csv(pa, path)
     file = pa.parquet.ParquetFile(path)
     return file.schema_arrow, file.iter_batches(_ROWS)
 
 
+def _open_csv(pa: Any, path: Path) -> tuple[Any, Iterable[Any]]:
+    """With integers as floating values, for the first fractions may come late in the file."""
+    inferred = pa.csv.open_csv(path).schema
+    types = {
+        field.name: pa.float64()
+        for field in inferred
+        if pa.types.is_integer(field.type) and field.name not in LABELS
+    }
+    reader = pa.csv.open_csv(path, convert_options=pa.csv.ConvertOptions(column_types=types))
+    return reader.schema, reader
+
+
 def _opens(path: Path) -> bool:
     if path.is_dir():
-        return bool(_parquets(path) or _parquets(path / _SPLITS[0]))
+        return holds_shards(path, _PARQUET)
     return path.suffix.lower() in (_CSV, _PARQUET)
 
 
 def _parquets(folder: Path) -> list[Path]:
-    return files_with(folder, (_PARQUET,))
+    return files_with(folder, _PARQUET)
 
 
 def _load(request: Request) -> Found:

@@ -10,13 +10,14 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
-from vae_topk_jax.data.doors.door import Door, Request, as_data_error, files_with, name_of
-from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.doors.door import Door, Request, name_of
+from vae_topk_jax.data.doors.listing import files_with, holds_shards
+from vae_topk_jax.data.errors import DataError, as_data_error
 from vae_topk_jax.data.rows import Rows
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.foreign import check_regular
 
-SUFFIXES = (".safetensors",)
+SUFFIX = ".safetensors"
 _SPLITS = ("train", "test")
 _TYPES = {
     "F64": np.dtype("<f8"),
@@ -96,17 +97,17 @@ def rows_of(paths: Iterable[Path], tensor: str | None) -> Rows:
 
 def _opens(path: Path) -> bool:
     if path.is_dir():
-        return bool(files_with(path, SUFFIXES) or files_with(path / _SPLITS[0], SUFFIXES))
-    return path.suffix.lower() in SUFFIXES
+        return holds_shards(path, SUFFIX)
+    return path.suffix.lower() == SUFFIX
 
 
 def _load(request: Request) -> Found:
     path, tensor = request.path, request.options.tensor
     title = f'safetensors "{name_of(path)}"' + ("" if tensor is None else f", tensor {tensor}")
-    if not path.is_dir() or (shards := files_with(path, SUFFIXES)):
+    if not path.is_dir() or (shards := files_with(path, SUFFIX)):
         rows = rows_of(shards if path.is_dir() else [path], tensor)
         return Found(path.stem, title, Split(rows))
-    train, test = (files_with(path / split, SUFFIXES) for split in _SPLITS)
+    train, test = (files_with(path / split, SUFFIX) for split in _SPLITS)
     held_out = Split(rows_of(test, tensor)) if test else None
     return Found(path.name, title, Split(rows_of(train, tensor)), held_out)
 
