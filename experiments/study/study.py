@@ -77,15 +77,9 @@ class Study:
         """Float test images in [0, 1]."""
         return to_unit_float(self.dataset.test_images)
 
-    @functools.cached_property
+    @property
     def has_labels(self) -> bool:
-        """Whether there is what the digit classifier is trained with; says so once if there is
-        not."""
-        if self.dataset.train_labels is None:
-            console.print(
-                f"{self.dataset.source}: there are no labels, so what the digit classifier and the "
-                "linear probe measure is left out"
-            )
+        """Whether there is what the digit classifier and the linear probe are trained with."""
         return self.dataset.train_labels is not None
 
     @functools.cached_property

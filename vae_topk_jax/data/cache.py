@@ -76,23 +76,22 @@ def decoded(
         DataError: as `blocks`; none at all; a cache that cannot be written.
     """
     folder = cache / "decoded" / hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest()[:32]
-    found = _open(folder, name)
-    if found is None:
-        shutil.rmtree(folder, ignore_errors=True)  # what is there is damaged
-        try:
-            with new_folder(folder) as partial:
-                _write(partial, name, blocks(), notes)
-        except FileExistsError:
-            pass  # another process was faster
-        except OSError as error:
-            raise DataError(
-                f"{name}: the cache {cache} cannot be written ({error.strerror or error}); "
-                f"{CACHE_VARIABLE} names another folder"
-            ) from error
-        found = _open(folder, name)
-    if found is None:
-        raise DataError(f"{name}: {folder} in the cache cannot be read")
-    return found
+    if found := _open(folder, name):
+        return found
+    shutil.rmtree(folder, ignore_errors=True)  # what is there is damaged
+    try:
+        with new_folder(folder) as partial:
+            _write(partial, name, blocks(), notes)
+    except OSError as error:
+        if found := _open(folder, name):  # another process was faster
+            return found
+        raise DataError(
+            f"{name}: the cache {cache} cannot be written ({error.strerror or error}); "
+            f"{CACHE_VARIABLE} names another folder"
+        ) from error
+    if found := _open(folder, name):
+        return found
+    raise DataError(f"{name}: {folder} in the cache cannot be read")
 
 
 def remembered(key: str, compute: Callable[[], str]) -> str:
