@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -33,8 +32,6 @@ from vae_topk_jax.steps import (
 
 # How many training images a model may see before it starts.
 _SEEN = 4096
-# Of the examples that are read together, where they do not all lie on the device.
-_PIECE_BYTES = 64 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -211,8 +208,7 @@ class Trainer:
         Args:
             state: donated to the first turn. It may stand anywhere in an epoch.
             images_NxHxWxC: training images, uint8 or, in the range of the model, float32. An array
-                goes to the device; of `data.Rows` so many examples at a time as a piece of a turn
-                has, and the numbers are the same.
+                is put on the device; `data.Rows` are read piece by piece, with the same results.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be skipped.
 
@@ -277,26 +273,18 @@ class Trainer:
 
     def _streamed(self, state: TrainState, source: Rows, size: int) -> Callable[..., Any]:
         """`segment` for the turns from `state` on, one after the other, of images that are read."""
-        batch_bytes = source.nbytes // len(source) * self.config.batch_size
-        most = max(1, _PIECE_BYTES // batch_bytes)
-
-        def pieces(step: int, length: int) -> Iterator[tuple[int, int]]:
-            for start in range(0, length, most):
-                yield step + start, min(most, length - start)
-
         turns = self._turns(int(state.step), size)
-        staged = stage(
-            source,
-            self.order_key(state),
-            self.config.batch_size,
-            itertools.chain.from_iterable(itertools.starmap(pieces, turns)),
-        )
+        batch_size = self.config.batch_size
+        staged = stage(source, self.order_key(state), batch_size, turns)
 
         def advance(state: TrainState, images: Rows, length: int) -> tuple[TrainState, Any]:
             outputs = []
-            for _, steps in pieces(0, length):
-                state, output = self._segment_in_order(state, self._on_device(next(staged)), steps)
+            while length:
+                piece = self._on_device(next(staged))
+                steps = len(piece) // batch_size
+                state, output = self._segment_in_order(state, piece, steps)
                 outputs.append(output)
+                length -= steps
             return state, jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
 
         return advance

@@ -18,6 +18,7 @@ from vae_topk_jax.data.rows import Rows
 
 Step = TypeVar("Step")
 Read = TypeVar("Read")
+PIECE_BYTES = 64 << 20
 
 
 class Source(Protocol):
@@ -82,18 +83,19 @@ def stream(
 
 
 def stage(
-    source: Rows, key: Array, batch_size: int, pieces: Iterable[tuple[int, int]]
+    source: Rows, key: Array, batch_size: int, turns: Iterable[tuple[int, int]]
 ) -> Generator[np.ndarray, None, None]:
-    """The examples of some steps after the other, read while those before are computed.
+    """The examples of the steps of some turns, read while those before are computed.
 
     Args:
         source: the examples.
         key: as in `stream`.
         batch_size: B.
-        pieces: (first step, number of steps S), none of which leaves its epoch.
+        turns: (first step, number of steps), none of which leaves its epoch.
 
     Yields:
-        images_SBxHxWxC of each piece, in the order of its steps and as they lie in the source.
+        images_SBxHxWxC, in the order of their steps and as they lie in the source: a turn, or a
+        piece of it where a turn has more than 64 MiB.
 
     Examples:
         >>> rows = Rows([np.arange(6, dtype=np.uint8).reshape(6, 1, 1)], ["six"])
@@ -102,6 +104,12 @@ def stage(
         [0, 1, 2, 3, 4, 5]
     """
     order = _orders(key, len(source))
+    most = max(1, PIECE_BYTES // (source.nbytes // len(source) * batch_size))
+    pieces = (
+        (start, min(most, first + length - start))
+        for first, length in turns
+        for start in range(first, first + length, most)
+    )
 
     def read(piece: tuple[int, int]) -> np.ndarray:
         epoch, step_in_epoch = divmod(piece[0], len(source) // batch_size)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import SMALL, bits, trainer_of
-from vae_topk_jax import training
 from vae_topk_jax.data import Rows, batch_indices, take_batch
+from vae_topk_jax.data import stream as stream_module
 from vae_topk_jax.data.stream import stream
 from vae_topk_jax.sharding import batch_sharding, make_mesh
 from vae_topk_jax.training import NonFiniteError
@@ -104,7 +104,7 @@ def test_rows_train_with_the_bits_of_the_array(blobs, whole, monkeypatch, piece_
     images = blobs.train_images
     rows = Rows(np.split(images, [100, 101, 400]), ["a", "b", "c", "d"])
     batch_bytes = trainer.config.batch_size * images[0].nbytes
-    monkeypatch.setattr(training, "_PIECE_BYTES", piece_steps * batch_bytes)
+    monkeypatch.setattr(stream_module, "PIECE_BYTES", piece_steps * batch_bytes)
     pieces = [*trainer.epochs(trainer.init(rows), rows)]
     assert bits(pieces[-1].state) == bits(whole[-1].state)
     assert [turn.terms for turn in pieces] == [turn.terms for turn in whole]

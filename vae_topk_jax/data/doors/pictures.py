@@ -63,12 +63,10 @@ def _split(request: Request, root: Path, classes: list[str]) -> Split:
     files: list[tuple[Path, int | None]] = []
     others = []
     for name in here or [""]:
-        found = _files(root / name)
+        found, label = _files(root / name), classes.index(name) if classes else None
         if not any(map(_is_picture, found)):
             raise DataError(f"{root / name}: expected pictures, found none")
-        files += [
-            (path, classes.index(name) if classes else None) for path in found if _is_picture(path)
-        ]
+        files += [(path, label) for path in found if _is_picture(path)]
         others += [path for path in found if not _is_picture(path)]
     if others := [path for path in others if path.name.lower() not in _JUNK]:
         request.log(f"{root}: left out {len(others)} files that are no pictures: {others[0].name}")
