@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.picture import Header, read_header, read_picture
 
 BLOCK = 512
-Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
@@ -39,78 +39,74 @@ class Decoder:
         DataError: as `read_picture`, or pictures of several sizes without `options.image_size`.
     """
 
-    def __init__(self, options: DataOptions):
-        self._options = options
+    def __init__(self, options: DataOptions, name: str):
+        self._options, self._name = options, name
         self.broken: list[str] = []
 
     def blocks(self, pictures: Callable[[], Iterable[Encoded]]) -> Iterator[Block]:
         """The pictures in their order, some hundred at a time.
 
         Args:
-            pictures: gives them; is called twice unless both options that it saves are given.
+            pictures: gives them; called twice, unless size and colour are both given.
         """
-        colour, shape = self._survey(pictures)
+        colour, size = self._survey(pictures)
+        read = functools.partial(self._read, colour=colour)
         with _threads() as pool:
             for some in _blocks(pictures()):
-                read = pool.map(lambda one: self._read(one, colour), some)
-                good = [
-                    (image, one.label)
-                    for one, image in zip(some, read, strict=True)
-                    if image is not None and self._has_shape(one, image, shape)
-                ]
-                if not good:
-                    continue
-                images, labels = zip(*good, strict=True)
-                labelled = None if labels[0] is None else np.array(labels, np.int32)
-                yield Block(np.stack(images), labelled)
+                images, labels = [], []
+                for one, image in zip(some, pool.map(read, some), strict=True):
+                    if isinstance(image, DataError):
+                        self.broken.append(str(image))
+                    elif image.shape[:2] != size:
+                        raise DataError(
+                            f"{one.name}: expected {size[0]} x {size[1]} pixels, found "
+                            f"{image.shape[0]} x {image.shape[1]} once it is turned upright"
+                        )
+                    else:
+                        images.append(image)
+                        labels.append(one.label)
+                if images:
+                    yield Block(np.stack(images), _as_array(labels))
 
-    def _survey(self, pictures: Callable[[], Iterable[Encoded]]) -> tuple[str, Any]:
-        """The colours of all pictures and, where they are not resized, (H, W)."""
-        size, colour = self._options.image_size, self._options.colour
-        if size is not None and colour is not None:
-            return colour, (size, size)
+    def _survey(self, pictures: Callable[[], Iterable[Encoded]]) -> tuple[str, tuple[int, int]]:
+        """The colours and the (H, W) of all pictures."""
+        side, colour = self._options.image_size, self._options.colour
+        if side is not None and colour is not None:
+            return colour, (side, side)
         first: tuple[str, tuple[int, int]] | None = None
         is_grey = True
         with _threads() as pool:
             for some in _blocks(pictures()):
                 for one, header in zip(some, pool.map(self._header, some), strict=True):
-                    if header is None:
-                        continue
+                    if isinstance(header, DataError):
+                        continue  # counted when its turn to be decoded comes
                     is_grey &= header.is_grey
                     first = first or (one.name, header.size)
-                    if size is None and header.size != first[1]:
+                    if side is None and header.size != first[1]:
                         raise _mixed(one.name, header.size, *first)
         if first is None:
-            raise DataError(f"expected pictures, found none that can be read{self._reasons()}")
-        return colour or ("grey" if is_grey else "rgb"), first[1] if size is None else (size, size)
+            raise DataError(f"{self._name}: expected pictures, found none that can be read")
+        return colour or ("grey" if is_grey else "rgb"), first[1] if side is None else (side, side)
 
-    def _header(self, one: Encoded) -> Header | None:
-        try:
-            return read_header(one.source, one.name)
-        except DataError:
-            if self._options.skip_broken:
-                return None
-            raise
+    def _header(self, one: Encoded) -> Header | DataError:
+        return self._tried(lambda: read_header(one.source, one.name))
 
-    def _read(self, one: Encoded, colour: str) -> np.ndarray | None:
+    def _read(self, one: Encoded, colour: str) -> np.ndarray | DataError:
+        size = self._options.image_size
+        return self._tried(lambda: read_picture(one.source, one.name, colour, size))
+
+    def _tried(self, read: Callable[[], Made]) -> Made | DataError:
+        """What is read, or why it cannot be, where that does not stop the run."""
         try:
-            return read_picture(one.source, one.name, colour, self._options.image_size)
+            return read()
         except DataError as error:
             if not self._options.skip_broken:
                 raise
-            self.broken.append(str(error))
-            return None
+            return error
 
-    def _has_shape(self, one: Encoded, image: np.ndarray, size: tuple[int, int]) -> bool:
-        if image.shape[:2] != size:
-            raise DataError(
-                f"{one.name}: expected {size[0]} x {size[1]} pixels, "
-                f"found {image.shape[0]} x {image.shape[1]} once it is turned upright"
-            )
-        return True
 
-    def _reasons(self) -> str:
-        return f", such as {self.broken[0]}" if self.broken else ""
+def _as_array(labels: list[int | None]) -> np.ndarray | None:
+    return None if labels[0] is None else np.array(labels, np.int32)
 
 
 def _mixed(name: str, size: Sequence[int], other: str, other_size: Sequence[int]) -> DataError:

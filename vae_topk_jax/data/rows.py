@@ -173,7 +173,7 @@ def chunks(images: Images) -> Iterator[np.ndarray]:
 def _check_part(part: np.ndarray, name: str) -> None:
     if part.dtype.hasobject:
         raise DataError(f"{name}: expected numbers, found Python objects, which are not unpickled")
-    # bfloat16 of ml_dtypes is of kind "V"
+    # NumPy has no kind for bfloat16
     if part.dtype != np.uint8 and part.dtype.kind != "f" and part.dtype.name != "bfloat16":
         raise DataError(f"{name}: expected uint8 or floating values, found {part.dtype}")
     if part.ndim not in (2, 3, 4):

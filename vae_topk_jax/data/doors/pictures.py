@@ -70,7 +70,7 @@ def _split(request: Request, root: Path, classes: list[str]) -> Split:
         others += [path for path in found if not _is_picture(path)]
     if others := [path for path in others if path.name.lower() not in _JUNK]:
         request.log(f"{root}: left out {len(others)} files that are no pictures: {others[0].name}")
-    decoder = Decoder(request.options)
+    decoder = Decoder(request.options, str(root))
     options = {name: request.options.given.get(name) for name in sorted(_TAKES)}
     stats = hashlib.sha256(fingerprint(*(path for path, _ in files)).encode()).hexdigest()
     key = f"pictures {stats} {classes} {json.dumps(options)}"

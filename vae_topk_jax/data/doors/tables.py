@@ -46,7 +46,7 @@ def split_of(request: Request, name: str, files: list[Path], open_file: Any) -> 
     found = roles(schema, str(files[0]), request.options.tensor)
     if found.left_out:
         request.log(f"{name}: left out the columns {', '.join(found.left_out)}")
-    decoder = Decoder(request.options)
+    decoder = Decoder(request.options, name)
 
     def batches() -> Iterator[Any]:
         for path in files:

@@ -1,6 +1,6 @@
 """Files as people have them, damaged or odd: a right array, or one line that names the file."""
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -202,8 +202,8 @@ READ: dict[str, tuple[Make, np.ndarray]] = {
         GREY[..., None],
     ),
     "bfloat16 activations": (
-        tensor_file(a=(GREY[:, 0]).astype(ml_dtypes.bfloat16)),
-        GREY[:, 0].astype(ml_dtypes.bfloat16).astype(np.float32)[:, None, None],
+        tensor_file(a=(GREY[:, 0]).astype(jnp.bfloat16)),
+        GREY[:, 0].astype(jnp.bfloat16).astype(np.float32)[:, None, None],
     ),
     "activations of tokens": (
         tensor_file(a=GREY.astype(np.float32)),

@@ -130,3 +130,17 @@ def test_files_that_are_no_pictures_are_said_to_be_left_out(tmp_path):
     said: list[str] = []
     load_dataset(folder(tmp_path), log=said.append)
     assert any("left out 1 files that are no pictures: notes.txt" in line for line in said)
+
+
+def test_a_folder_in_which_all_are_broken_is_named(tmp_path):
+    folder = files(".png", a=b"", b=GOOD[:20])(tmp_path)
+    with pytest.raises(DataError, match=r"odd: expected pictures, found none that can be read"):
+        load_dataset(folder, DataOptions(skip_broken=True))
+
+
+def test_two_colours_in_two_splits_are_one_where_asked_for(tmp_path):
+    made = files(".png", train__1=GOOD, train__2=GOOD, test__1=png(COLOUR))
+    folder = made(tmp_path)
+    with pytest.raises(DataError, match=r"train images are .* test images .*: they must agree"):
+        load_dataset(folder)
+    assert load_dataset(folder, DataOptions(colour="rgb")).image_shape == (6, 5, 3)
