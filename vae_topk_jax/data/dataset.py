@@ -119,15 +119,21 @@ class Dataset:
 
         That of rows is kept in the cache until one of their files is written to.
         """
-        keys = [
-            images.fingerprint
-            for images in (self.train_images, self.test_images)
-            if isinstance(images, Rows)
-        ]
-        labels = [x.tobytes() for x in (self.train_labels, self.test_labels) if x is not None]
-        known = hashlib.sha256(b"".join(labels)).hexdigest()
-        # An array beside rows is a part of the same files, or small: it is hashed every time.
-        return remembered(f"{keys}{known}" if len(keys) == 2 and all(keys) else "", self._hash)
+        return remembered(self._files, self._hash)
+
+    @property
+    def _files(self) -> str:
+        """What the digest depends on, said by the files of the training rows; empty without."""
+        if not isinstance(self.train_images, Rows) or not self.train_images.fingerprint:
+            return ""
+        sha = hashlib.sha256(self.train_images.fingerprint.encode())
+        if isinstance(self.test_images, Rows):
+            sha.update(self.test_images.fingerprint.encode())
+        else:
+            sha.update(np.ascontiguousarray(self.test_images).data)
+        for labels in (self.train_labels, self.test_labels):
+            sha.update(b"" if labels is None else labels.tobytes())
+        return sha.hexdigest()
 
     def _hash(self) -> str:
         sha = hashlib.sha256()

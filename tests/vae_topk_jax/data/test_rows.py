@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from vae_topk_jax.data import DataError, Rows, memory
+from vae_topk_jax.data import DataError, Dataset, Rows, load_dataset, memory
 from vae_topk_jax.data import rows as rows_module
+from vae_topk_jax.data.cache import CACHE_VARIABLE
 from vae_topk_jax.data.rows import chunks, in_memory, select
 
 ARRAY = np.random.default_rng(0).integers(0, 256, (23, 3, 2), np.uint8)
@@ -94,3 +95,18 @@ def test_the_memory_of_the_machine_is_known(monkeypatch, tmp_path):
     assert not memory.fits_in_memory(1001)
     limit.write_text("max\n")
     assert memory.total_bytes() > 4000
+
+
+def test_the_digest_of_large_files_is_worked_out_once(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    path = tmp_path / "a.npy"
+    np.save(path, ARRAY)
+    monkeypatch.setattr(memory, "total_bytes", lambda: 4 * WHOLE[:5].nbytes)  # of the test split
+    digest = load_dataset(path).digest
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "_hash", lambda _: pytest.fail("read again"))
+        assert load_dataset(path).digest == digest
+    monkeypatch.setattr(memory, "total_bytes", lambda: 1 << 30)
+    assert load_dataset(path).digest == digest
+    np.save(path, ARRAY[::-1])
+    assert load_dataset(path).digest != digest
