@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from vae_topk_jax.data.errors import DataError, as_data_error
 
+_NUMBER = re.compile(r"(\d+)")
+
 
 class Listing(NamedTuple):
     """What lies in a folder, but for what is hidden, in the order in which people count."""
@@ -32,7 +34,8 @@ def listing(folder: Path) -> Listing:
         ...     [path.name for path in listing(Path(folder)).files]
         ['b9', 'b10']
     """
-    found = Listing([], [])
+    folders: list[str] = []
+    files: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -40,12 +43,11 @@ def listing(folder: Path) -> Listing:
                     continue
                 if not entry.name.isprintable():
                     raise DataError(f"{folder} holds a name that cannot be printed: {entry.name!a}")
-                (found.folders if entry.is_dir() else found.files).append(folder / entry.name)
+                (folders if entry.is_dir() else files).append(entry.name)
     except OSError as error:
         raise as_data_error(error, folder) from error
-    for paths in found:
-        paths.sort(key=_natural)
-    return found
+    in_order = (sorted(names, key=_natural) for names in (folders, files))
+    return Listing(*([folder / name for name in names] for names in in_order))
 
 
 def holds(folder: Path, is_one: Callable[[str], bool], levels: int = 0) -> bool:
@@ -87,6 +89,8 @@ def holds_shards(folder: Path, suffix: str) -> bool:
     )
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+def _natural(name: str) -> list[str | int]:
+    """Text and numbers in turns, so that texts are compared with texts."""
+    parts: list[str | int] = [*_NUMBER.split(name)]
+    parts[1::2] = map(int, parts[1::2])
+    return parts

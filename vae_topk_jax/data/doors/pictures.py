@@ -9,7 +9,7 @@ from pathlib import Path
 from vae_topk_jax.data.cache import decoded, fingerprint
 from vae_topk_jax.data.decoding import Decoder, Encoded
 from vae_topk_jax.data.doors.door import Door, Request, name_of
-from vae_topk_jax.data.doors.listing import holds, listing
+from vae_topk_jax.data.doors.listing import Listing, holds, listing
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.picture import SUFFIXES
 from vae_topk_jax.data.splits import Found, Split
@@ -30,24 +30,24 @@ def _is_picture(path: Path) -> bool:
 
 def _load(request: Request) -> Found:
     folder, options = request.path, request.options
-    subfolders = [path.name for path in listing(folder).folders]
+    here = listing(folder)
+    subfolders = [path.name for path in here.folders]
     if "test" in subfolders and "train" not in subfolders:
         raise DataError(f"{folder}: expected train/ beside test/, found {', '.join(subfolders)}")
-    roots = [folder / split for split in _SPLITS] if "train" in subfolders else [folder]
+    roots = {folder: here}
     if "train" in subfolders:
-        roots = [root for root in roots if root.is_dir()]
+        roots = {folder / name: listing(folder / name) for name in _SPLITS if name in subfolders}
         if extra := sorted({*subfolders} - {*_SPLITS}):
             request.log(f"{folder}: left out {', '.join(extra)}, beside train and test")
-    classes = _classes(roots[0])
-    splits = [_split(request, root, classes) for root in roots]
+    classes = _classes(*next(iter(roots.items())))
+    splits = [_split(request, root, here, classes) for root, here in roots.items()]
     test = splits[1] if len(splits) == 2 else None
     sized = "" if options.image_size is None else f", {options.image_size} pixels a side"
     return Found(folder.name, f'pictures in "{name_of(folder)}"{sized}', splits[0], test)
 
 
-def _classes(root: Path) -> list[str]:
+def _classes(root: Path, here: Listing) -> list[str]:
     """The names of the folders with pictures; none where the pictures lie in the root itself."""
-    here = listing(root)
     folders = [path.name for path in here.folders]
     if not any(map(_is_picture, here.files)):
         return folders
@@ -56,14 +56,15 @@ def _classes(root: Path) -> list[str]:
     return []
 
 
-def _split(request: Request, root: Path, classes: list[str]) -> Split:
-    here = _classes(root)
-    if unknown := [name for name in here if name not in classes] or (classes if not here else []):
+def _split(request: Request, root: Path, here: Listing, classes: list[str]) -> Split:
+    own = _classes(root, here)
+    if unknown := [name for name in own if name not in classes] or (classes if not own else []):
         raise DataError(f"{root}: expected the classes of train, found {unknown[0]}/ in one alone")
     files: list[tuple[Path, int | None]] = []
     others = []
-    for name in here or [""]:
-        found, label = _files(root / name), classes.index(name) if classes else None
+    for name in own or [""]:
+        found = _files(listing(root / name) if own else here)
+        label = classes.index(name) if own else None
         if not any(map(_is_picture, found)):
             raise DataError(f"{root / name}: expected pictures, found none")
         files += [(path, label) for path in found if _is_picture(path)]
@@ -86,8 +87,7 @@ def _split(request: Request, root: Path, classes: list[str]) -> Split:
     return Split(kept.images, kept.labels)
 
 
-def _files(folder: Path) -> list[Path]:
-    found = listing(folder)
+def _files(found: Listing) -> list[Path]:
     if found.folders:
         raise DataError(f"{found.folders[0]}: expected a picture, found a folder inside a class")
     return found.files

@@ -19,7 +19,7 @@ from vae_topk_jax.foreign import check_regular
 
 SUFFIX = ".safetensors"
 _SPLITS = ("train", "test")
-_TYPES = {
+_TYPES: dict[str, np.dtype] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
