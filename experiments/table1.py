@@ -76,7 +76,8 @@ def rows(study: Study, inception_weights: Path | None = None) -> Iterator[Planne
         return Measurement(*found, trained.history)
 
     models = chosen(trained_models(LATENT_DIM, K), study.budget.table1)
-    yield from _floor(study)
+    if study.has_labels:
+        yield from _floor(study)
     for seed, reduction in itertools.product(study.budget.seeds, study.budget.variants):
         for title, fields in models.items():
             config = study.config(seed=seed, latent_reduction=reduction, **fields)

@@ -63,7 +63,9 @@ LAYOUT = Experiment(
 def rows(
     study: Study, clip_noise: bool = True, classifier: Classifier = "clean"
 ) -> Iterator[Planned]:
-    """Every row of Table 2."""
+    """Every row of Table 2; none without labels."""
+    if not study.has_labels:
+        return
     settings: Settings = {"clip_noise": clip_noise, "classifier": classifier}
 
     def measure(trained: Trained) -> Measurement:

@@ -23,7 +23,7 @@ from experiments.terminal.configuration import last_value
 from vae_topk_jax import fit
 from vae_topk_jax.checkpoint_folder import checkpoints, latest_checkpoint
 from vae_topk_jax.config import Config
-from vae_topk_jax.data import find_dataset
+from vae_topk_jax.data import DataOptions, find_dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import explained_variance, normalized_mse, reconstruction_metrics
 from vae_topk_jax.processes import all_or_none, is_main, main_first, require_same, start
@@ -43,7 +43,9 @@ class Options:
     out: Path = Path("runs/model")
     """Folder of the checkpoints, of scalars.jsonl, importance.jsonl and results.json."""
     data: str = "auto"
-    """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
+    """A file or a folder of arrays, pictures, safetensors, tables and more (docs/data.md), or
+    "embedded", "download", "npm", "tfds:NAME", or "auto": the first MNIST that is found."""
+    reading: DataOptions = dataclasses.field(default_factory=DataOptions)
     inputs: str = PIXELS
     """What the model sees of them: "pixels"; "probe", the digit classifier's penultimate layer; or
     the last hidden layer of a VAE's encoder, as the folder of its run. The last two are vectors of
@@ -105,6 +107,7 @@ def _saved_options(out: Path) -> Options:
     return Options(
         config=saved_info(out).config,
         data=names.get("data", Options.data),
+        reading=DataOptions.from_saved(names),
         inputs=names.get("inputs", Options.inputs),
     )
 
@@ -191,11 +194,11 @@ def train(options: Options) -> None:
 
 
 def _find_inputs(options: Options) -> Inputs:
-    dataset, data = find_dataset(options.data)
+    dataset, data = find_dataset(options.data, options.reading)
     inputs = load_inputs(options.inputs, dataset)
     is_folder = options.inputs not in (PIXELS, PROBE)
     name = os.path.abspath(options.inputs) if is_folder else options.inputs
-    return dataclasses.replace(inputs, names={"data": data, "inputs": name})
+    return dataclasses.replace(inputs, names={"data": data, "inputs": name} | options.reading.given)
 
 
 def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:

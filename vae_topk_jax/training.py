@@ -14,7 +14,9 @@ from jax import Array
 from jax.sharding import Mesh
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
+from vae_topk_jax.data.batches import as_float, epoch_order, order_slice, take_batch
+from vae_topk_jax.data.rows import Images, Rows
+from vae_topk_jax.data.stream import stage
 from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.likelihoods import OF_ANY_VALUE
 from vae_topk_jax.models import System
@@ -130,7 +132,7 @@ class Trainer:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def init(self, images_NxHxWxC: np.ndarray | None = None) -> TrainState:
+    def init(self, images_NxHxWxC: Images | None = None) -> TrainState:
         """The state before the first step, a function of `config.seed` and, for a model that
         starts from what it is to learn or standardises its inputs, of the training images.
 
@@ -159,9 +161,7 @@ class Trainer:
         variables = jax.jit(self.model.init)(init_key, x)
         params, batch_stats = variables["params"], variables.get("batch_stats", {})
         if images_NxHxWxC is not None:
-            seen = take_batch(
-                jnp.asarray(images_NxHxWxC[:_SEEN]), jnp.arange(min(_SEEN, len(images_NxHxWxC)))
-            )
+            seen = as_float(jnp.asarray(images_NxHxWxC[:_SEEN]))
             if (rule := self.config.standardize) != "none":
                 measured = jax.tree.map(jnp.asarray, shift_and_scale(images_NxHxWxC, rule))
                 batch_stats = batch_stats | {"standardization": measured}
@@ -240,7 +240,7 @@ class Trainer:
     def epochs(
         self,
         state: TrainState,
-        images_NxHxWxC: np.ndarray | Array,
+        images_NxHxWxC: Images,
         segment: int | None = None,
         patience: int = 100,
     ) -> Iterator[EpochResult]:
@@ -248,7 +248,8 @@ class Trainer:
 
         Args:
             state: donated to the first turn. It may stand anywhere in an epoch.
-            images_NxHxWxC: training images, uint8 or, in the range of the model, float32.
+            images_NxHxWxC: training images, uint8 or, in the range of the model, float32. An array
+                is put on the device; `data.Rows` are read piece by piece, with the same results.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be skipped.
 
@@ -263,19 +264,15 @@ class Trainer:
                 f"images must be uint8 or float32 of shape {expected}, "
                 f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
             )
-        images = (
-            jax.device_put(images_NxHxWxC)
-            if self.mesh is None
-            else put(images_NxHxWxC, replicated(self.mesh))
-        )
-        if images.dtype == np.float32:
-            self.check_values(images)
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
+        images, advance = images_NxHxWxC, self.segment
+        if isinstance(images, Rows):
+            advance = self._streamed(state, images, size)
+        else:
+            images = self._on_device(images)
         in_a_row, is_first = 0, True
-        while (step := int(state.step)) < self.total_steps:
-            offset = step % self.steps_per_epoch
-            length = min(size - offset % size, self.steps_per_epoch - offset)
-            state, (terms_S, importance_SxD) = self.segment(state, images, length)
+        for step, length in self._turns(int(state.step), size):
+            state, (terms_S, importance_SxD) = advance(state, images, length)
             skipped_S = np.asarray(terms_S.pop("skipped")) > 0
             terms = {name: _mean_of(np.asarray(x)[~skipped_S]) for name, x in terms_S.items()}
             if is_first and skipped_S.all():
@@ -296,8 +293,45 @@ class Trainer:
                 None if importance_SxD is None else np.asarray(importance_SxD),
             )
 
+    def _turns(self, step: int, size: int) -> Iterator[tuple[int, int]]:
+        """(first step, steps) of every turn from a step on; none leaves its epoch."""
+        while step < self.total_steps:
+            offset = step % self.steps_per_epoch
+            length = min(size - offset % size, self.steps_per_epoch - offset)
+            yield step, length
+            step += length
+
+    def _on_device(self, images_NxHxWxC: np.ndarray | Array) -> Array:
+        """The images where the steps take them from, if the model takes them."""
+        images = (
+            jax.device_put(images_NxHxWxC)
+            if self.mesh is None
+            else put(images_NxHxWxC, replicated(self.mesh))
+        )
+        if images.dtype == np.float32:
+            self.check_values(images)
+        return images
+
+    def _streamed(self, state: TrainState, source: Rows, size: int) -> Callable[..., Any]:
+        """`segment` for the turns from `state` on, one after the other, of images that are read."""
+        turns = self._turns(int(state.step), size)
+        batch_size = self.config.batch_size
+        staged = stage(source, self.order_key(state), batch_size, turns)
+
+        def advance(state: TrainState, images: Rows, length: int) -> tuple[TrainState, Any]:
+            outputs = []
+            while length:
+                piece = self._on_device(next(staged))
+                steps = len(piece) // batch_size
+                state, output = self._segment_in_order(state, piece, steps)
+                outputs.append(output)
+                length -= steps
+            return state, jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+
+        return advance
+
     def _describe_failure(
-        self, state: TrainState, images: Array, step: int, patience: int
+        self, state: TrainState, images: Images, step: int, patience: int
     ) -> NonFiniteError:
         """Repeats the failed step with the state's parameters, and lists what is not finite."""
         failed = dataclasses.replace(state, step=jnp.full_like(state.step, step))
@@ -360,10 +394,24 @@ class Trainer:
     def segment(self) -> Callable[..., tuple[TrainState, tuple[dict[str, Array], Array | None]]]:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
         one program; the input state is donated. Under `jax.vmap` it trains one state per seed."""
+        return self._compiled(
+            lambda state, _: (self._order(state), state.step % self.steps_per_epoch)
+        )
+
+    @functools.cached_property
+    def _segment_in_order(self) -> Callable[..., tuple[TrainState, Any]]:
+        """`segment`, of images that lie in the order of its steps."""
+        return self._compiled(lambda _, images: (jnp.arange(len(images)), 0))
+
+    def _compiled(
+        self, order_of: Callable[[TrainState, Array], tuple[Array, Array | int]]
+    ) -> Callable[..., Any]:
+        """A segment that takes its images by the order, and from the step in it, that `order_of`
+        gives."""
 
         def run(length: int, state: TrainState, images: Array) -> tuple[TrainState, Any]:
-            step = functools.partial(self._batch_step, images, self._order(state))
-            first = state.step % self.steps_per_epoch
+            order_N, first = order_of(state, images)
+            step = functools.partial(self._batch_step, images, order_N)
             return jax.lax.scan(step, state, first + jnp.arange(length, dtype=jnp.int32))
 
         @functools.partial(

@@ -5,6 +5,7 @@ from typing import Literal
 
 from experiments.bench.groups import (
     bottleneck,
+    data,
     decoding,
     dictionary,
     exchanges,
@@ -34,6 +35,7 @@ Group = Literal[
     "load",
     "restoring",
     "startup",
+    "data",
     "memory",
     "growth",
     "seeds",
@@ -52,6 +54,7 @@ GROUPS: dict[Group, ModuleType] = {
     "load": load,
     "restoring": restoring,
     "startup": startup,
+    "data": data,
     "memory": memory,
     "growth": growth,
     "seeds": seeds,

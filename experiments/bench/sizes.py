@@ -19,6 +19,7 @@ class Sizes:
         dictionaries: (B, F, D, k) of a dictionary of D directions of F values.
         batches: images in one call of a trained model.
         loads: (clients, requests of each, images per request) of a served model.
+        pictures: files in a folder of pictures.
         growth_images: training images of an epoch in the growth curves.
         batch_sizes, latent_dims, ks, seeds: the points of the growth curves.
     """
@@ -36,6 +37,7 @@ class Sizes:
     dictionaries: tuple[tuple[int, int, int, int], ...]
     batches: tuple[int, ...]
     loads: tuple[tuple[int, int, int], ...]
+    pictures: int
     growth_images: int
     batch_sizes: tuple[int, ...]
     latent_dims: tuple[int, ...]
@@ -58,6 +60,7 @@ PRESETS = {
         dictionaries=((8, 16, 32, 2),),
         batches=(1, 4),
         loads=((2, 1, 1),),
+        pictures=20,
         growth_images=256,
         batch_sizes=(128,),
         latent_dims=(64,),
@@ -78,6 +81,7 @@ PRESETS = {
         dictionaries=((512, 768, 4096, 32), (8192, 4096, 65536, 64)),
         batches=(1, 1024),
         loads=((1, 200, 1), (8, 50, 1), (8, 50, 16)),
+        pictures=10_000,
         growth_images=8192,
         batch_sizes=(32, 128, 512, 2048, 8192),
         latent_dims=(16, 64, 256, 1024, 4096),

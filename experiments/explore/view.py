@@ -82,11 +82,12 @@ class View:
 
     def thumbnails(self) -> str:
         """A button for each of the first test images of every label, a row a label's rank."""
-        titles = [f"test image {i}, labelled {self.dataset.test_labels[i]}" for i in self._picked()]
+        _, labels = self.dataset.labels
+        titles = [f"test image {i}, labelled {labels[i]}" for i in self._picked()]
         return markup.thumbnails(self.images_NxHxWxC, self._picked(), titles)
 
     def _picked(self) -> list[int]:
-        labels = self.dataset.test_labels
+        _, labels = self.dataset.labels
         by_label = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         return [int(found[n]) for n in range(_PER_CLASS) for found in by_label if n < len(found)]
 

@@ -50,8 +50,9 @@ def measure_model(
     }
     for sampler, images in samples.items():
         images = _clipped(images)
-        distances = feature_distances(study.probe.features(images), study.test_features)
-        metrics |= {f"{name}_{sampler}": value for name, value in distances.items()}
+        if study.has_labels:
+            distances = feature_distances(study.probe.features(images), study.test_features)
+            metrics |= {f"{name}_{sampler}": value for name, value in distances.items()}
         pictures[f"samples_{sampler}"] = images[: 2 * PICTURES]
         if inception_weights is not None:
             from vae_topk_jax.metrics.inception import inception_fid

@@ -43,7 +43,7 @@ def measure_robustness(
     for sigma in SIGMAS:
         inputs = noisy(study.test_images, sigma, seed, clip_noise)
         outputs = np.clip(np.asarray(reconstruct(inputs)), 0.0, 1.0)
-        metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, study.dataset.test_labels)
+        metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, study.dataset.labels[1])
         if sigma:
             pictures[f"noisy_{sigma}"] = np.clip(inputs[:PICTURES], 0.0, 1.0)
             pictures[f"reconstructed_{sigma}"] = outputs[:PICTURES]
@@ -64,7 +64,7 @@ def _classifier(
     )
     return train_probe(
         images,
-        study.dataset.train_labels,
+        study.dataset.labels[0],
         study_key(seed, "probe"),
         num_classes=study.dataset.num_classes,
         epochs=study.budget.probe.over(len(images)),

@@ -23,19 +23,24 @@ def measure_system(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """The metrics of one row of the comparison, but for its costs in training, and its pictures."""
     metrics, pictures = measure_model(study, model, seed)
-    accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
     train, test = (
         np.asarray(model.encode(images))
         for images in (study.train_images[:TRAIN_CODES], study.test_images)
     )
-    labels = study.dataset.train_labels[: len(train)]
-    metrics |= accuracies | sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
-    metrics["linear_probe"] = linear_probe_accuracy(train, labels, test, study.dataset.test_labels)
+    metrics |= sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
     metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:ENCODED])
-    for distance in ("fid_clf", "kid_clf"):
-        metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
-    best = min(SAMPLERS, key=lambda name: metrics[f"fid_clf_{name}"])
-    shown = {"originals", "reconstructions", f"samples_{best}"}
+    shown = {"originals", "reconstructions"}
+    noisy: dict[str, np.ndarray] = {}
+    if study.has_labels:
+        accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
+        metrics |= accuracies
+        train_labels, test_labels = study.dataset.labels
+        metrics["linear_probe"] = linear_probe_accuracy(
+            train, train_labels[: len(train)], test, test_labels
+        )
+        for distance in ("fid_clf", "kid_clf"):
+            metrics[f"{distance}_best"] = min(metrics[f"{distance}_{name}"] for name in SAMPLERS)
+        shown.add(f"samples_{min(SAMPLERS, key=lambda name: metrics[f'fid_clf_{name}'])}")
     kept = {name: images for name, images in pictures.items() if name in shown}
     kept |= {name: images for name, images in noisy.items() if name.endswith(f"_{SHOWN_SIGMA}")}
     return metrics, kept | {

@@ -124,7 +124,7 @@ def _values(hint: Any) -> str:
         ['yes or no', 'integer', 'integers', '`a`, `b`']
     """
     items = [item for item in typing.get_args(hint) if item not in (type(None), Ellipsis)]
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return ", ".join(map(_values, items))
     if typing.get_origin(hint) is tuple:
         one = _values(items[0])

@@ -13,6 +13,7 @@ from experiments.study.study import Study
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import load_dataset
 from vae_topk_jax.models.registry import owners
+from vae_topk_jax.runs.progress import console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class StudyOptions:
     """How much to spend: "quick" takes minutes, "paper" about three hours on two CPU cores for both
     tables (five seeds), "tiny" is for smoke tests."""
     data: str = "auto"
-    """Images: "auto", a folder of IDX files, "download", "npm", "embedded" or "tfds:NAME"."""
+    """Images: "auto", "download", "npm", "embedded", "tfds:NAME", or a file or folder
+    (docs/data.md)."""
     out: Path | None = None
     """Folder of results.json and the report; runs/PRESET if not given. Rows that it holds already
     are not measured again."""
@@ -60,6 +62,11 @@ class StudyOptions:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")
             budget = dataclasses.replace(budget, training=Passes(self.epochs))
         dataset = load_dataset(self.data).limit(budget.train_images, budget.test_images)
+        if dataset.train_labels is None:
+            console.print(
+                f"{dataset.source}: there are no labels, so what the digit classifier and the "
+                "linear probe measure is left out"
+            )
         results = ResultsFile(self.folder)
         if results.environment.setdefault("data_digest", dataset.digest) != dataset.digest:
             raise ValueError(f"{self.folder} holds results on other data: choose another --out")

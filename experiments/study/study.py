@@ -77,6 +77,11 @@ class Study:
         """Float test images in [0, 1]."""
         return to_unit_float(self.dataset.test_images)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is what the digit classifier and the linear probe are trained with."""
+        return self.dataset.train_labels is not None
+
     @functools.cached_property
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""

@@ -7,7 +7,8 @@ import dataclasses
 import jax
 import numpy as np
 
-from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.data.dataset import Dataset
+from vae_topk_jax.data.errors import DataError
 
 
 def binarize(images: np.ndarray, key: jax.Array) -> np.ndarray:

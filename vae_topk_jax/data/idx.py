@@ -15,7 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.data.dataset import Dataset
+from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.files import write_atomic
 
 UINT8 = 0x08
@@ -158,7 +159,19 @@ def parse_idx(raw: bytes, name: str | os.PathLike[str]) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=header_size).reshape(shape)
 
 
+def holds_idx_files(folder: Path) -> bool:
+    """Whether any of the four files is there, under any of its spellings."""
+    return bool(_present(folder))
+
+
 def _find_files(folder: Path) -> dict[str, Path]:
+    paths = _present(folder)
+    if missing := [stem for stem in MNIST if stem not in paths]:
+        raise DataError(f"{folder}: no {', '.join(missing)} (raw or .gz)")
+    return paths
+
+
+def _present(folder: Path) -> dict[str, Path]:
     paths = {}
     for stem in MNIST:
         spellings = (stem, stem.replace("-idx", ".idx"))
@@ -166,8 +179,6 @@ def _find_files(folder: Path) -> dict[str, Path]:
         found = [folder / name for name in names if (folder / name).is_file()]
         if found:
             paths[stem] = found[0]
-    if missing := [stem for stem in MNIST if stem not in paths]:
-        raise DataError(f"{folder}: no {', '.join(missing)} (raw or .gz)")
     return paths
 
 

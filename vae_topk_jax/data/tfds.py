@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vae_topk_jax.data.dataset import DataError, Dataset
+from vae_topk_jax.data.dataset import Dataset
+from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.extras import install_advice
 
 

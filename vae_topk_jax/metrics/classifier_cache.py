@@ -32,11 +32,9 @@ class LabelledImages(Protocol):
     @property
     def train_images(self) -> np.ndarray: ...
     @property
-    def train_labels(self) -> np.ndarray: ...
-    @property
     def test_images(self) -> np.ndarray: ...
     @property
-    def test_labels(self) -> np.ndarray: ...
+    def labels(self) -> tuple[np.ndarray, np.ndarray]: ...
     @property
     def num_classes(self) -> int: ...
     @property
@@ -84,14 +82,15 @@ def load_or_train_probe(
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         _log.warning("cannot use the cached probe %s (%s): training it again", path, error)
 
+    train_labels, test_labels = dataset.labels
     probe = train_probe(
         dataset.train_images,
-        dataset.train_labels,
+        train_labels,
         jax.random.key(seed),
         num_classes=dataset.num_classes,
         epochs=epochs,
     )
-    accuracy = probe.accuracy(dataset.test_images, dataset.test_labels)
+    accuracy = probe.accuracy(dataset.test_images, test_labels)
     probe = dataclasses.replace(probe, test_accuracy=accuracy)
     try:
         _save(path, config, probe)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from numpy.typing import ArrayLike
 from vae_topk_jax.checkpoint import CheckpointWriter, restore_checkpoint, restore_newest_whole
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, checkpoint_name
 from vae_topk_jax.config import Config
+from vae_topk_jax.data.rows import Rows, chunks
 from vae_topk_jax.files import check_path
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.processes import agreed, all_or_none, is_main, largest, require_same
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.held_out import with_held_out
 from vae_topk_jax.runs.importance_log import ImportanceLog
-from vae_topk_jax.runs.inputs import Inputs, as_inputs
+from vae_topk_jax.runs.inputs import Inputs, Trainable, as_inputs
 from vae_topk_jax.runs.interruption import Interrupted, Interruption
 from vae_topk_jax.runs.progress import show
 from vae_topk_jax.runs.run_folder import (
@@ -35,9 +37,11 @@ from vae_topk_jax.sharding import make_mesh, to_host
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training import EpochResult, NonFiniteError, Trainer
 
+_log = logging.getLogger("vae_topk_jax.data")
+
 
 def fit(
-    images: ArrayLike | Inputs,
+    images: Trainable,
     config: Config | None = None,
     *,
     test: ArrayLike | None = None,
@@ -50,7 +54,7 @@ def fit(
     patience: int = 100,
     mesh: Mesh | None = None,
     wandb: str | None = None,
-    source: str = "an array",
+    source: str | None = None,
 ) -> Inference:
     """Trains a model on images, or on vectors.
 
@@ -63,7 +67,9 @@ def fit(
     Args:
         images: training images, uint8 or floating, (N, H, W) or (N, H, W, C), or vectors (N, F).
             Floating ones lie in [0, 1], but for "batch_topk_sae" and for the likelihoods of any
-            values (`vae_topk_jax.likelihoods`).
+            values (`vae_topk_jax.likelihoods`). Or a dataset, or what `load_dataset` loads one
+            from, such as the path of a file. What takes more than a quarter of the memory stays
+            where it is, memory-mapped, and is read batch by batch; the numbers are the same.
         config: the configuration; None: `Config()`, or with `resume` the saved one.
         test: more images of that kind, never trained on; their loss terms are part of the scalars
             after each epoch, as `test_loss` and so on.
@@ -80,7 +86,7 @@ def fit(
             processes were joined (`processes.start`), all devices of all of them. All processes
             make the same call.
         wandb: the project of Weights & Biases that gets the scalars as well (extra `wandb`).
-        source: where the images come from, for the checkpoints and the model card.
+        source: where an array comes from, for the checkpoints and the model card.
 
     Returns:
         The trained model, on one device.
@@ -154,12 +160,12 @@ def fit(
 
 
 def _prepare(
-    images: ArrayLike | Inputs,
+    images: Trainable,
     config: Config | None,
     test: ArrayLike | None,
     folder: Path | None,
     resume: bool,
-    source: str,
+    source: str | None,
     mesh: Mesh | None,
 ) -> tuple[Trainer, RunInfo, Inputs]:
     """Looks at what is given and at the folder, and changes nothing there."""
@@ -177,7 +183,13 @@ def _prepare(
     trainer = dataclasses.replace(info.trainer, mesh=mesh)
     for given in (inputs.train, inputs.test):
         if given.dtype == np.float32:
-            trainer.check_values(given)
+            for chunk in chunks(given):
+                trainer.check_values(chunk)
+    if isinstance(inputs.train, Rows) and is_main():
+        _log.info(
+            "the %.3g GB of training examples stay in their files and are read batch by batch",
+            inputs.train.nbytes / 1e9,
+        )
     return trainer, info, inputs
 
 

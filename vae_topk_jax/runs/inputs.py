@@ -6,10 +6,11 @@ PATH    the last hidden layer of a trained VAE's encoder, from the folder of its
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.data import Dataset, to_unit_float
+from vae_topk_jax.data import Dataset, Rows, as_float, load_dataset, to_unit_float
+from vae_topk_jax.data.cache import remembered
+from vae_topk_jax.data.memory import fits_in_memory
+from vae_topk_jax.data.rows import Images, chunks
 from vae_topk_jax.inference import load
 from vae_topk_jax.metrics import TrainedProbe, load_or_train_probe
 from vae_topk_jax.run_info import RunInfo
@@ -25,6 +29,7 @@ from vae_topk_jax.run_info import RunInfo
 PIXELS, PROBE = "pixels", "probe"
 PENULTIMATE = "penultimate layer of the digit classifier"
 _CHUNK = 1000
+_MOST_TEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,17 +37,18 @@ class Inputs:
     """Training and test inputs.
 
     Attributes:
-        train, test: images (N, H, W, C), uint8 or float32, or float32 vectors (N, 1, 1, F).
+        train, test: images (N, H, W, C), uint8 or float32, or vectors (N, 1, 1, F); `Rows` where
+            they do not fit into the memory.
         about: the entry that result files carry about their data.
         digest: equal for runs with the same inputs.
         names: under which `experiments.train` finds them again, kept in the run's folder.
     """
 
-    train: np.ndarray
-    test: np.ndarray
+    train: Images
+    test: Images
     about: dict[str, Any]
     digest: str
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def are_images(self) -> bool:
@@ -51,56 +57,83 @@ class Inputs:
 
     @property
     def float_test(self) -> np.ndarray:
-        """The test inputs as a model takes them."""
-        return to_unit_float(self.test) if self.test.dtype == np.uint8 else self.test
+        """The test inputs as a model takes them; the first 10,000 where not all of them fit into
+        the memory."""
+        return as_float(self.test[:_MOST_TEST] if isinstance(self.test, Rows) else self.test)
 
     def info(self, config: Config) -> RunInfo:
         """What travels with the weights of a model of these inputs."""
         return RunInfo(config, self.train.shape[1:], self.about, self.digest)
 
 
-def as_inputs(images: ArrayLike | Inputs, test: ArrayLike | None, source: str) -> Inputs:
-    """Arrays as a model is trained on them.
+# What may be trained on; a text is a spec of `load_dataset`.
+Trainable: TypeAlias = ArrayLike | Rows | Dataset | os.PathLike[str] | Inputs
+
+
+def as_inputs(
+    images: Trainable,
+    test: ArrayLike | None,
+    source: str | None = None,
+) -> Inputs:
+    """Data as a model is trained on them.
 
     Args:
-        images: uint8 (N, H, W) or (N, H, W, C), or floating (N, H, W), (N, H, W, C) or (N, F).
-        test: more of that kind; None: none.
-        source: where they come from.
+        images: uint8 or floating arrays (N, H, W), (N, H, W, C) or (N, F); a dataset; or the spec
+            of one, as `load_dataset` takes it.
+        test: more of that kind; None: the test split of a dataset, none of an array.
+        source: where an array comes from; None: "an array".
 
     Raises:
-        ValueError: another type or shape, or `test` of another shape than `images`.
+        ValueError: another type or shape, `test` of another shape than `images`, or a source for
+            data that say where they come from.
 
     Examples:
         >>> inputs = as_inputs(np.zeros((6, 8, 8), np.uint8), None, "zeros")
         >>> inputs.train.shape, inputs.about
         ((6, 8, 8, 1), {'source': 'zeros', 'train': 6, 'test': 0})
     """
+    if isinstance(images, (str, os.PathLike)):
+        images = load_dataset(images)
+    if isinstance(images, Dataset):
+        images = load_inputs(PIXELS, images)
     if isinstance(images, Inputs):
-        return images if test is None else replace(images, test=_as_array("test", test))
-    train = _as_array("images", images)
-    held_out = train[:0] if test is None else _as_array("test", test)
+        if source is not None:
+            raise ValueError(f"source is for arrays, not for {images.about}: leave it out")
+        return images if test is None else replace(images, test=_as_images("test", test))
+    train = _as_images("images", images)
+    held_out = train[:0] if test is None else _as_images("test", test)
     if held_out.shape[1:] != train.shape[1:]:
         raise ValueError(
             f"test must have the shape of images, (M, {', '.join(map(str, train.shape[1:]))}), "
             f"got {held_out.shape}"
         )
-    about = {"source": source, "train": len(train), "test": len(held_out)}
-    sha = hashlib.sha256(f"{train.dtype} {train.shape}".encode())
-    sha.update(np.ascontiguousarray(train).data)
-    return Inputs(train, held_out, about, sha.hexdigest())
+    about = {"source": source or "an array", "train": len(train), "test": len(held_out)}
+    key = train.fingerprint if isinstance(train, Rows) else ""
+    return Inputs(train, held_out, about, remembered(key, lambda: _digest(train)))
 
 
-def _as_array(name: str, images: ArrayLike) -> np.ndarray:
+def _digest(images: Images) -> str:
+    sha = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
+    for chunk in chunks(images):
+        sha.update(np.ascontiguousarray(chunk).data)
+    return sha.hexdigest()
+
+
+def _as_images(name: str, images: ArrayLike | Rows) -> Images:
     """(N, H, W, C), uint8 or float32."""
+    if isinstance(images, Rows):
+        return images
     array = np.asarray(images)
     if array.ndim not in (2, 3, 4) or 0 in array.shape:
         raise ValueError(
             f"{name} must have shape (N, H, W), (N, H, W, C) or, as vectors, (N, F), "
             f"got {array.shape}"
         )
+    if array.dtype != np.uint8 and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} must be uint8 or floating, got {array.dtype}")
+    if not fits_in_memory(array.nbytes):
+        return Rows([array], [name])
     if array.dtype != np.uint8:
-        if not jnp.issubdtype(array.dtype, jnp.floating):
-            raise ValueError(f"{name} must be uint8 or floating, got {array.dtype}")
         array = array.astype(np.float32, copy=False)
     return array[:, None, None, :] if array.ndim == 2 else array.reshape(*array.shape[:3], -1)
 

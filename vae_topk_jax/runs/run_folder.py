@@ -18,6 +18,7 @@ from vae_topk_jax.checkpoint_folder import (
     holds_checkpoints,
     read_info,
 )
+from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.files import write_atomic
 from vae_topk_jax.foreign import check_regular
 from vae_topk_jax.json_object import JsonObject
@@ -101,14 +102,14 @@ def saved_info(folder: Path) -> RunInfo:
     return read_info(find_intact(folder).path)
 
 
-def write_names(folder: Path, names: Mapping[str, str]) -> None:
+def write_names(folder: Path, names: Mapping[str, Any]) -> None:
     """Keeps the names of a run's inputs. For the writer of the folder alone."""
     if names:
         write_atomic(folder / NAMES, (json.dumps(dict(names), indent=1) + "\n").encode())
 
 
-def read_names(folder: Path) -> dict[str, str]:
-    """The names of a run's inputs; nothing where none were kept.
+def read_names(folder: Path) -> dict[str, Any]:
+    """The names of a run's inputs, and the options of its data; nothing where none were kept.
 
     Raises:
         ValueError: a file that is not what `write_names` writes.
@@ -116,9 +117,11 @@ def read_names(folder: Path) -> dict[str, str]:
     if not os.path.lexists(folder / NAMES):
         return {}
     names = JsonObject.read(folder / NAMES)
-    for name in names.fields:
-        try:
-            names.text(name)
-        except ValueError as error:
-            raise ValueError(f"{folder / NAMES}: {error}") from None
+    try:
+        for name in ("data", "inputs"):
+            if name in names.fields:
+                names.text(name)
+        DataOptions.from_saved(names.fields)
+    except ValueError as error:
+        raise ValueError(f"{folder / NAMES}: {error}") from None
     return names.fields

@@ -14,6 +14,7 @@ from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT, trained_models
 from vae_topk_jax.config import Config
+from vae_topk_jax.data.rows import Images
 from vae_topk_jax.training import Trainer
 
 LAYOUT = Experiment(
@@ -58,7 +59,7 @@ def lineup(config: Config) -> dict[str, Config]:
     return {title: config.replace(**models[title]) for title in (BASELINE, DIMENSION, ELEMENT)}
 
 
-def epochs(config: Config, images_NxHxWxC: np.ndarray) -> Callable[[], Any]:
+def epochs(config: Config, images_NxHxWxC: Images) -> Callable[[], Any]:
     """One more epoch of a training run at every call; there are as many as `config` says."""
     trainer = Trainer(config, images_NxHxWxC.shape[1:], len(images_NxHxWxC))
     return functools.partial(next, trainer.epochs(trainer.init(), images_NxHxWxC))

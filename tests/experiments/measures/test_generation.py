@@ -1,10 +1,14 @@
 """What Table 1 measures of a model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from experiments import table2
 from experiments.measures.generation import measure_model
 from experiments.measures.stability import plan_stability
+from experiments.measures.system import measure_system
 from tests.helpers.runs import SMALL
 
 
@@ -23,3 +27,15 @@ def test_table_1_metrics_of_a_model_and_the_stability_of_its_mask(study):
     (row,) = study.results.rows
     assert row.metrics["shift_ema_64"] == row.metrics["shift_ema_8"] == 0
     assert all(0 <= row.metrics[f"jaccard_{size}"] <= 1 for size in (1, 8, 64))
+
+
+@pytest.mark.long
+def test_without_labels_the_rest_is_measured(study):
+    dataset = dataclasses.replace(study.dataset, train_labels=None, test_labels=None)
+    unlabelled = study.on(dataset)
+    inference = unlabelled.train(SMALL.replace(epochs=1)).inference
+    metrics, pictures = measure_system(unlabelled, inference, seed=0)
+    assert {"psnr", "ssim", "active_dims", "hoyer"} <= metrics.keys()
+    assert not [name for name in metrics if "clf" in name or "accuracy" in name or "probe" in name]
+    assert {"originals", "reconstructions", "atlas"} <= pictures.keys()
+    assert not [*table2.rows(unlabelled)]

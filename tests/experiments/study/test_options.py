@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.study.budget import PRESETS
@@ -40,3 +41,11 @@ def test_a_file_of_fields_reaches_every_model_of_a_table(tmp_path):
 def test_bad_options_are_named(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         StudyOptions(preset="tiny", out=tmp_path, **{"data": "embedded"} | options).study()
+
+
+def test_data_without_labels_are_said_to_have_none(tmp_path, capsys):
+    np.save(tmp_path / "mine.npy", np.zeros((40, 8, 8), np.uint8))
+    study = StudyOptions(preset="tiny", data=str(tmp_path / "mine.npy"), out=tmp_path).study()
+    assert not study.has_labels
+    said = " ".join(capsys.readouterr().out.split())
+    assert "there are no labels, so what the digit classifier and the linear probe measure" in said

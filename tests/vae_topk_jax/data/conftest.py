@@ -5,12 +5,12 @@ import logging
 import pytest
 
 from tests.helpers.idx_files import ARRAYS, pass_for_mnist
-from vae_topk_jax.data import sources
+from vae_topk_jax.data import cache, sources
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    for variable in (sources.DATA_VARIABLE, sources.CACHE_VARIABLE):
+    for variable in (sources.DATA_VARIABLE, cache.CACHE_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -18,7 +18,7 @@ class TestDataset:
     @pytest.mark.parametrize(
         ("changes", "expected"),
         [
-            ({"train_images": np.zeros((6, 4, 3, 1))}, "train images must be uint8"),
+            ({"train_images": np.zeros((6, 4, 3, 1))}, "train images must be uint8 or float32"),
             ({"test_images": np.zeros((2, 4, 3), np.uint8)}, "test images must be uint8"),
             ({"train_labels": np.zeros(6, np.int64)}, "train labels must be int32"),
             ({"test_labels": np.zeros((2, 1), np.int32)}, "test labels must be int32"),

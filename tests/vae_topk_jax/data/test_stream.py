@@ -1,15 +1,18 @@
 """Streams: the batches of (key, step), whatever they are read from."""
 
+import dataclasses
 import io
 
 import jax
 import numpy as np
 import pytest
 
-from tests.helpers.runs import SMALL, trainer_of
-from vae_topk_jax.data import batch_indices, take_batch
+from tests.helpers.runs import SMALL, bits, trainer_of
+from vae_topk_jax.data import Rows, batch_indices, take_batch
+from vae_topk_jax.data import stream as stream_module
 from vae_topk_jax.data.stream import stream
 from vae_topk_jax.sharding import batch_sharding, make_mesh
+from vae_topk_jax.training import NonFiniteError
 
 KEY = jax.random.key(3)
 
@@ -85,3 +88,44 @@ def test_bad_input_is_named(options, message):
     images = np.zeros((4, 2, 2, 1), np.uint8)
     with pytest.raises(ValueError, match=message):
         list(stream(images, **({"key": KEY, "batch_size": 2, "steps": [0]} | options)))
+
+
+@pytest.fixture(scope="module")
+def whole(blobs):
+    """A trainer, and its epochs on the array."""
+    trainer = trainer_of(blobs, SMALL.replace(epochs=2))
+    images = blobs.train_images
+    return trainer, [*trainer.epochs(trainer.init(images), images)]
+
+
+@pytest.mark.parametrize("piece_steps", [1, 3])
+def test_rows_train_with_the_bits_of_the_array(blobs, whole, monkeypatch, piece_steps):
+    trainer, whole = whole
+    images = blobs.train_images
+    rows = Rows(np.split(images, [100, 101, 400]), ["a", "b", "c", "d"])
+    batch_bytes = trainer.config.batch_size * images[0].nbytes
+    monkeypatch.setattr(stream_module, "PIECE_BYTES", piece_steps * batch_bytes)
+    pieces = [*trainer.epochs(trainer.init(rows), rows)]
+    assert bits(pieces[-1].state) == bits(whole[-1].state)
+    assert [turn.terms for turn in pieces] == [turn.terms for turn in whole]
+    for one, other in zip(pieces, whole, strict=True):
+        np.testing.assert_array_equal(one.importance_SxD, other.importance_SxD)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("quick_compile")
+def test_rows_on_a_mesh_train_as_the_array_does(blobs):
+    trainer = dataclasses.replace(trainer_of(blobs, SMALL.replace(epochs=1)), mesh=make_mesh())
+    ends = []
+    for images in (blobs.train_images, Rows([blobs.train_images], ["a"])):
+        *_, last = trainer.epochs(trainer.init(), images, segment=3)
+        ends.append(bits(last.state))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_step_of_rows_that_fails_names_what_was_not_finite(blobs):
+    trainer = trainer_of(blobs, SMALL.replace(learning_rate=1e30, schedule="constant"))
+    rows = Rows([blobs.train_images], ["a"])
+    with pytest.raises(NonFiniteError, match=r"2 steps in a row were not finite; in this one "):
+        [*trainer.epochs(trainer.init(), rows, patience=2)]

@@ -1,0 +1,28 @@
+"""How much of the memory the data may take."""
+
+import os
+from pathlib import Path
+
+import jax
+
+SHARE = 0.25  # the rest is for what is made of the data, and for others
+_CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def fits_in_memory(nbytes: int) -> bool:
+    """Whether an array takes at most a quarter of the memory of the machine, or of the device.
+
+    The whole memory counts, not what is free just now, so that a run that goes on decides as it did
+    before.
+    """
+    return nbytes <= SHARE * total_bytes()
+
+
+def total_bytes() -> int:
+    """Memory of the machine, of the container in it, or of the device, whichever is smallest."""
+    totals = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    if _CONTROL_GROUP.is_file() and (limit := _CONTROL_GROUP.read_text().strip()).isdigit():
+        totals.append(int(limit))
+    if stats := jax.local_devices()[0].memory_stats():
+        totals.append(stats.get("bytes_limit", totals[0]))
+    return min(totals)

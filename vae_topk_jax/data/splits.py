@@ -1,0 +1,126 @@
+"""From what a door has found to a dataset: what is held out, and how much is kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_topk_jax.data.dataset import Dataset
+from vae_topk_jax.data.errors import DataError
+from vae_topk_jax.data.factors import Factors
+from vae_topk_jax.data.options import DataOptions
+from vae_topk_jax.data.rows import Images, in_memory, select
+
+TEST_FRACTION, MOST_TEST = 0.1, 10_000
+
+
+class Split(NamedTuple):
+    """One split: images, int32 labels (N,) or None, numbers of the factors' values or None."""
+
+    images: Images
+    labels: np.ndarray | None = None
+    factors: np.ndarray | None = None
+
+    def select(self, index: np.ndarray) -> Split:
+        """The examples of these numbers."""
+        labels, factors = (None if x is None else x[index] for x in (self.labels, self.factors))
+        return Split(select(self.images, index), labels, factors)
+
+
+class Found(NamedTuple):
+    """What a door gives.
+
+    Attributes:
+        name: short name.
+        source: where it came from, without an absolute path.
+        train: all of it, or the training split.
+        test: the test split; None: part of `train` is held out.
+        factors: of the images; None: not known.
+    """
+
+    name: str
+    source: str
+    train: Split
+    test: Split | None = None
+    factors: Factors | None = None
+
+
+def to_dataset(found: Found, options: DataOptions) -> Dataset:
+    """The dataset, with a test split, `options.limit` examples at most, in the memory if it fits.
+
+    Raises:
+        DataError: too few examples to hold one out, a test fraction for data that have a test
+            split, or parts that do not fit together.
+    """
+    train, test, source = found.train, found.test, found.source
+    if test is None:
+        train, test, source = _hold_out(found, options)
+    else:
+        _refuse_unused(source, options)
+    train, test = (_drawn(split, options, number) for number, split in enumerate((train, test)))
+    if options.limit is not None:
+        source += f", {len(train.images)} train and {len(test.images)} test examples drawn"
+        source += f" (seed {options.split_seed})"
+    return Dataset(
+        name=found.name,
+        source=source,
+        train_images=in_memory(train.images),
+        train_labels=train.labels,
+        test_images=in_memory(test.images),
+        test_labels=test.labels,
+        factors=found.factors,
+        train_factors=train.factors,
+        test_factors=test.factors,
+    )
+
+
+def limited(dataset: Dataset, options: DataOptions) -> Dataset:
+    """`options.limit` examples at most of a dataset that has a test split.
+
+    Raises:
+        DataError: a test fraction.
+    """
+    whole = Found(
+        dataset.name,
+        dataset.source,
+        Split(dataset.train_images, dataset.train_labels, dataset.train_factors),
+        Split(dataset.test_images, dataset.test_labels, dataset.test_factors),
+        dataset.factors,
+    )
+    return dataset if not options.given else to_dataset(whole, options)
+
+
+def _hold_out(found: Found, options: DataOptions) -> tuple[Split, Split, str]:
+    size = len(found.train.images)
+    fraction = options.test_fraction
+    held = min(round(TEST_FRACTION * size), MOST_TEST) if fraction is None else fraction * size
+    held = max(1, round(held))
+    if held >= size:
+        raise DataError(f"{found.source}: cannot hold out {held} of {size} examples for the test")
+    drawn = np.random.default_rng(options.split_seed).permutation(size)
+    test, train = np.sort(drawn[:held]), np.sort(drawn[held:])
+    source = f"{found.source}, {held} of {size} held out (seed {options.split_seed})"
+    return found.train.select(train), found.train.select(test), source
+
+
+def _drawn(split: Split, options: DataOptions, stream: int) -> Split:
+    size = len(split.images)
+    if options.limit is None or options.limit >= size:
+        return split
+    rng = np.random.default_rng([options.split_seed, stream])
+    return split.select(np.sort(rng.choice(size, options.limit, replace=False)))
+
+
+def _refuse_unused(source: str, options: DataOptions) -> None:
+    """Nothing is held out of data that have a test split."""
+    if options.test_fraction is not None:
+        raise DataError(
+            f"test_fraction is for data without a test split, which {source} has: leave it out, "
+            f"got {options.test_fraction}"
+        )
+    if options.split_seed and options.limit is None:
+        raise DataError(
+            f"split_seed changes nothing of {source}, which has a test split, without a limit: "
+            f"leave it out, got {options.split_seed}"
+        )
