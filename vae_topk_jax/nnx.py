@@ -207,7 +207,7 @@ class ToNNX(_Switched):
             return functools.partial(self, method=name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def _mode(self, method: str) -> dict[str, bool]:
+    def _mode(self, method: str) -> dict[str, Any]:
         """What a method is told of `train` and `eval`, by the names that it has for it."""
         accepted = inspect.signature(getattr(type(self.module), method)).parameters
         running = bool(self.use_running_average)

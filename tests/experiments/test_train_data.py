@@ -14,8 +14,6 @@ from vae_topk_jax.data import DataOptions, Rows, load_dataset, memory
 from vae_topk_jax.data.cache import CACHE_VARIABLE
 from vae_topk_jax.runs.run_folder import read_names
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHORT = [*FLAGS[:-1], "1", "--batch-size", "16"]
 SAE = ["--model", "batch_topk_sae", *SIZES[:-1], "1", "--batch-size", "16"]
 

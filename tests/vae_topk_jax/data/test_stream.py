@@ -113,7 +113,6 @@ def test_rows_train_with_the_bits_of_the_array(blobs, whole, monkeypatch, piece_
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("quick_compile")
 def test_rows_on_a_mesh_train_as_the_array_does(blobs):
     trainer = dataclasses.replace(trainer_of(blobs, SMALL.replace(epochs=1)), mesh=make_mesh())
     ends = []
@@ -123,7 +122,6 @@ def test_rows_on_a_mesh_train_as_the_array_does(blobs):
     assert ends[0] == ends[1]
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_a_step_of_rows_that_fails_names_what_was_not_finite(blobs):
     trainer = trainer_of(blobs, SMALL.replace(learning_rate=1e30, schedule="constant"))
     rows = Rows([blobs.train_images], ["a"])

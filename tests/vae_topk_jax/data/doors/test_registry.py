@@ -115,7 +115,6 @@ def config_of(data) -> Config:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("quick_compile")
 @every_door
 def test_it_trains_resumes_and_streams_with_the_same_bits(made, name, tmp_path, monkeypatch):
     path, _, _, options, _ = made(name)
