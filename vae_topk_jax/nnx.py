@@ -181,7 +181,7 @@ class ToNNX(_Switched):
         self.module, self.rngs = module, rngs.fork()
         self.use_running_average = False
         start = module.init(self._keys(), *args, **self._mode("__call__"))
-        variables = {"params": {}, "batch_stats": {}, **start}
+        variables: dict[str, Any] = {"params": {}, "batch_stats": {}, **start}
         if unknown := variables.keys() - {"params", "batch_stats"}:
             raise ValueError(
                 f"module must have params and batch_stats alone, got {sorted(unknown)} besides"
@@ -207,7 +207,7 @@ class ToNNX(_Switched):
             return functools.partial(self, method=name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def _mode(self, method: str) -> dict[str, bool]:
+    def _mode(self, method: str) -> dict[str, Any]:
         """What a method is told of `train` and `eval`, by the names that it has for it."""
         accepted = inspect.signature(getattr(type(self.module), method)).parameters
         running = bool(self.use_running_average)
