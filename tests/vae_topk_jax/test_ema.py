@@ -54,3 +54,10 @@ def test_bad_decay_is_named(decay: float):
 def test_other_shape_is_named():
     with pytest.raises(ValueError, match=r"shape of ema, \(2,\), got \(3,\)"):
         update_ema(jnp.zeros(2), jnp.zeros(3), 0, 0.9)
+
+
+@pytest.mark.parametrize("start", [3.0, -np.inf, np.nan])
+def test_without_decay_it_is_the_last_value_whatever_came_before(values: np.ndarray, start: float):
+    np.testing.assert_array_equal(run(values, 0.0, start), values[-1])
+    average = jnp.full(4, start)
+    np.testing.assert_array_equal(update_ema(average, jnp.asarray(values[0]), 1, 0.0), values[0])
