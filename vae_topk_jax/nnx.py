@@ -181,7 +181,7 @@ class ToNNX(_Switched):
         self.module, self.rngs = module, rngs.fork()
         self.use_running_average = False
         start = module.init(self._keys(), *args, **self._mode("__call__"))
-        variables = {"params": {}, "batch_stats": {}, **start}
+        variables: dict[str, Any] = {"params": {}, "batch_stats": {}, **start}
         if unknown := variables.keys() - {"params", "batch_stats"}:
             raise ValueError(
                 f"module must have params and batch_stats alone, got {sorted(unknown)} besides"
