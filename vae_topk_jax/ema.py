@@ -42,8 +42,6 @@ def update_ema(ema: Array, value: Array, count: ArrayLike, decay: float) -> Arra
         raise ValueError(f"decay must lie in [0, 1), got {decay}")
     check_shape("value", value, "ema", jnp.shape(ema))
     check_number("count", count, 0)
-    if decay == 0.0:  # an infinite average times 0 would be NaN
-        return jnp.asarray(value, jnp.float32)
     count = jnp.asarray(count, jnp.float32)
     d = jnp.minimum(jnp.float32(decay), count / (count + 1.0))
     ema, value = ema.astype(jnp.float32), value.astype(jnp.float32)
