@@ -364,7 +364,7 @@ def standardised(weights) -> tuple[SAE, np.ndarray]:
     return SAE(model, {"params": params, "batch_stats": batch_stats}), x.astype(np.float32)
 
 
-SAVED = {
+SAVED: dict[str, tuple[Callable, Callable]] = {
     "dictionary_learning": (save_dictionary_learning, load_dictionary_learning),
     "saelens": (save_saelens, load_saelens),
 }
