@@ -66,6 +66,6 @@ def test_shift_and_scale_are_folded_into_the_weights_of_a_file(sae, library, tmp
     x = stats["shift"][None] + stats["scale"][None] * normal(np.random.default_rng(1), 50, 1, 1, F)
     for method in ("encode", "reconstruct"):
         ours, theirs = (one.model.apply(one.variables, x, method=method) for one in (sae, again))
-        assert 0 < np.count_nonzero(ours)
+        assert np.count_nonzero(ours) > 0
         np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-2)
     chex.assert_trees_all_equal(in_input_units(again), again.variables["params"])
