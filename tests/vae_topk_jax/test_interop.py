@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import chex
-import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -17,13 +16,11 @@ from safetensors.numpy import load_file, save_file
 
 from vae_topk_jax.interop import (
     SAE,
-    in_input_units,
     load_dictionary_learning,
     load_saelens,
     save_dictionary_learning,
     save_saelens,
 )
-from vae_topk_jax.models import BatchTopKSAE
 
 D, F, K, THRESHOLD = 10, 6, 3, 0.4
 
@@ -335,55 +332,6 @@ def test_a_pickle_is_not_opened(tmp_path):
     (tmp_path / "ae.pt").write_bytes(b"\x80\x04cos\nsystem\n.")
     with pytest.raises(ValueError, match="is not a safetensors file"):
         load_dictionary_learning(tmp_path / "ae.pt")
-
-
-@pytest.fixture
-def standardised(weights) -> tuple[SAE, np.ndarray]:
-    """An SAE with shift and scale, and inputs as they come."""
-    rng = np.random.default_rng(3)
-    params = {
-        "W_enc": weights["encoder.weight"].T,
-        "b_enc": weights["encoder.bias"],
-        "W_dec": weights["decoder.weight"].T,
-        "b_dec": weights["b_dec"],
-    }
-    stats = {"shift": rng.normal(0, 30, (1, 1, F)), "scale": np.logspace(-1, 2, F)[None, None]}
-    top_k = {"importance": np.zeros(D), "frequency": np.full(D, K / D), "threshold": THRESHOLD}
-    batch_stats = {
-        "standardization": stats,
-        "batch_top_k": top_k | {"count": np.int32(1)},
-        "silent": np.zeros(D, np.int32),
-        "mean_code": np.zeros(D),
-    }
-    cast = {np.dtype(np.float64): np.float32}
-    batch_stats = jax.tree.map(
-        lambda x: jnp.asarray(np.asarray(x, cast.get(np.asarray(x).dtype))), batch_stats
-    )
-    model = BatchTopKSAE((1, 1, F), D, k=K, standardize="feature")
-    x = stats["shift"] + stats["scale"] * rng.normal(size=(50, 1, 1, F))
-    return SAE(model, {"params": params, "batch_stats": batch_stats}), x.astype(np.float32)
-
-
-SAVED = {
-    "dictionary_learning": (save_dictionary_learning, load_dictionary_learning),
-    "saelens": (save_saelens, load_saelens),
-}
-
-
-@pytest.mark.parametrize("library", SAVED)
-def test_shift_and_scale_are_folded_into_the_weights_of_a_file(standardised, library, tmp_path):
-    sae, x = standardised
-    save, read = SAVED[library]
-    save(tmp_path / "sae", sae)
-    again = read(tmp_path / "sae")
-    assert again.model.standardize == "none"
-    codes = apply(sae, x, "encode")
-    assert 0 < np.count_nonzero(codes) < codes.size
-    np.testing.assert_allclose(apply(again, x, "encode"), codes, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(
-        apply(again, x, "reconstruct"), apply(sae, x, "reconstruct"), rtol=1e-3, atol=1e-2
-    )
-    chex.assert_trees_all_equal(in_input_units(again), again.variables["params"])
 
 
 def test_dictionary_learning_itself_has_the_same_codes(ties, tmp_path):

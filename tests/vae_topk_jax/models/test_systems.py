@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import chex
 import jax
@@ -38,8 +39,8 @@ PHOTOS = {
     "likelihood": "squared_error",
     "standardize": "channel",
 }
-CASES: dict[str, tuple[str, dict]] = {
-    **{name: ("blobs", fields) for name, fields in SYSTEMS.items()},
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: ("blobs", {**fields}) for name, fields in SYSTEMS.items()},
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in MODELS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
@@ -185,6 +186,7 @@ def test_wrong_arrays_are_refused_in_one_line(run, x, method, spoil, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("run", STANDARDISED, indirect=True)
 def test_an_exported_model_gives_what_the_model_gives(run, x, tmp_path):
     """Shift, scale and the output's map are in the programs, and in the weights by themselves."""
     export_model(run.inference, tmp_path / "model")
