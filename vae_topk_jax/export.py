@@ -140,7 +140,7 @@ class Exported:
         """decode(encode(x)); errors as there."""
         return self.decode(self.encode(x))
 
-    def _run(self, name: str, x: Array) -> Array:
+    def _run(self, name: str, x: Array | np.ndarray) -> Array:
         if name not in self.programs:
             raise ValueError(f"the folder of the exported model has no {name}")
         return in_chunks(lambda chunk, start: self._compiled[name](chunk), x)

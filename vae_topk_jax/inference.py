@@ -221,7 +221,7 @@ class Inference:
             self._programs[method] = jax.jit(apply, static_argnames=("n", "sample"))
         return self._programs[method]
 
-    def _in_chunks(self, method: str, x: Array) -> Array:
+    def _in_chunks(self, method: str, x: Array | np.ndarray) -> Array:
         program = self._program(method)
 
         def serve(chunk: Array, start: int) -> Array:
@@ -232,10 +232,10 @@ class Inference:
 
         return in_chunks(serve, x)
 
-    def _check_latents(self, z: Array | np.ndarray) -> Array:
+    def _check_latents(self, z: Array | np.ndarray) -> Array | np.ndarray:
         return check_latents(z, self.config.latent_dim)
 
-    def _check_images(self, x: Array | np.ndarray) -> Array:
+    def _check_images(self, x: Array | np.ndarray) -> Array | np.ndarray:
         return check_images(x, self.info.image_shape, self.model.input_range)
 
 

@@ -13,11 +13,11 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 def check_images(
     x: Array | np.ndarray, image_shape: Sequence[int], input_range: Sequence[float] | None
-) -> Array:
-    """The images as float32, if they are what a model of such images takes.
+) -> Array | np.ndarray:
+    """The images as they are, if they are what a model of such images takes.
 
     Args:
-        x: images (N, H, W, C), floating.
+        x: images (N, H, W, C), floating; a memory map is read chunk by chunk.
         image_shape: (H, W, C).
         input_range: the smallest and the largest value; None: any finite one.
 
@@ -26,19 +26,19 @@ def check_images(
             array that is traced.
 
     Examples:
-        >>> check_images(np.zeros((2, 4, 4, 1)), (4, 4, 1), (0.0, 1.0)).dtype
-        dtype('float32')
+        >>> check_images(np.zeros((2, 4, 4, 1)), (4, 4, 1), (0.0, 1.0)).shape
+        (2, 4, 4, 1)
     """
-    _refuse_traced("images", x)
-    shape, dtype = np.shape(x), getattr(x, "dtype", np.asarray(x).dtype)
-    if len(shape) != 4 or shape[1:] != tuple(image_shape) or shape[0] == 0:
+    x = _as_array("images", x)
+    if x.ndim != 4 or x.shape[1:] != tuple(image_shape) or len(x) == 0:
         raise ValueError(
-            f"images must have shape (N, {', '.join(map(str, image_shape))}), got {shape}"
+            f"images must have shape (N, {', '.join(map(str, image_shape))}), got {x.shape}"
         )
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"images must be floating in [0, 1], got {dtype}: divide by 255?")
-    x = jnp.asarray(x, jnp.float32)
-    check_range(x, input_range)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"images must be floating in [0, 1], got {x.dtype}: divide by 255?")
+    size = len(x) if isinstance(x, Array) else CHUNK
+    for start in range(0, len(x), size):
+        check_range(x[start : start + size], input_range)
     return x
 
 
@@ -70,8 +70,8 @@ def check_range(
         )
 
 
-def check_latents(z: Array | np.ndarray, latent_dim: int) -> Array:
-    """The latents as float32.
+def check_latents(z: Array | np.ndarray, latent_dim: int) -> Array | np.ndarray:
+    """The latents as they are.
 
     Args:
         z: latents or codes (N, D).
@@ -80,39 +80,41 @@ def check_latents(z: Array | np.ndarray, latent_dim: int) -> Array:
     Raises:
         ValueError: another shape, or none; an array that is traced.
     """
-    _refuse_traced("z", z)
-    z = jnp.asarray(z, jnp.float32)
+    z = _as_array("z", z)
     if z.ndim != 2 or z.shape[1] != latent_dim or len(z) == 0:
         raise ValueError(f"z must have shape (N, {latent_dim}), got {z.shape}")
     return z
 
 
-def in_chunks(function: Callable[[Array, int], Array], x: Array) -> Array:
+def in_chunks(function: Callable[[Array, int], Array], x: Array | np.ndarray) -> Array:
     """function(x) in chunks of up to 1,024, padded to a power of two, so that batches of any size
-    share a few compiled programs.
+    share a few compiled programs. Of an array of the host one chunk at a time is on the device.
 
     Args:
-        function: (chunk, the index of its first example) -> an output for each example.
+        function: (float32 chunk, the index of its first example) -> an output for each example.
         x: examples along the first axis, one at least.
 
     Examples:
-        >>> in_chunks(lambda chunk, start: 2 * chunk, jnp.arange(5)).tolist()
-        [0, 2, 4, 6, 8]
+        >>> in_chunks(lambda chunk, start: 2 * chunk, np.arange(5.0)).tolist()
+        [0.0, 2.0, 4.0, 6.0, 8.0]
     """
     outputs = []
     for start in range(0, len(x), CHUNK):
-        chunk = x[start : start + CHUNK]
+        chunk = x[start : start + CHUNK].astype(np.float32)
         padding = (1 << (len(chunk) - 1).bit_length()) - len(chunk)
-        padded = jnp.pad(chunk, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
-        outputs.append(function(padded, start)[: len(chunk)])
+        pad = jnp.pad if isinstance(chunk, Array) else np.pad
+        padded = pad(chunk, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
+        outputs.append(function(jnp.asarray(padded), start)[: len(chunk)])
     return jnp.concatenate(outputs)
 
 
-def _refuse_traced(name: str, x: Array | np.ndarray) -> None:
-    """Inside `jit`, `vmap` and `grad` values cannot be checked, nor batches be cut into chunks."""
+def _as_array(name: str, x: Array | np.ndarray) -> Array | np.ndarray:
+    """x where it is; inside `jit`, `vmap` and `grad` values cannot be checked, nor batches be cut
+    into chunks."""
     if isinstance(x, jax.core.Tracer):
         raise ValueError(
             f"{name} must be an array of values, got one that is traced: inside jit, vmap or grad "
             'call `model.model.apply(model.variables, x, method="encode")` of a loaded model, or '
             '`model.programs["encoder"].call(x)` of an exported one'
         )
+    return x if isinstance(x, Array | np.ndarray) else np.asarray(x)
