@@ -21,7 +21,7 @@ class Training:
     train_noise: Annotated[float, Ge(0)] = 0.0
     """Train to denoise: each input gets Gaussian noise of sigma ~ U(0, train_noise)."""
     clip_noise: bool = True
-    """Clip noisy inputs to [0, 1]."""
+    """Clip noisy inputs to [0, 1]; without it the model is given any values, at inference too."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer, with optax's defaults beside the learning rate."""
     learning_rate: Annotated[float, Gt(0)] = 2e-3

@@ -54,7 +54,7 @@ def export_model(inference: "Inference", folder: Path | str, part: Part = "both"
     about = {
         "format": FORMAT_VERSION,
         "step": int(inference.state.step),
-        "input_range": inference.model.input_range,
+        "input_range": inference.input_range,
         **inference.info.to_dict(),
     }
     inputs = {"encoder": inference.info.image_shape, "decoder": (inference.config.latent_dim,)}

@@ -121,12 +121,18 @@ class Inference:
         """The indices of the dimensions in use, ascending: active in one image of 1,000 or more."""
         return np.flatnonzero(np.asarray(self.frequency) >= DEAD)
 
+    @property
+    def input_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest value that the model is given; None: any finite one, as for
+        a model whose noise is not clipped."""
+        return self.model.input_range if self.config.clip_noise else None
+
     def encode(self, x: Array | np.ndarray) -> Array:
         """Codes (N, D) of images (N, H, W, C).
 
         Args:
-            x: floating, in the range of the model (`model.input_range`); as they come, where the
-                model standardises its inputs.
+            x: floating, in the `input_range`; as they come, where the model standardises its
+                inputs.
 
         Raises:
             ValueError: another shape, an integer type, values outside the range or not finite.
@@ -236,7 +242,7 @@ class Inference:
         return check_latents(z, self.config.latent_dim)
 
     def _check_images(self, x: Array | np.ndarray) -> Array | np.ndarray:
-        return check_images(x, self.info.image_shape, self.model.input_range)
+        return check_images(x, self.info.image_shape, self.input_range)
 
 
 def load(path: Path | str, *, verify: bool = True) -> Inference:

@@ -59,7 +59,7 @@ def _facts(folder: Path, inference: "Inference", metrics: Mapping[str, float]) -
     config, info = inference.config, inference.info
     is_vector = info.image_shape[:2] == (1, 1)
     is_sparse = config.system.is_sparse
-    low_high = inference.model.input_range
+    low_high = inference.input_range
     present = {name: text for name, text in _CONTENTS.items() if (folder / name).exists()}
     return {
         "title": f"{config.model}, {config.system.summary}",

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.measures.robustness import measure_robustness, noisy
+from experiments.measures.robustness import SIGMAS, measure_robustness, noisy
+from tests.helpers.runs import untrained
 
 
 @pytest.mark.parametrize("clip", [True, False])
@@ -24,3 +25,11 @@ def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier)
         assert metrics["accuracy_0.0"] == study.probe.test_accuracy
     assert metrics["accuracy_0.0"] >= metrics["accuracy_0.7"]
     assert {"noisy_0.5", "reconstructed_0.5", "originals"} <= pictures.keys()
+
+
+def test_a_model_whose_noise_is_not_clipped_takes_it(study, blobs):
+    model = untrained(blobs, clip_noise=False)
+    metrics, _ = measure_robustness(study, model.reconstruct, 0, clip_noise=False)
+    assert set(metrics) == {f"accuracy_{sigma}" for sigma in SIGMAS}
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]"):
+        measure_robustness(study, untrained(blobs).reconstruct, 0, clip_noise=False)
