@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from vae_topk_jax.bottleneck import find_statistics
 from vae_topk_jax.config import Config
-from vae_topk_jax.data.batches import epoch_order, order_slice, take_batch
+from vae_topk_jax.data.batches import Batch, Endless, epoch_batches, first_images
 from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.models import System
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
@@ -69,7 +69,7 @@ class Trainer:
     Attributes:
         config: the configuration.
         image_shape: (H, W, C).
-        num_examples: N, how many training images an epoch draws from.
+        num_examples: N, how many training images an epoch draws from, or makes.
         mesh: the devices to train on, from `sharding.make_mesh`; None: one device. Where several
             processes share it, all of them make the same calls.
 
@@ -126,7 +126,7 @@ class Trainer:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def init(self, images_NxHxWxC: np.ndarray | None = None) -> TrainState:
+    def init(self, images_NxHxWxC: np.ndarray | Array | Endless | None = None) -> TrainState:
         """The state before the first step, a function of `config.seed` and, for a model that
         starts from what it is to learn, of the training images."""
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
@@ -134,10 +134,9 @@ class Trainer:
         variables = jax.jit(self.model.init)(init_key, x)
         params = variables["params"]
         if images_NxHxWxC is not None:
-            seen = take_batch(
-                jnp.asarray(images_NxHxWxC), jnp.arange(min(_SEEN, len(images_NxHxWxC)))
-            )
-            params = self.model.start(params, seen, jax.random.fold_in(init_key, 1))
+            start_key = jax.random.fold_in(init_key, 1)
+            seen = first_images(images_NxHxWxC, start_key, min(_SEEN, self.num_examples))
+            params = self.model.start(params, seen, start_key)
         state = TrainState(
             params=params,
             batch_stats=variables.get("batch_stats", {}),
@@ -199,7 +198,7 @@ class Trainer:
     def epochs(
         self,
         state: TrainState,
-        images_NxHxWxC: np.ndarray | Array,
+        images_NxHxWxC: np.ndarray | Array | Endless,
         segment: int | None = None,
         patience: int = 100,
     ) -> Iterator[EpochResult]:
@@ -207,7 +206,8 @@ class Trainer:
 
         Args:
             state: donated to the first turn. It may stand anywhere in an epoch.
-            images_NxHxWxC: training images, uint8 or, in the range of the model, float32.
+            images_NxHxWxC: training images, uint8 or, in the range of the model, float32; or what
+                makes the batch of each step on the device.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be skipped.
 
@@ -216,19 +216,7 @@ class Trainer:
                 that the model does not take.
             NonFiniteError: `patience` steps in a row were skipped; names what was not finite.
         """
-        expected = (self.num_examples, *self.image_shape)
-        if images_NxHxWxC.dtype not in (np.uint8, np.float32) or images_NxHxWxC.shape != expected:
-            raise ValueError(
-                f"images must be uint8 or float32 of shape {expected}, "
-                f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
-            )
-        images = (
-            jax.device_put(images_NxHxWxC)
-            if self.mesh is None
-            else put(images_NxHxWxC, replicated(self.mesh))
-        )
-        if images.dtype == np.float32:
-            check_range(images, self.model.input_range)
+        images = self._on_device(images_NxHxWxC)
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
         in_a_row, is_first = 0, True
         while (step := int(state.step)) < self.total_steps:
@@ -255,14 +243,37 @@ class Trainer:
                 None if importance_SxD is None else np.asarray(importance_SxD),
             )
 
+    def _on_device(self, images_NxHxWxC: np.ndarray | Array | Endless) -> Array | Endless:
+        """The images where they are trained on, once they have been found good."""
+        if isinstance(images_NxHxWxC, Endless):
+            if images_NxHxWxC.image_shape != tuple(self.image_shape):
+                raise ValueError(
+                    f"what makes batches must make images of shape {tuple(self.image_shape)}, "
+                    f"got {images_NxHxWxC.image_shape}"
+                )
+            return images_NxHxWxC
+        expected = (self.num_examples, *self.image_shape)
+        if images_NxHxWxC.dtype not in (np.uint8, np.float32) or images_NxHxWxC.shape != expected:
+            raise ValueError(
+                f"images must be uint8 or float32 of shape {expected}, "
+                f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
+            )
+        images = (
+            jax.device_put(images_NxHxWxC)
+            if self.mesh is None
+            else put(images_NxHxWxC, replicated(self.mesh))
+        )
+        if images.dtype == np.float32:
+            check_range(images, self.model.input_range)
+        return images
+
     def _describe_failure(
-        self, state: TrainState, images: Array, step: int, patience: int
+        self, state: TrainState, images: Array | Endless, step: int, patience: int
     ) -> NonFiniteError:
         """Repeats the failed step with the state's parameters, and lists what is not finite."""
         failed = dataclasses.replace(state, step=jnp.full_like(state.step, step))
         offset = step % self.steps_per_epoch
-        index_B = order_slice(self._order(failed), offset, self.config.batch_size)
-        x_BxHxWxC = take_batch(images, index_B)
+        x_BxHxWxC, index_B = self._batches(images, failed)(offset)
         look = functools.partial(gradient_step, self.model, self.config, self.total_steps)
         gradient = jax.jit(look)(failed, x_BxHxWxC)
         seen = {"input": x_BxHxWxC, "params": state.params, **gradient._asdict()}
@@ -304,15 +315,19 @@ class Trainer:
         devices = jax.devices() if self.mesh is None else self.mesh.devices.flat
         return devices[0].platform == "cpu"
 
-    def _order(self, state: TrainState) -> Array:
+    def _batches(self, images: Array | Endless, state: TrainState) -> Callable[..., Batch]:
+        """step in the epoch in which the state stands -> its batch."""
         epoch = state.step // self.steps_per_epoch
-        return epoch_order(self.order_key(state), epoch, self.num_examples)
+        key, size = self.order_key(state), self.config.batch_size
+        return epoch_batches(images, key, epoch, self.num_examples, size)
 
     def _batch_step(
-        self, images: Array, order_N: Array, state: TrainState, step_in_epoch: Array | int
+        self,
+        batches: Callable[..., Batch],
+        state: TrainState,
+        step_in_epoch: Array | int,
     ) -> tuple[TrainState, tuple[dict[str, Array], Array | None]]:
-        index_B = order_slice(order_N, step_in_epoch, self.config.batch_size)
-        state, terms = self._step(state, take_batch(images, index_B))
+        state, terms = self._step(state, batches(step_in_epoch).x_BxHxWxC)
         statistics = find_statistics(state.batch_stats)
         return state, (terms, statistics.importance if statistics else None)
 
@@ -321,8 +336,8 @@ class Trainer:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
         one program; the input state is donated. Under `jax.vmap` it trains one state per seed."""
 
-        def run(length: int, state: TrainState, images: Array) -> tuple[TrainState, Any]:
-            step = functools.partial(self._batch_step, images, self._order(state))
+        def run(length: int, state: TrainState, images: Array | Endless) -> tuple[TrainState, Any]:
+            step = functools.partial(self._batch_step, self._batches(images, state))
             first = state.step % self.steps_per_epoch
             return jax.lax.scan(step, state, first + jnp.arange(length, dtype=jnp.int32))
 

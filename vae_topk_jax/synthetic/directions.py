@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from vae_topk_jax.vectors import unit_rows
+
 ROWS = 1024  # of the products between directions that are held at once
 
 
@@ -15,7 +17,7 @@ def random_directions(key: Array, features: int, inputs: int) -> Array:
         >>> random_directions(jax.random.key(0), 3, 2).shape
         (3, 2)
     """
-    return unit(jax.random.normal(key, (features, inputs), jnp.float32))
+    return unit_rows(jax.random.normal(key, (features, inputs), jnp.float32))
 
 
 def orthogonalise(directions_GxF: Array, steps: int, learning_rate: float) -> Array:
@@ -40,7 +42,7 @@ def orthogonalise(directions_GxF: Array, steps: int, learning_rate: float) -> Ar
         Chanin & Garriga-Alonso, "SynthSAEBench", arXiv 2602.14687.
     """
     adam = optax.adam(learning_rate)
-    directions_GxF = unit(directions_GxF)
+    directions_GxF = unit_rows(directions_GxF)
 
     def step(_: Array, held: tuple[Array, optax.OptState]) -> tuple[Array, optax.OptState]:
         directions_GxF, state = held
@@ -49,7 +51,7 @@ def orthogonalise(directions_GxF: Array, steps: int, learning_rate: float) -> Ar
         return directions_GxF + updates, state
 
     start = (directions_GxF, adam.init(directions_GxF))
-    return unit(jax.lax.fori_loop(0, steps, step, start)[0])
+    return unit_rows(jax.lax.fori_loop(0, steps, step, start)[0])
 
 
 def superposition(directions_GxF: Array) -> Array:
@@ -61,7 +63,7 @@ def superposition(directions_GxF: Array) -> Array:
         >>> superposition(jnp.array([[1.0, 0.0], [0.0, 2.0]])).item()
         0.0
     """
-    unit_GxF = unit(directions_GxF)
+    unit_GxF = unit_rows(directions_GxF)
 
     def largest(numbered: tuple[Array, Array]) -> Array:
         direction_F, index = numbered
@@ -71,17 +73,6 @@ def superposition(directions_GxF: Array) -> Array:
     return jnp.mean(
         jax.lax.map(largest, (unit_GxF, numbers_G), batch_size=min(ROWS, len(unit_GxF)))
     )
-
-
-def unit(rows_GxF: Array) -> Array:
-    """The rows over their lengths; a row of zeros stays one.
-
-    Examples:
-        >>> unit(jnp.array([[0.0, 2.0], [0.0, 0.0]])).tolist()
-        [[0.0, 1.0], [0.0, 0.0]]
-    """
-    length_Gx1 = jnp.linalg.norm(rows_GxF, axis=1, keepdims=True)
-    return rows_GxF / jnp.maximum(length_Gx1, 1e-8)
 
 
 def _gradient(directions_GxF: Array) -> Array:

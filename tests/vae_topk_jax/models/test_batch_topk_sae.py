@@ -16,8 +16,9 @@ import pytest
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE, geometric_median
+from vae_topk_jax.models import BatchTopKSAE
 from vae_topk_jax.run_info import RunInfo
+from vae_topk_jax.vectors import geometric_median
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
