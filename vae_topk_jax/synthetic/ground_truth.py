@@ -143,13 +143,17 @@ def draw_features(truth: GroundTruth, key: Array, size: int) -> Array:
         True
     """
     firing_key, tree_key = jax.random.split(key)
-    fires_BxG, uniform_BxG = firing_uniforms(
-        firing_key, truth.probability_G, truth.correlation, size
+    fires_BxG, uniform_BxG = _once(
+        firing_uniforms(firing_key, truth.probability_G, truth.correlation, size)
     )
     noise_BxG = math.sqrt(2) * jax.lax.erf_inv(2.0 * jnp.minimum(uniform_BxG, 1.0) - 1.0)
     strength_BxG = truth.mean_G[None, :] + truth.deviation_G[None, :] * noise_BxG
-    features_BxG = jnp.where(fires_BxG, jax.nn.relu(strength_BxG), 0.0)
+    features_BxG = _once(jnp.where(fires_BxG, jax.nn.relu(strength_BxG), 0.0))
     return impose(truth.hierarchy, features_BxG, truth.mean_G, tree_key)
+
+
+# Without it compilers work the random numbers out again for every use, ten times in all.
+_once = jax.lax.optimization_barrier
 
 
 def add_up(truth: GroundTruth, features_BxG: Array) -> Array:
