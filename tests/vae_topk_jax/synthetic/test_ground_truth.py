@@ -20,8 +20,6 @@ from vae_topk_jax.synthetic import SETTINGS, Setting, draw_features, make_ground
 from vae_topk_jax.synthetic.directions import orthogonalise, superposition
 from vae_topk_jax.synthetic.ground_truth import GroundTruth
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TINY = SETTINGS["tiny"]
 SAMPLES, BATCH, SEEN_PAIRS = 1_000_000, 5_000, 64
 LARGEST_Z = 5.5
