@@ -21,6 +21,7 @@ EXPERIMENTS = (
     "rate",
     "likelihood",
     "stitch",
+    "synth.layout",
 )
 LAYOUTS = (
     *(importlib.import_module(f"experiments.{name}").LAYOUT for name in EXPERIMENTS),
