@@ -51,7 +51,7 @@ def measure(found: Found, truth: GroundTruth, samples: int) -> dict[str, float]:
         x_BxF, features_BxG = map(np.asarray, draw(truth, key, min(_BATCH, samples)))
         codes_BxD = found.encode(x_BxF)
         counted.append(Firings.count(codes_BxD, features_BxG, nearest_D))
-        true_active += np.count_nonzero(features_BxG)
+        true_active += int(np.count_nonzero(features_BxG))
         vectors.append(x_BxF)
         again.append(found.decode(codes_BxD))
     firings = sum(counted[1:], start=counted[0])

@@ -136,8 +136,11 @@ class Firings:
                 f"nearest must have shape {fires_NxD.shape[1:]}, got {nearest_D.shape}"
             )
         truth_NxD = truth_NxG[:, nearest_D]
-        counted = (fires_NxD & truth_NxD, fires_NxD, truth_NxD)
-        return cls(*(fires.sum(axis=0, dtype=np.int64) for fires in counted), len(fires_NxD))
+        both_D, latent_D, feature_D = (
+            fires.sum(axis=0, dtype=np.int64)
+            for fires in (fires_NxD & truth_NxD, fires_NxD, truth_NxD)
+        )
+        return cls(both_D, latent_D, feature_D, len(fires_NxD))
 
     def __add__(self, other: "Firings") -> "Firings":
         return Firings(
