@@ -25,7 +25,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "first_threshold": 1.0,
         "bandwidth": 2.0,
     },
-    "L1 SAE": {"model": "relu_sae", "l1_weight": 4.0},
+    "L1 SAE": {"model": "relu_sae", "sparsity_weight": 4.0},
 }
 
 

@@ -10,6 +10,7 @@ from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_sae import TopKSAE
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
+from vae_topk_jax.models.vaease import VAEase
 from vae_topk_jax.models.vsc import VSC
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "System",
     "TopKSAE",
     "TopKVAE",
+    "VAEase",
 ]

@@ -10,6 +10,7 @@ from vae_topk_jax.models.system import System
 from vae_topk_jax.models.top_k_sae import TopKSAE
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
+from vae_topk_jax.models.vaease import VAEase
 from vae_topk_jax.models.vsc import VSC
 
 MODELS: dict[str, type[System]] = {
@@ -21,6 +22,7 @@ MODELS: dict[str, type[System]] = {
     "matryoshka_sae": MatryoshkaSAE,
     "jump_relu_sae": JumpReLUSAE,
     "relu_sae": ReLUSAE,
+    "vaease": VAEase,
     "vsc": VSC,
     "sparse_generator": SparseGenerator,
 }

@@ -14,7 +14,7 @@ from vae_topk_jax.models.dictionary import Dictionary, TrainingCode
 class ReLUSAE(Dictionary):
     """A dictionary of D directions whose latents are few because they are taxed.
 
-        f = ReLU((x - b_dec) W_enc + b_enc),    loss = |x - x_hat|^2 + l1_weight sum over d of f_d
+        f = ReLU((x - b_dec) W_enc + b_enc),    loss = |x - x_hat|^2 + sparsity_weight sum over d of f_d
 
     The directions have length 1, so that the penalty cannot be avoided by longer ones. It shrinks
     the latents, and how many are active follows from its weight.
@@ -32,10 +32,10 @@ class ReLUSAE(Dictionary):
         Find Highly Interpretable Features in Language Models", 2023.
     """
 
-    l1_weight: Annotated[float, Ge(0)] = 0.001
+    sparsity_weight: Annotated[float, Ge(0)] = 0.001
     """Weight of the sum of the latents."""
 
     def penalty(self, code: TrainingCode, progress: ArrayLike) -> tuple[Array, dict[str, Array]]:
         """The sum of the latents of an input."""
         l1 = batch_average(jnp.sum(code.z_BxD, axis=1), code.valid_B)
-        return self.l1_weight * l1, {"l1": l1}
+        return self.sparsity_weight * l1, {"l1": l1}

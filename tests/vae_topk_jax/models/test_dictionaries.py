@@ -167,7 +167,7 @@ def test_jump_relu_reaches_its_l0_and_keeps_thresholds_positive(x):
 
 
 def test_l1_taxes_the_latents(x):
-    model = ReLUSAE(**GIVEN, l1_weight=0.5)
+    model = ReLUSAE(**GIVEN, sparsity_weight=0.5)
     variables = variables_of(model, x)
     f = np.maximum(preactivations(numpy_weights(variables), x), 0)
     terms = train_terms(model, variables, x)
