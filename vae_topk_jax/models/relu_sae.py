@@ -14,7 +14,8 @@ from vae_topk_jax.models.dictionary import Dictionary, TrainingCode
 class ReLUSAE(Dictionary):
     """A dictionary of D directions whose latents are few because they are taxed.
 
-        f = ReLU((x - b_dec) W_enc + b_enc),    loss = |x - x_hat|^2 + sparsity_weight sum over d of f_d
+        f = ReLU((x - b_dec) W_enc + b_enc)
+        loss = |x - x_hat|^2 + sparsity_weight sum over d of f_d
 
     The directions have length 1, so that the penalty cannot be avoided by longer ones. It shrinks
     the latents, and how many are active follows from its weight.
