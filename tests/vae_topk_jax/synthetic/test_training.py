@@ -35,6 +35,7 @@ def test_a_run_in_segments_that_was_stopped_is_the_same_as_one_in_epochs(trainer
     assert bits(state) == bits(whole)
 
 
+@pytest.mark.long
 def test_the_batches_are_those_of_the_order_key_and_the_step(trainer, truth):
     state = trainer.init(truth)
     key = trainer.order_key(state)
