@@ -22,6 +22,7 @@ EXPERIMENTS = (
     "likelihood",
     "stitch",
     "synth.layout",
+    "synth.speed",
 )
 LAYOUTS = (
     *(importlib.import_module(f"experiments.{name}").LAYOUT for name in EXPERIMENTS),

@@ -22,10 +22,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "JumpReLU SAE": {
         "model": "jump_relu_sae",
         "sparsity_weight": 300.0,
-        "first_threshold": 1.0,
+        "first_threshold": 2.0,
         "bandwidth": 2.0,
     },
-    "L1 SAE": {"model": "relu_sae", "sparsity_weight": 4.0},
+    "L1 SAE": {"model": "relu_sae", "sparsity_weight": 6.0},
 }
 
 

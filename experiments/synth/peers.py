@@ -48,7 +48,10 @@ def tensors(truth: GroundTruth, preset: Preset, seed: int) -> Iterator[Any]:
         yield torch.from_numpy(np.array(vectors(truth, step)))
 
 
-def _saelens(matryoshka: bool, preset: Preset, truth: GroundTruth, seed: int) -> Found:
+def saelens_trainer(
+    matryoshka: bool, preset: Preset, seed: int, batches: Iterator[Any]
+) -> tuple[Any, Any]:
+    """Its trainer on these batches, and the SAE that is trained."""
     import sae_lens
     import torch
     from sae_lens.config import LoggingConfig, SAETrainerConfig
@@ -83,8 +86,13 @@ def _saelens(matryoshka: bool, preset: Preset, truth: GroundTruth, seed: int) ->
         feature_sampling_window=2000,
         logger=LoggingConfig(log_to_wandb=False),
     )
+    return SAETrainer(settings, sae, batches), sae
+
+
+def _saelens(matryoshka: bool, preset: Preset, truth: GroundTruth, seed: int) -> Found:
+    trainer, sae = saelens_trainer(matryoshka, preset, seed, tensors(truth, preset, seed))
     started = time.perf_counter()
-    SAETrainer(settings, sae, tensors(truth, preset, seed)).fit()
+    trainer.fit()
     seconds = time.perf_counter() - started
     # what it saves for inference: a JumpReLU dictionary with the running threshold
     weights = {name: tensor.detach().clone() for name, tensor in sae.state_dict().items()}
@@ -95,10 +103,11 @@ def _saelens(matryoshka: bool, preset: Preset, truth: GroundTruth, seed: int) ->
     return _jump_relu(W_enc, b_enc, W_dec, b_dec, threshold_D, preset.samples / seconds)
 
 
-def _dictionary_learning(preset: Preset, truth: GroundTruth, seed: int) -> Found:
+def dictionary_learning_trainer(preset: Preset, seed: int) -> Any:
+    """Its BatchTopK trainer; `update(step, x)` is a step."""
     from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
 
-    trainer = BatchTopKTrainer(
+    return BatchTopKTrainer(
         steps=preset.steps,
         activation_dim=preset.setting.inputs,
         dict_size=preset.latents,
@@ -110,6 +119,10 @@ def _dictionary_learning(preset: Preset, truth: GroundTruth, seed: int) -> Found
         seed=seed,
         device="cpu",
     )
+
+
+def _dictionary_learning(preset: Preset, truth: GroundTruth, seed: int) -> Found:
+    trainer = dictionary_learning_trainer(preset, seed)
     started = time.perf_counter()
     for step, x in enumerate(tensors(truth, preset, seed)):
         trainer.update(step, x)
