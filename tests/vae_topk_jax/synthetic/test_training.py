@@ -25,6 +25,7 @@ def trainer(truth) -> Trainer:
     return Trainer(CONFIG, truth.image_shape, num_examples=4 * 32)
 
 
+@pytest.mark.long
 def test_a_run_in_segments_that_was_stopped_is_the_same_as_one_in_epochs(trainer, truth):
     whole = list(trainer.epochs(trainer.init(truth), truth))[-1].state
     assert int(whole.step) == trainer.total_steps == 8
