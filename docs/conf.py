@@ -16,6 +16,7 @@ from sphinx.util.nodes import make_refnode
 import vae_topk_jax
 from vae_topk_jax.config import Training
 from vae_topk_jax.models.registry import MODELS
+from vae_topk_jax.synthetic import Setting
 
 project = "vae_topk_jax"
 release = vae_topk_jax.__version__
@@ -123,7 +124,8 @@ def shorten_signature(app, obj, bound_method):
 
 def shorten_fields(app):
     """Shows the types of fields without the values that they may hold."""
-    for documented in {base for model in MODELS.values() for base in model.__mro__} | {Training}:
+    systems = {base for model in MODELS.values() for base in model.__mro__}
+    for documented in systems | {Training, Setting}:
         if documented.__module__.startswith("vae_topk_jax"):
             documented.__annotations__ = _plain(documented.__annotations__)
 

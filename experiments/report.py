@@ -21,6 +21,8 @@ EXPERIMENTS = (
     "rate",
     "likelihood",
     "stitch",
+    "synth.layout",
+    "synth.speed",
 )
 LAYOUTS = (
     *(importlib.import_module(f"experiments.{name}").LAYOUT for name in EXPERIMENTS),

@@ -1,4 +1,12 @@
-"""BatchTopK SAEs to and from the files of `dictionary_learning` and of SAELens.
+"""SAEs to and from the files of `dictionary_learning` and of SAELens.
+
+| here | dictionary_learning | SAELens |
+| --- | --- | --- |
+| `BatchTopKSAE` | `BatchTopKSAE` | a JumpReLU SAE with one threshold, as it saves its own |
+| `MatryoshkaSAE` | `MatryoshkaBatchTopKSAE` | the same, with widths in the metadata |
+| `TopKSAE` | `AutoEncoderTopK` | "topk" |
+| `JumpReLUSAE` | `JumpReluAutoEncoder` | "jumprelu" |
+| `ReLUSAE` | `AutoEncoder` | "standard" |
 
 Weights travel as safetensors and settings as JSON: nothing is unpickled. `dictionary_learning`
 itself saves pickles; the file that is read here is made, and what is written is taken back, by
@@ -16,17 +24,22 @@ import json
 import numbers
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vae_topk_jax.files import write_atomic
 from vae_topk_jax.foreign import read_regular
-from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
-from vae_topk_jax.selection import check_mean_k
-from vae_topk_jax.tensor_files import INTEGERS, Layout, read_tensors, write_tensors
+from vae_topk_jax.models import BatchTopKSAE, JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
+from vae_topk_jax.sae_weights import SAE, build, file_threshold, in_input_units, inner_widths
+from vae_topk_jax.selection import check_k, check_mean_k
+from vae_topk_jax.tensor_files import (
+    INTEGERS,
+    Layout,
+    read_tensors,
+    tensor_names,
+    write_tensors,
+)
 
 # axes: D latents, F values of an input
 _DICTIONARY_LEARNING = {
@@ -37,13 +50,24 @@ _DICTIONARY_LEARNING = {
     "threshold": Layout(""),
     "k": Layout("", INTEGERS),
 }
-_SAELENS = {
+_STANDARD = {
+    "bias": Layout("F"),
+    "encoder.weight": Layout("DF"),
+    "encoder.bias": Layout("D"),
+    "decoder.weight": Layout("FD"),
+}
+_WEIGHT = {
     "W_enc": Layout("FD"),
     "b_enc": Layout("D"),
     "W_dec": Layout("DF"),
     "b_dec": Layout("F"),
-    "threshold": Layout("D"),
 }
+_MATRYOSHKA = _WEIGHT | {
+    "threshold": Layout(""),
+    "k": Layout("", INTEGERS),
+    "group_sizes": Layout("G", INTEGERS),
+}
+_SAELENS = _WEIGHT | {"threshold": Layout("D")}
 _SAELENS_OPTIONAL = {"scaling_factor": Layout("D")}  # once written with every SAE, as ones
 _MOST_SETTINGS = 4 << 20  # bytes
 _SAELENS_SETTINGS = {
@@ -53,7 +77,7 @@ _SAELENS_SETTINGS = {
     "reshape_activations": "none",
 }
 _SAELENS_READ: dict[str, tuple[Any, ...]] = {
-    "architecture": ("jumprelu",),
+    "architecture": ("jumprelu", "topk", "standard"),
     "apply_b_dec_to_input": (True, False),
     "normalize_activations": ("none", None, False),  # False, None and the next two: before 6.0
     "reshape_activations": ("none", None),
@@ -62,29 +86,21 @@ _SAELENS_READ: dict[str, tuple[Any, ...]] = {
 }
 _SAELENS_VERSION = "6.0.0"  # the first of this layout: an older one's metadata would be dropped
 _WEIGHTS, _SETTINGS = "sae_weights.safetensors", "cfg.json"
+_GROUPS = "matryoshka_widths"
 _UNSET = -1.0  # the threshold of an SAE that has seen no data, in dictionary_learning
 
 
-class SAE(NamedTuple):
-    """A sparse autoencoder with its weights.
-
-    `SAE(inference.model, inference.variables)` is that of a trained model.
-
-    Attributes:
-        model: the linen module.
-        variables: {"params": ..., "batch_stats": ...}.
-    """
-
-    model: BatchTopKSAE
-    variables: Mapping[str, Any]
-
-
-def load_dictionary_learning(path: Path | str) -> SAE:
-    """A `BatchTopKSAE` of dictionary_learning, from its state dict.
+def load_dictionary_learning(
+    path: Path | str, k: int | None = None, *, per_input: bool = False
+) -> SAE:
+    """An SAE of dictionary_learning, from its state dict; which one, the names of its tensors say.
 
     Args:
-        path: a safetensors file with encoder.weight, encoder.bias, decoder.weight, b_dec, k and
-            threshold, in float32, bfloat16 or float16.
+        path: a safetensors file with the tensors of one of the classes above, in float32, bfloat16
+            or float16.
+        k: the mean number of active latents that a JumpReLU SAE is trained further with; the other
+            files hold it.
+        per_input: an `AutoEncoderTopK`, whose tensors are those of a `BatchTopKSAE`.
 
     Returns:
         The SAE of inputs (1, 1, F). How often its latents are active is not in the file: k / D each
@@ -92,18 +108,40 @@ def load_dictionary_learning(path: Path | str) -> SAE:
 
     Raises:
         ValueError: not a safetensors file; tensors that are missing or that such an SAE does not
-            have, of another shape or type, or with values that are not finite.
+            have, of another shape or type, or with values that are not finite; a k that is missing,
+            or that the file holds already.
         FileNotFoundError: no such file.
     """
-    tensors = read_tensors(Path(path), _DICTIONARY_LEARNING)
-    params = {
-        "W_enc": tensors["encoder.weight"].T,
-        "b_enc": tensors["encoder.bias"],
-        "W_dec": tensors["decoder.weight"].T,
-        "b_dec": tensors["b_dec"],
-    }
-    threshold = float(tensors["threshold"])
-    return _build(params, int(tensors["k"]), threshold if threshold >= 0 else None)
+    path = Path(path)
+    names = tensor_names(path)
+    is_jump_relu = {"W_enc", "threshold"} <= names and "k" not in names
+    if (k is None) == is_jump_relu:
+        raise ValueError(
+            f"k is not in {path}: give it as k" if is_jump_relu else f"k is decided by {path}: {k}"
+        )
+    if per_input and not names >= {"encoder.weight", "k"}:
+        raise ValueError(f"per_input must be False, for {path} is no TopK SAE, got True")
+    if is_jump_relu:
+        assert k is not None
+        tensors = read_tensors(path, _SAELENS)
+        tensors["b_enc"] = tensors["b_enc"] + tensors["b_dec"] @ tensors["W_enc"]
+        return build(JumpReLUSAE, tensors, k)
+    if "group_sizes" in names:
+        tensors = read_tensors(path, _MATRYOSHKA)
+        k, threshold = int(tensors.pop("k")), float(tensors.pop("threshold"))
+        sizes = tensors.pop("group_sizes")
+        widths = inner_widths([int(size) for size in np.cumsum(sizes)], tensors["W_dec"], path)
+        return build(MatryoshkaSAE, tensors, k, threshold, widths)
+    if "bias" in names:
+        tensors = read_tensors(path, _STANDARD)
+        return build(ReLUSAE, _transposed(tensors, tensors["bias"]))
+    tensors = read_tensors(path, _DICTIONARY_LEARNING)
+    return build(
+        TopKSAE if per_input else BatchTopKSAE,
+        _transposed(tensors, tensors["b_dec"]),
+        int(tensors["k"]),
+        float(tensors["threshold"]),
+    )
 
 
 def save_dictionary_learning(path: Path | str, sae: SAE) -> None:
@@ -112,45 +150,61 @@ def save_dictionary_learning(path: Path | str, sae: SAE) -> None:
     Raises:
         ValueError: a k that is a fraction, which dictionary_learning does not have.
     """
-    if not isinstance(sae.model.k, numbers.Integral):
-        raise ValueError(f"k must be an integer for dictionary_learning, got {sae.model.k}")
-    params, threshold = in_input_units(sae), _threshold(sae)
-    tensors = {
-        "encoder.weight": params["W_enc"].T,
-        "encoder.bias": params["b_enc"],
-        "decoder.weight": params["W_dec"].T,
-        "b_dec": params["b_dec"],
-        "threshold": np.float32(_UNSET if threshold is None else threshold),
-        "k": np.int32(sae.model.k),
-    }
+    model, params = sae.model, in_input_units(sae)
+    if isinstance(model, JumpReLUSAE):
+        b_enc = params["b_enc"] - params["b_dec"] @ params["W_enc"]
+        write_tensors(Path(path), params | {"b_enc": b_enc})
+        return
+    b_dec = params["b_dec"]
+    if isinstance(model, ReLUSAE):
+        tensors = {"bias": b_dec} | _untransposed(params)
+    else:
+        k = getattr(model, "k", None)
+        if not isinstance(k, numbers.Integral):
+            raise ValueError(f"k must be an integer for dictionary_learning, got {k}")
+        threshold = file_threshold(sae)
+        statistics = {
+            "threshold": np.float32(_UNSET if threshold is None else threshold),
+            "k": np.int32(k),
+        }
+        if isinstance(model, MatryoshkaSAE):
+            sizes = np.diff([0, *model.widths])
+            tensors = params | statistics | {"group_sizes": sizes.astype(np.int64)}
+        else:
+            tensors = _untransposed(params) | {"b_dec": b_dec} | statistics
     write_tensors(Path(path), tensors)
 
 
 def load_saelens(folder: Path | str, k: float | None = None) -> SAE:
-    """A BatchTopK SAE of SAELens, saved for inference: a JumpReLU SAE with one threshold.
+    """An SAE of SAELens, saved for inference; which one, its settings say.
 
     Args:
         folder: holds cfg.json and sae_weights.safetensors, in float32, bfloat16 or float16.
         k: mean number of active latents, where the metadata in cfg.json do not say how the SAE was
-            trained; it may be a fraction.
+            trained; for a BatchTopK SAE it may be a fraction.
 
     Returns:
         As `load_dictionary_learning`. Where the encoder of the file does not subtract b_dec, the
-        difference is in b_enc.
+        difference is in b_enc; where its latents are rescaled by the lengths of their directions,
+        the weights are.
 
     Raises:
-        ValueError: as there; settings that are not those of a BatchTopK SAE; a scaling_factor other
+        ValueError: as there; settings that are not those of such an SAE; a scaling_factor other
             than 1; k unknown.
         FileNotFoundError: a file that is missing.
     """
     folder = Path(folder)
     settings = _read_settings(folder / _SETTINGS)
-    tensors = read_tensors(folder / _WEIGHTS, _SAELENS, _SAELENS_OPTIONAL)
+    architecture = settings.get("architecture", "jumprelu")
+    layouts = _SAELENS if architecture == "jumprelu" else _WEIGHT
+    tensors = read_tensors(folder / _WEIGHTS, layouts, _SAELENS_OPTIONAL)
     latents, inputs = tensors["W_dec"].shape
     for name, size in (("d_in", inputs), ("d_sae", latents)):
         if (found := settings.get(name, size)) != size:
             raise ValueError(f"{name} in {folder / _SETTINGS} must be {size}, got {found!r}")
-    threshold = _single("threshold", tensors.pop("threshold"), folder)
+    training = _nested(settings, "metadata", "training_architecture")
+    if architecture == "jumprelu" and training != "jumprelu":
+        threshold = _single("threshold", tensors.pop("threshold"), folder)
     scaling = tensors.pop("scaling_factor", None)
     if scaling is not None and _single("scaling_factor", scaling, folder) != 1:
         raise ValueError(
@@ -159,8 +213,23 @@ def load_saelens(folder: Path | str, k: float | None = None) -> SAE:
         )
     if not settings.get("apply_b_dec_to_input", True):
         tensors["b_enc"] = tensors["b_enc"] + tensors["b_dec"] @ tensors["W_enc"]
+    if architecture == "standard":
+        return build(ReLUSAE, tensors)
+    if architecture == "topk":
+        if settings.get("rescale_acts_by_decoder_norm", False):
+            tensors = _rescaled(tensors)
+        k = settings.get("k") if k is None else k
+        return build(TopKSAE, tensors, check_k(k, latents))  # type: ignore[arg-type]
+    if training == "jumprelu":
+        target = _training_k(settings, folder / _SETTINGS, "target_l0") if k is None else k
+        return build(JumpReLUSAE, tensors, check_k(check_mean_k(target, latents), latents))  # type: ignore[arg-type]
     k = _training_k(settings, folder / _SETTINGS) if k is None else k
-    return _build(tensors, check_mean_k(k, latents), threshold)
+    k = check_mean_k(k, latents)
+    if training == "matryoshka_batchtopk":
+        widths = _nested(settings, "metadata", "training_architecture_details", _GROUPS)
+        widths = inner_widths(widths, tensors["W_dec"], folder / _SETTINGS)
+        return build(MatryoshkaSAE, tensors, k, threshold, widths)
+    return build(BatchTopKSAE, tensors, k, threshold)
 
 
 def save_saelens(folder: Path | str, sae: SAE) -> None:
@@ -169,83 +238,70 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
     Raises:
         ValueError: no threshold yet, for the SAE has seen no data.
     """
-    params, threshold = in_input_units(sae), _threshold(sae)
-    if threshold is None:
-        raise ValueError("the SAE has seen no batch yet, so it has no threshold: train it first")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    model, params = sae.model, in_input_units(sae)
     latents, inputs = params["W_dec"].shape
     settings = _SAELENS_SETTINGS | {
         "d_in": inputs,
         "d_sae": latents,
         "dtype": "float32",
         "device": "cpu",
-        "metadata": {
-            "sae_lens_version": _SAELENS_VERSION,
-            "training_architecture": "batchtopk",
-            "training_architecture_details": {"k": sae.model.k},
-        },
     }
-    write_tensors(folder / _WEIGHTS, {**params, "threshold": np.full(latents, threshold)})
+    details: dict[str, Any] = {}
+    if isinstance(model, ReLUSAE):
+        training = settings["architecture"] = "standard"
+    elif isinstance(model, TopKSAE):
+        training = settings["architecture"] = "topk"
+        settings |= {"k": model.k, "rescale_acts_by_decoder_norm": False}
+        details = {"k": model.k}
+    elif isinstance(model, JumpReLUSAE):
+        training, details = "jumprelu", {"target_l0": model.k}
+    else:
+        threshold = file_threshold(sae)
+        if threshold is None:
+            raise ValueError(
+                "the SAE has seen no batch yet, so it has no threshold: train it first"
+            )
+        params["threshold"] = np.full(latents, threshold)
+        training, details = "batchtopk", {"k": model.k}
+        if isinstance(model, MatryoshkaSAE):
+            training, details = "matryoshka_batchtopk", details | {_GROUPS: list(model.widths)}
+    settings["metadata"] = {
+        "sae_lens_version": _SAELENS_VERSION,
+        "training_architecture": training,
+        "training_architecture_details": details,
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / _WEIGHTS, params)
     write_atomic(folder / _SETTINGS, json.dumps(settings, indent=2).encode())
 
 
-def in_input_units(sae: SAE) -> dict[str, Any]:
-    """The parameters with which an SAE that does not standardise its inputs does the same.
-
-        W_enc / scale,    b_enc,    W_dec scale,    b_dec scale + shift
-
-    along the axis of the values of an input. Codes and threshold stay what they are; the directions
-    have no longer length 1. Without `standardize` the parameters themselves.
-
-    Examples:
-        >>> params = {"W_enc": jnp.ones((1, 1)), "b_enc": jnp.zeros(1)}
-        >>> params |= {"W_dec": jnp.ones((1, 1)), "b_dec": jnp.zeros(1)}
-        >>> stats = {"shift": jnp.full((1, 1, 1), 3.0), "scale": jnp.full((1, 1, 1), 2.0)}
-        >>> variables = {"params": params, "batch_stats": {"standardization": stats}}
-        >>> model = BatchTopKSAE((1, 1, 1), latent_dim=1, k=1, standardize="feature")
-        >>> folded = in_input_units(SAE(model, variables))
-        >>> folded["W_enc"].item(), folded["W_dec"].item(), folded["b_dec"].item()
-        (0.5, 2.0, 3.0)
-    """
-    params = dict(sae.variables["params"])
-    if sae.model.standardize == "none":
-        return params
-    stats = sae.variables["batch_stats"]["standardization"]
-    shift_F, scale_F = (np.asarray(stats[name], np.float64).ravel() for name in ("shift", "scale"))
-    folded = {
-        "W_enc": np.asarray(params["W_enc"]) / scale_F[:, None],
-        "W_dec": np.asarray(params["W_dec"]) * scale_F,
-        "b_dec": np.asarray(params["b_dec"]) * scale_F + shift_F,
+def _transposed(tensors: Mapping[str, np.ndarray], b_dec: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "W_enc": tensors["encoder.weight"].T,
+        "b_enc": tensors["encoder.bias"],
+        "W_dec": tensors["decoder.weight"].T,
+        "b_dec": b_dec,
     }
-    return params | {name: value.astype(np.float32) for name, value in folded.items()}
 
 
-def _build(params: Mapping[str, np.ndarray], k: float, threshold: float | None) -> SAE:
-    """The SAE with these weights and the threshold of a file; None: it has seen no data."""
-    latents, inputs = params["W_dec"].shape
-    k = check_mean_k(k, latents)
-    model = BatchTopKSAE((1, 1, inputs), latents, k=k)  # type: ignore[arg-type]  # by element
-    images = jax.ShapeDtypeStruct((1, 1, 1, inputs), jnp.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
-    stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["batch_stats"])
-    if threshold is not None:
-        # a latent is never below 0, so that a threshold there lets all that are above it pass
-        above = np.nextafter(np.float32(max(threshold, 0)), np.float32(np.inf))
-        stats["batch_top_k"] |= {
-            "threshold": jnp.asarray(above),
-            "frequency": jnp.full(latents, k / latents, jnp.float32),
-            "count": jnp.int32(1),
-        }
-    return SAE(model, {"params": jax.tree.map(jnp.asarray, dict(params)), "batch_stats": stats})
+def _untransposed(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "encoder.weight": params["W_enc"].T,
+        "encoder.bias": params["b_enc"],
+        "decoder.weight": params["W_dec"].T,
+    }
 
 
-def _threshold(sae: SAE) -> np.float32 | None:
-    """As a file has it; None where the SAE has seen no data."""
-    stats = sae.variables["batch_stats"]["batch_top_k"]
-    if not int(stats["count"]):
-        return None
-    return np.nextafter(np.float32(max(float(stats["threshold"]), 0)), np.float32(0))
+def _rescaled(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Latents times the lengths of their directions, and directions of length 1."""
+    length_D = np.linalg.norm(tensors["W_dec"], axis=1)
+    length_D = np.where(length_D > 0, length_D, 1).astype(np.float32)
+    return tensors | {
+        "W_enc": tensors["W_enc"] * length_D,
+        "b_enc": tensors["b_enc"] * length_D,
+        "W_dec": tensors["W_dec"] / length_D[:, None],
+    }
 
 
 def _single(name: str, values_D: np.ndarray, folder: Path) -> float:
@@ -267,15 +323,22 @@ def _read_settings(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} must hold a JSON object, got {type(settings).__name__}")
     for name, allowed in _SAELENS_READ.items():
         if name in settings and (found := settings[name]) not in allowed:
-            raise ValueError(f"{name} in {path} must be {allowed[0]!r}, got {found!r}")
+            known = " or ".join(repr(x) for x in allowed if isinstance(x, str)) or allowed[0]
+            raise ValueError(f"{name} in {path} must be {known}, got {found!r}")
     return settings
 
 
-def _training_k(settings: Mapping[str, Any], path: Path) -> float:
+def _training_k(settings: Mapping[str, Any], path: Path, name: str = "k") -> float:
     """The k in the metadata of cfg.json, which say how the SAE was trained."""
-    found: Any = settings
-    for name in ("metadata", "training_architecture_details", "k"):
-        found = found.get(name) if isinstance(found, Mapping) else None
+    found = _nested(settings, "metadata", "training_architecture_details", name)
     if found is None:
-        raise ValueError(f"k is not in the metadata of {path}: give it as k")
+        raise ValueError(f"{name} is not in the metadata of {path}: give it as k")
+    return found
+
+
+def _nested(settings: Mapping[str, Any], *names: str) -> Any:
+    """The setting under these names, one inside the other; None where there is none."""
+    found: Any = settings
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
     return found

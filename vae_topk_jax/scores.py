@@ -74,6 +74,22 @@ def signal_to_noise(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
     return jnp.where(is_out_BxD, 0, signal_BxD) * jnp.where(is_out_BxD, 0, precision_BxD)
 
 
+def one_minus_sigma(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
+    """1 - sigma, the gate of VAEase: 0 at the prior, 1 for an entry without noise; below 0 for one
+    noisier than the prior.
+
+    Examples:
+        >>> mu_BxD = jnp.zeros((1, 2))
+        >>> one_minus_sigma(mu_BxD, mu_BxD, jnp.log(jnp.array([[0.25, 1.0]]))).tolist()
+        [[0.5, 0.0]]
+
+    References:
+        "Sparse Autoencoders, Again?", ICML 2025, arXiv 2506.04859.
+    """
+    check_latent(z=z_BxD, mu=mu_BxD, logvar=logvar_BxD)
+    return 1.0 - variance(0.5 * logvar_BxD.astype(jnp.float32))
+
+
 @jax.custom_jvp
 def variance(logvar: Array) -> Array:
     """exp(logvar), whose derivative is at most the largest float: where an overflow counts with
@@ -97,4 +113,5 @@ SCORES: dict[str, Score] = {
     "abs_mu": abs_mu,
     "kl": element_kl,
     "signal_to_noise": signal_to_noise,
+    "one_minus_sigma": one_minus_sigma,
 }

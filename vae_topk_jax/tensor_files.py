@@ -70,6 +70,21 @@ def read_tensors(
     return tensors
 
 
+def tensor_names(path: Path) -> frozenset[str]:
+    """The names in a file, of whatever tensors.
+
+    Raises:
+        ValueError: not a safetensors file, or no regular one.
+        FileNotFoundError: no such file.
+    """
+    check_regular(path, follow_link=True)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return frozenset(file.keys())
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from None
+
+
 def read_expected(path: Path, expected: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The tensors of a file, which must be those that are expected, no more and no fewer.
 

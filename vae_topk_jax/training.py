@@ -14,19 +14,25 @@ from jax import Array
 from jax.sharding import Mesh
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.data.batches import as_float, epoch_order, order_slice, take_batch
+from vae_topk_jax.data.batches import (
+    Batch,
+    Endless,
+    batches_in_order,
+    epoch_batches,
+    first_images,
+)
 from vae_topk_jax.data.rows import Images, Rows
 from vae_topk_jax.data.stream import stage
 from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.likelihoods import OF_ANY_VALUE
 from vae_topk_jax.models import System
+from vae_topk_jax.nonfinite import NonFiniteError, not_finite
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
 from vae_topk_jax.standardization import shift_and_scale
 from vae_topk_jax.statistics import find_statistics
 from vae_topk_jax.steps import (
     TrainState,
     eval_step,
-    gradient_step,
     make_optimizer,
     split_run_key,
     train_step,
@@ -36,18 +42,6 @@ from vae_topk_jax.steps import (
 _SEEN = 4096
 _TAKE_ANY = f" (the likelihoods of any values are {', '.join(OF_ANY_VALUE)})"
 _log = logging.getLogger(__name__)
-
-
-class NonFiniteError(ArithmeticError):
-    """Too many steps in a row whose loss or gradients were not finite.
-
-    Attributes:
-        state: the state after the last good step; its `step` counts the skipped ones as well.
-    """
-
-    def __init__(self, message: str, state: TrainState):
-        super().__init__(message)
-        self.state = state
 
 
 class EpochResult(NamedTuple):
@@ -74,7 +68,7 @@ class Trainer:
     Attributes:
         config: the configuration.
         image_shape: (H, W, C).
-        num_examples: N, how many training images an epoch draws from.
+        num_examples: N, how many training images an epoch draws from, or makes.
         mesh: the devices to train on, from `sharding.make_mesh`; None: one device. Where several
             processes share it, all of them make the same calls.
 
@@ -132,13 +126,13 @@ class Trainer:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def init(self, images_NxHxWxC: Images | None = None) -> TrainState:
+    def init(self, images_NxHxWxC: Images | Endless | None = None) -> TrainState:
         """The state before the first step, a function of `config.seed` and, for a model that
         starts from what it is to learn or standardises its inputs, of the training images.
 
         Args:
             images_NxHxWxC: uint8, or floating in the range of the model; a memory map is read in
-                parts.
+                parts. Or what makes batches, of which the first ones count.
 
         Raises:
             ValueError: no images for a model that standardises its inputs, or values that are not
@@ -155,18 +149,20 @@ class Trainer:
         """The shapes and types of a state; nothing is computed."""
         return jax.eval_shape(self._initial)
 
-    def _initial(self, images_NxHxWxC: np.ndarray | None = None) -> TrainState:
+    def _initial(self, images_NxHxWxC: Images | Endless | None = None) -> TrainState:
         init_key, rng = jax.random.split(jax.random.key(self.config.seed))
         x = jnp.zeros((1, *self.image_shape), jnp.float32)
         variables = jax.jit(self.model.init)(init_key, x)
         params, batch_stats = variables["params"], variables.get("batch_stats", {})
         if images_NxHxWxC is not None:
-            seen = as_float(jnp.asarray(images_NxHxWxC[:_SEEN]))
+            start_key = jax.random.fold_in(init_key, 1)
+            seen = first_images(images_NxHxWxC, start_key, min(_SEEN, self.num_examples))
             if (rule := self.config.standardize) != "none":
-                measured = jax.tree.map(jnp.asarray, shift_and_scale(images_NxHxWxC, rule))
+                split = seen if isinstance(images_NxHxWxC, Endless) else images_NxHxWxC
+                measured = jax.tree.map(jnp.asarray, shift_and_scale(split, rule))
                 batch_stats = batch_stats | {"standardization": measured}
                 seen = (seen - measured["shift"][None]) / measured["scale"][None]
-            params = self.model.start(params, seen, jax.random.fold_in(init_key, 1))
+            params = self.model.start(params, seen, start_key)
         return TrainState(
             params=params,
             batch_stats=batch_stats,
@@ -240,7 +236,7 @@ class Trainer:
     def epochs(
         self,
         state: TrainState,
-        images_NxHxWxC: Images,
+        images_NxHxWxC: Images | Endless,
         segment: int | None = None,
         patience: int = 100,
     ) -> Iterator[EpochResult]:
@@ -250,6 +246,7 @@ class Trainer:
             state: donated to the first turn. It may stand anywhere in an epoch.
             images_NxHxWxC: training images, uint8 or, in the range of the model, float32. An array
                 is put on the device; `data.Rows` are read piece by piece, with the same results.
+                Or what makes the batch of each step on the device.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be skipped.
 
@@ -258,17 +255,12 @@ class Trainer:
                 that the model does not take.
             NonFiniteError: `patience` steps in a row were skipped; names what was not finite.
         """
-        expected = (self.num_examples, *self.image_shape)
-        if images_NxHxWxC.dtype not in (np.uint8, np.float32) or images_NxHxWxC.shape != expected:
-            raise ValueError(
-                f"images must be uint8 or float32 of shape {expected}, "
-                f"got {images_NxHxWxC.dtype} of shape {images_NxHxWxC.shape}"
-            )
+        self._check(images_NxHxWxC)
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
         images, advance = images_NxHxWxC, self.segment
         if isinstance(images, Rows):
             advance = self._streamed(state, images, size)
-        else:
+        elif not isinstance(images, Endless):
             images = self._on_device(images)
         in_a_row, is_first = 0, True
         for step, length in self._turns(int(state.step), size):
@@ -301,6 +293,22 @@ class Trainer:
             yield step, length
             step += length
 
+    def _check(self, images: Images | Endless) -> None:
+        """Refuses images of another type, shape or number."""
+        if isinstance(images, Endless):
+            if images.image_shape != tuple(self.image_shape):
+                raise ValueError(
+                    f"what makes batches must make images of shape {tuple(self.image_shape)}, "
+                    f"got {images.image_shape}"
+                )
+            return
+        expected = (self.num_examples, *self.image_shape)
+        if images.dtype not in (np.uint8, np.float32) or images.shape != expected:
+            raise ValueError(
+                f"images must be uint8 or float32 of shape {expected}, "
+                f"got {images.dtype} of shape {images.shape}"
+            )
+
     def _on_device(self, images_NxHxWxC: np.ndarray | Array) -> Array:
         """The images where the steps take them from, if the model takes them."""
         images = (
@@ -331,22 +339,13 @@ class Trainer:
         return advance
 
     def _describe_failure(
-        self, state: TrainState, images: Images, step: int, patience: int
+        self, state: TrainState, images: Images | Endless, step: int, patience: int
     ) -> NonFiniteError:
         """Repeats the failed step with the state's parameters, and lists what is not finite."""
         failed = dataclasses.replace(state, step=jnp.full_like(state.step, step))
         offset = step % self.steps_per_epoch
-        index_B = order_slice(self._order(failed), offset, self.config.batch_size)
-        x_BxHxWxC = take_batch(images, index_B)
-        look = functools.partial(gradient_step, self.model, self.config, self.total_steps)
-        gradient = jax.jit(look)(failed, x_BxHxWxC)
-        seen = {"input": x_BxHxWxC, "params": state.params, **gradient._asdict()}
-        bad = [
-            "/".join([name, jax.tree_util.keystr(path, simple=True, separator="/")]).rstrip("/")
-            for name, tree in seen.items()
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-            if not jnp.all(jnp.isfinite(leaf))
-        ]
+        x_BxHxWxC, index_B = self._batches(images, failed)(offset)
+        bad = not_finite(self.model, self.config, self.total_steps, failed, x_BxHxWxC)
         first = ", ".join(map(str, np.asarray(index_B)[:8]))
         return NonFiniteError(
             f"stopped at step {step}: {patience} steps in a row were not finite; in this one "
@@ -378,15 +377,19 @@ class Trainer:
         devices = jax.devices() if self.mesh is None else self.mesh.devices.flat
         return devices[0].platform == "cpu"
 
-    def _order(self, state: TrainState) -> Array:
+    def _batches(self, images: Array | Endless, state: TrainState) -> Callable[..., Batch]:
+        """step in the epoch in which the state stands -> its batch."""
         epoch = state.step // self.steps_per_epoch
-        return epoch_order(self.order_key(state), epoch, self.num_examples)
+        key, size = self.order_key(state), self.config.batch_size
+        return epoch_batches(images, key, epoch, self.num_examples, size)
 
     def _batch_step(
-        self, images: Array, order_N: Array, state: TrainState, step_in_epoch: Array | int
+        self,
+        batches: Callable[..., Batch],
+        state: TrainState,
+        step_in_epoch: Array | int,
     ) -> tuple[TrainState, tuple[dict[str, Array], Array | None]]:
-        index_B = order_slice(order_N, step_in_epoch, self.config.batch_size)
-        state, terms = self._step(state, take_batch(images, index_B))
+        state, terms = self._step(state, batches(step_in_epoch).x_BxHxWxC)
         statistics = find_statistics(state.batch_stats)
         return state, (terms, statistics.importance if statistics else None)
 
@@ -395,23 +398,26 @@ class Trainer:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
         one program; the input state is donated. Under `jax.vmap` it trains one state per seed."""
         return self._compiled(
-            lambda state, _: (self._order(state), state.step % self.steps_per_epoch)
+            lambda state, images: (self._batches(images, state), state.step % self.steps_per_epoch)
         )
 
     @functools.cached_property
     def _segment_in_order(self) -> Callable[..., tuple[TrainState, Any]]:
         """`segment`, of images that lie in the order of its steps."""
-        return self._compiled(lambda _, images: (jnp.arange(len(images)), 0))
+        size = self.config.batch_size
+        return self._compiled(
+            lambda _, images: (batches_in_order(images, jnp.arange(len(images)), size), 0)
+        )
 
     def _compiled(
-        self, order_of: Callable[[TrainState, Array], tuple[Array, Array | int]]
+        self,
+        batches_of: Callable[[TrainState, Any], tuple[Callable[..., Batch], Array | int]],
     ) -> Callable[..., Any]:
-        """A segment that takes its images by the order, and from the step in it, that `order_of`
-        gives."""
+        """A segment of the batches that `batches_of` gives, from the step that it gives."""
 
-        def run(length: int, state: TrainState, images: Array) -> tuple[TrainState, Any]:
-            order_N, first = order_of(state, images)
-            step = functools.partial(self._batch_step, images, order_N)
+        def run(length: int, state: TrainState, images: Array | Endless) -> tuple[TrainState, Any]:
+            batches, first = batches_of(state, images)
+            step = functools.partial(self._batch_step, batches)
             return jax.lax.scan(step, state, first + jnp.arange(length, dtype=jnp.int32))
 
         @functools.partial(

@@ -227,6 +227,7 @@ SCORES: dict[str, Callable[..., Any]] = {
         0,
         mu**2 * np.exp(-logvar),
     ),
+    "one_minus_sigma": lambda z, mu, logvar: 1 - np.exp(0.5 * logvar),
 }
 CASES: dict[str, Case] = {
     **{

@@ -175,48 +175,7 @@ class Study:
         A row is kept as soon as it is measured. SIGINT ends the process with exit code 130; what it
         left out, another call measures.
         """
-        rows = list(rows)
-        missing = [row for row in rows if not self.results.has(row.key)]
-        done = len(rows) - len(missing)
-        if done:
-            console.print(f"{done} of {len(rows)} rows are in {self.results.path} already")
-        try:
-            with self.bar.running(sum(row.cost for row in missing)):
-                for row in missing:
-                    counted = f"row {done + 1} of {len(rows)}"
-                    with self.bar.row(f"{counted}: {row.title}", row.cost):
-                        seconds = self._measure(row)
-                    console.print(
-                        f"{counted}: {row.place.experiment}, {row.title}, {seconds:.0f} s"
-                    )
-                    done += 1
-        except KeyboardInterrupt:
-            print(
-                f"stopped: {done} of {len(rows)} rows are in {self.results.path}; "
-                "the same command goes on with the others",
-                file=sys.stderr,
-            )
-            raise SystemExit(128 + signal.SIGINT) from None
-
-    def _measure(self, planned: Planned) -> float:
-        """Adds the row to the results; gives its seconds."""
-        started = time.perf_counter()
-        metrics, pictures, history = planned.measure()
-        seconds = time.perf_counter() - started
-        seed = planned.place.seed
-        shown = seed is None or seed == self.budget.seeds[0]
-        self.results.add(
-            Row(
-                **planned.place._asdict(),
-                config=planned.config,
-                data=planned.data,
-                metrics=metrics,
-                seconds=round(seconds, 2),
-                history=history if shown else None,
-                pictures=encode_pictures(pictures) if shown and pictures else None,
-            )
-        )
-        return seconds
+        measure_rows(rows, self.results, self.bar, shown_seed=self.budget.seeds[0])
 
     def _train(self, config: Config) -> Trained:
         info = RunInfo(
@@ -234,6 +193,59 @@ class Study:
         latent_key = study_key(config.seed, "latent") if self.test_latent == "sample" else None
         inference = Inference(epochs[-1].state, info, latent_key)
         return Trained(inference, _history(epochs, inference), ends[-1] - started, steady)
+
+
+def measure_rows(
+    rows: Iterable[Planned], results: ResultsFile, bar: RowsBar, shown_seed: int
+) -> None:
+    """Measures the rows that are not among the results yet; see `Study.measure`.
+
+    Args:
+        rows: planned ones.
+        results: where each is kept.
+        bar: shows how far it is.
+        shown_seed: the seed whose rows keep their histories and pictures.
+    """
+    rows = list(rows)
+    missing = [row for row in rows if not results.has(row.key)]
+    done = len(rows) - len(missing)
+    if done:
+        console.print(f"{done} of {len(rows)} rows are in {results.path} already")
+    try:
+        with bar.running(sum(row.cost for row in missing)):
+            for row in missing:
+                counted = f"row {done + 1} of {len(rows)}"
+                with bar.row(f"{counted}: {row.title}", row.cost):
+                    seconds = _measure(row, results, shown_seed)
+                console.print(f"{counted}: {row.place.experiment}, {row.title}, {seconds:.0f} s")
+                done += 1
+    except KeyboardInterrupt:
+        print(
+            f"stopped: {done} of {len(rows)} rows are in {results.path}; "
+            "the same command goes on with the others",
+            file=sys.stderr,
+        )
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _measure(planned: Planned, results: ResultsFile, shown_seed: int) -> float:
+    """Adds the row to the results; gives its seconds."""
+    started = time.perf_counter()
+    metrics, pictures, history = planned.measure()
+    seconds = time.perf_counter() - started
+    shown = planned.place.seed in (None, shown_seed)
+    results.add(
+        Row(
+            **planned.place._asdict(),
+            config=planned.config,
+            data=planned.data,
+            metrics=metrics,
+            seconds=round(seconds, 2),
+            history=history if shown else None,
+            pictures=encode_pictures(pictures) if shown and pictures else None,
+        )
+    )
+    return seconds
 
 
 def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, Any]:

@@ -41,6 +41,9 @@ class Mine(BetaVAE):
 
 
 def values_of(field: Field) -> st.SearchStrategy[Any]:
+    if field.kind == tuple[float, ...]:
+        fractions = st.floats(0, 1, exclude_min=True, exclude_max=True)
+        return st.lists(fractions, min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
     if get_origin(field.kind) is tuple:
         return st.lists(st.integers(1, 2048), min_size=1, max_size=4).map(tuple)
     if field.kind is bool:

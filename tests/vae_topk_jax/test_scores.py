@@ -13,6 +13,7 @@ NUMPY = {
     "abs_mu": lambda z, mu, logvar: np.abs(mu),
     "kl": lambda z, mu, logvar: 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar),
     "signal_to_noise": lambda z, mu, logvar: mu**2 / np.exp(logvar),
+    "one_minus_sigma": lambda z, mu, logvar: 1 - np.exp(logvar / 2),
 }
 
 

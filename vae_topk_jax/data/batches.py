@@ -1,12 +1,94 @@
 """The images of a step, as a function of (key, step)."""
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 ArrayT = TypeVar("ArrayT", bound=Any)
+
+
+@runtime_checkable
+class Endless(Protocol):
+    """What makes a batch for every step on the device: a pytree, as `synthetic.GroundTruth` is."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        ...
+
+    def batch(self, key: Array, step: Array | int, size: int) -> Array:
+        """x_BxHxWxC, float32, a function of the key and of the step alone."""
+        ...
+
+
+class Batch(NamedTuple):
+    """The images of a step.
+
+    Attributes:
+        x_BxHxWxC: float32.
+        index_B: their numbers.
+    """
+
+    x_BxHxWxC: Array
+    index_B: Array
+
+
+def epoch_batches(
+    images: Array | Endless, key: Array, epoch: Array | int, num_examples: int, batch_size: int
+) -> Callable[[Array | int], Batch]:
+    """step in the epoch -> its batch: images in the order of the epoch, or made for the step.
+
+    Arguments as in `batch_indices`.
+
+    Examples:
+        >>> images = jnp.arange(4.0).reshape(4, 1, 1, 1)
+        >>> batch = epoch_batches(images, jax.random.key(0), 0, num_examples=4, batch_size=2)(1)
+        >>> batch.x_BxHxWxC.ravel().tolist() == batch.index_B.tolist()
+        True
+    """
+    if isinstance(images, Endless):
+        numbers_B = jnp.arange(batch_size, dtype=jnp.int32)
+
+        def made(step_in_epoch: Array | int) -> Batch:
+            step = epoch * (num_examples // batch_size) + step_in_epoch
+            return Batch(images.batch(key, step, batch_size), step * batch_size + numbers_B)
+
+        return made
+    return batches_in_order(images, epoch_order(key, epoch, num_examples), batch_size)
+
+
+def batches_in_order(
+    images: Array, order_N: Array, batch_size: int
+) -> Callable[[Array | int], Batch]:
+    """step -> its batch, of images in this order.
+
+    Examples:
+        >>> batches = batches_in_order(jnp.arange(4.0), jnp.array([3, 1, 0, 2]), batch_size=2)
+        >>> batches(1).x_BxHxWxC.tolist()
+        [0.0, 2.0]
+    """
+
+    def taken(step: Array | int) -> Batch:
+        index_B = order_slice(order_N, step, batch_size)
+        return Batch(take_batch(images, index_B), index_B)
+
+    return taken
+
+
+def first_images(images: np.ndarray | Array | Endless, key: Array, size: int) -> Array:
+    """The first so many images as `take_batch` gives them, or so many that are made.
+
+    Examples:
+        >>> first_images(np.ones((3, 1, 1, 1), np.float32), jax.random.key(0), 2).shape
+        (2, 1, 1, 1)
+    """
+    if isinstance(images, Endless):
+        return images.batch(key, 0, size)
+    return as_float(jnp.asarray(images[:size]))
 
 
 def epoch_order(key: Array, epoch: Array | int, num_examples: int) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from vae_topk_jax.models.batch_topk_sae import unit_rows
+from vae_topk_jax.vectors import unit_rows
 
 
 def decoder_directions(params: Mapping[str, Any], latents: np.ndarray | None = None) -> np.ndarray:

@@ -2,10 +2,15 @@
 
 from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
+from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
+from vae_topk_jax.models.relu_sae import ReLUSAE
 from vae_topk_jax.models.sparse_generator import SparseGenerator
 from vae_topk_jax.models.system import System
+from vae_topk_jax.models.top_k_sae import TopKSAE
 from vae_topk_jax.models.top_k_vae import TopKVAE
 from vae_topk_jax.models.vae import VAE, BetaVAE
+from vae_topk_jax.models.vaease import VAEase
 from vae_topk_jax.models.vsc import VSC
 
 MODELS: dict[str, type[System]] = {
@@ -13,6 +18,11 @@ MODELS: dict[str, type[System]] = {
     "beta_vae": BetaVAE,
     "top_k_vae": TopKVAE,
     "batch_topk_sae": BatchTopKSAE,
+    "top_k_sae": TopKSAE,
+    "matryoshka_sae": MatryoshkaSAE,
+    "jump_relu_sae": JumpReLUSAE,
+    "relu_sae": ReLUSAE,
+    "vaease": VAEase,
     "vsc": VSC,
     "sparse_generator": SparseGenerator,
 }

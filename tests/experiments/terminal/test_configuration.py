@@ -26,6 +26,8 @@ SAVED = Options(Config("vsc", k=3, pseudo_inputs=4), "there")
 
 def another_value(field: Field) -> Any:
     """A value that is not the default."""
+    if field.kind == tuple[float, ...]:
+        return (0.25, 0.5)
     if get_origin(field.kind) is tuple:
         return (8, 4)
     if field.kind is bool:

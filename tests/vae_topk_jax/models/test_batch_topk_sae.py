@@ -16,8 +16,9 @@ import pytest
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE, geometric_median
+from vae_topk_jax.models import BatchTopKSAE
 from vae_topk_jax.run_info import RunInfo
+from vae_topk_jax.vectors import geometric_median
 
 F, D, K, B = 12, 20, 3, 16
 AUX_K, DEAD_AFTER, DECAY, START = 4, 40, 0.9, 2

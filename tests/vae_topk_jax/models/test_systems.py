@@ -16,6 +16,7 @@ from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.data import Dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import MODELS
+from vae_topk_jax.models.dictionary import Dictionary
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
@@ -25,14 +26,15 @@ SYSTEMS = {name: {"model": name} for name in MODELS} | {
     "per sample": {"selection": "sample"},
     "fixed mask": {"importance": "fixed"},
 }
-VECTORS = {
+VECTORS: dict[str, dict[str, Any]] = {
     "top_k_vae": {"likelihood": "normal_per_feature", "standardize": "feature"},
     "vae": {"likelihood": "normal", "standardize": "channel"},
     "beta_vae": {"likelihood": "squared_error", "standardize": "feature", "body": "residual"},
     "vsc": {"likelihood": "normal_per_feature", "standardize": "feature"},
     "sparse_generator": {"likelihood": "squared_error", "standardize": "feature"},
-    "batch_topk_sae": {"standardize": "norm", "pixel_reduction": "sum"},
 }
+DICTIONARIES = [name for name, system in MODELS.items() if issubclass(system, Dictionary)]
+VECTORS |= {name: {"standardize": "norm", "pixel_reduction": "sum"} for name in DICTIONARIES}
 PHOTOS = {
     "body": "resnet",
     "widths": (4, 8),
@@ -41,10 +43,10 @@ PHOTOS = {
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: ("blobs", {**fields}) for name, fields in SYSTEMS.items()},
-    **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in MODELS},
+    **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-USUAL = {*SYSTEMS, "top_k_vae of vectors"}
+USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease"} | {"batch_topk_sae"}
 STEPS_200 = 25
 
 

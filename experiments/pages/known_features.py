@@ -1,0 +1,15 @@
+"""The table of dictionaries on known features."""
+
+from experiments.pages.table import PageTable
+from experiments.synth.layout import LAYOUT
+
+_LEFT_OUT = ("precision", "recall")
+
+TABLES = {
+    "synth": PageTable(
+        "synth",
+        LAYOUT.name,
+        [("small", column) for column in LAYOUT.columns if column.metric not in _LEFT_OUT],
+        "256 latents, L0 5",
+    )
+}

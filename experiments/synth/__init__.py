@@ -1,0 +1,1 @@
+"""Do sparse autoencoders find the features that vectors are made of?"""

@@ -1,0 +1,173 @@
+"""TopK, Matryoshka, JumpReLU and L1 dictionaries against their equations in NumPy."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae_topk_jax.config import Config
+from vae_topk_jax.models import BatchTopKSAE, JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
+from vae_topk_jax.models.jump_relu_sae import above, jump_relu
+
+F, D, K, B = 6, 16, 3, 12
+GIVEN = {"image_shape": (1, 1, F), "latent_dim": D, "pixel_reduction": "sum"}
+
+
+@pytest.fixture(scope="module")
+def x() -> jax.Array:
+    return 0.3 + jax.random.normal(jax.random.key(0), (B, 1, 1, F))
+
+
+def variables_of(model, x) -> dict:
+    variables = model.init(jax.random.key(1), x)
+    variables["params"]["b_enc"] = 0.3 * jax.random.normal(jax.random.key(2), (D,))
+    variables["params"]["b_dec"] = 0.3 * jax.random.normal(jax.random.key(3), (F,))
+    return variables
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def train_terms(model, variables, x, valid=None) -> dict:
+    (_, terms), _ = model.apply(
+        variables, x, x, valid, train=True, method="loss", mutable=["batch_stats"]
+    )
+    return terms
+
+
+def numpy_weights(variables) -> dict[str, np.ndarray]:
+    return {name: np.asarray(array, np.float64) for name, array in variables["params"].items()}
+
+
+def preactivations(weights, x) -> np.ndarray:
+    flat = np.asarray(x, np.float64).reshape(len(x), -1)
+    return (flat - weights["b_dec"]) @ weights["W_enc"] + weights["b_enc"]
+
+
+def test_top_k_keeps_the_k_largest_of_each_input(x):
+    model = TopKSAE(**GIVEN, k=K)
+    variables = variables_of(model, x)
+    f = np.maximum(preactivations(numpy_weights(variables), x), 0)
+    expected = np.where(f >= np.sort(f, axis=1)[:, -K, None], f, 0)
+    np.testing.assert_allclose(model.apply(variables, x, method="encode"), expected, atol=1e-5)
+    weights = numpy_weights(variables)
+    x_hat = expected @ weights["W_dec"] + weights["b_dec"]
+    error = np.square(np.asarray(x)[:, 0, 0] - x_hat).sum(axis=1).mean()
+    terms = train_terms(model, variables, x)
+    np.testing.assert_allclose(terms["reconstruction"], error, rtol=1e-5)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"], rtol=1e-6)
+
+
+def test_matryoshka_adds_up_the_errors_of_its_beginnings(x):
+    model = MatryoshkaSAE(**GIVEN, k=K, group_fractions=(0.25, 0.5))
+    assert model.widths == (4, 8, 16)
+    variables = variables_of(model, x)
+    z, _ = model.apply(
+        variables, x, use_running_average=False, method="encode", mutable=["batch_stats"]
+    )
+    weights, flat = numpy_weights(variables), np.asarray(x)[:, 0, 0]
+    errors = [
+        np.square(flat - np.asarray(z)[:, :w] @ weights["W_dec"][:w] - weights["b_dec"]).sum(axis=1)
+        for w in model.widths
+    ]
+    terms = train_terms(model, variables, x)
+    np.testing.assert_allclose(terms["loss"], sum(errors).mean(), rtol=1e-5)
+    np.testing.assert_allclose(terms["reconstruction"], errors[-1].mean(), rtol=1e-5)
+    valid = jnp.arange(B) < 5
+    masked = train_terms(model, variables, x.at[5:].set(100.0), valid)
+    np.testing.assert_allclose(masked["loss"], train_terms(model, variables, x[:5])["loss"], 1e-5)
+
+
+def test_matryoshka_is_batch_top_k_at_inference(x):
+    model, plain = MatryoshkaSAE(**GIVEN, k=K), BatchTopKSAE(**GIVEN, k=K)
+    variables = variables_of(model, x)
+    outputs = []
+    for sae in (model, plain):
+        (_, _), stats = sae.apply(
+            variables, x, x, train=True, method="loss", mutable=["batch_stats"]
+        )
+        outputs.append(np.asarray(sae.apply({**variables, **stats}, x)))
+    np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.25), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0), ()])
+def test_bad_inner_widths_are_refused_in_one_line(fractions):
+    with pytest.raises(ValueError, match=r"^group_fractions must") as error:
+        Config(model="matryoshka_sae", group_fractions=fractions)
+    assert "\n" not in str(error.value)
+
+
+def test_jump_relu_jumps_and_counts(x):
+    model = JumpReLUSAE(**GIVEN, k=K, first_threshold=0.7, sparsity_weight=2.0)
+    variables = variables_of(model, x)
+    pre = preactivations(numpy_weights(variables), x)
+    np.testing.assert_allclose(
+        model.apply(variables, x, method="latents"), np.where(pre > 0.7, pre, 0), atol=1e-5
+    )
+    terms = train_terms(model, variables, x)
+    l0 = (pre > 0.7).sum(axis=1).mean()
+    np.testing.assert_allclose(terms["l0"], l0, rtol=1e-6)
+    penalty = 2.0 * (l0 / K - 1) ** 2
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + penalty, rtol=1e-5)
+
+
+def test_gradients_of_thresholds_are_straight_through():
+    pre, threshold, width = jnp.array([[0.95, 2.0], [1.2, 1.04]]), jnp.array([1.0, 1.0]), 0.2
+    weight = jnp.array([[1.0, 3.0], [5.0, 7.0]])
+    for function, scale in ((jump_relu, threshold), (above, jnp.ones(2))):
+
+        def total(pre, threshold, function=function):
+            return jnp.sum(weight * function(pre, threshold, width))
+
+        to_pre, to_threshold = jax.grad(total, argnums=(0, 1))(pre, threshold)
+        # only 0.95 and 1.04 lie within half a bandwidth
+        np.testing.assert_allclose(to_threshold, -scale * jnp.array([1.0, 7.0]) / width, rtol=1e-6)
+        through = (
+            jnp.where(pre > threshold[None], weight, 0.0)
+            if function is jump_relu
+            else jnp.zeros((2, 2))
+        )
+        np.testing.assert_array_equal(to_pre, through)
+
+
+def test_jump_relu_reaches_its_l0_and_keeps_thresholds_positive(x):
+    model = JumpReLUSAE(**GIVEN, k=K, first_threshold=0.1, sparsity_weight=10.0, bandwidth=0.5)
+    variables = variables_of(model, x)
+    optimizer = model.optimizer(optax.adam(0.02))
+    params, stats = variables["params"], variables["batch_stats"]
+    state = optimizer.init(params)
+
+    @jax.jit
+    def step(params, stats, state):
+        def loss_of(params):
+            (loss, terms), new = model.apply(
+                {"params": params, "batch_stats": stats},
+                x,
+                x,
+                train=True,
+                method="loss",
+                mutable=["batch_stats"],
+            )
+            return loss, (terms["l0"], new["batch_stats"])
+
+        (_, (l0, new)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, after = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), new, after, l0
+
+    _, _, _, before = step(params, stats, state)
+    for _ in range(200):
+        params, stats, state, l0 = step(params, stats, state)
+    assert abs(l0 - K) < 0.5 < abs(before - K)
+    assert params["threshold"].min() >= 0
+    np.testing.assert_allclose(jnp.linalg.norm(params["W_dec"], axis=1), 1, atol=1e-5)
+
+
+def test_l1_taxes_the_latents(x):
+    model = ReLUSAE(**GIVEN, sparsity_weight=0.5)
+    variables = variables_of(model, x)
+    f = np.maximum(preactivations(numpy_weights(variables), x), 0)
+    terms = train_terms(model, variables, x)
+    np.testing.assert_allclose(terms["l1"], f.sum(axis=1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 0.5 * terms["l1"], 1e-5)
