@@ -1,5 +1,6 @@
 """What sparse autoencoders share: a dictionary of directions, its encoder, its constraints."""
 
+import functools
 import math
 from typing import Annotated, NamedTuple
 
@@ -111,8 +112,8 @@ class Dictionary(System):
     def preactivations(self, x_BxHxWxC: Array) -> Array:
         """pre_BxD, before the activation."""
         x_BxF = self.standardized(x_BxHxWxC).reshape(x_BxHxWxC.shape[0], -1)
-        centred_BxF = x_BxF - self.b_dec[None, :]
-        return self._product(centred_BxF, self.W_enc) + self.b_enc[None, :]
+        product_BxD = centred_product(self.dtype, x_BxF, self.b_dec, self.W_enc)
+        return product_BxD + self.b_enc[None, :]
 
     def latents(self, x_BxHxWxC: Array) -> Array:
         """f_BxD, before the selection."""
@@ -202,8 +203,7 @@ class Dictionary(System):
         )
 
     def _product(self, a_BxN: Array, b_NxM: Array) -> Array:
-        a_BxN, b_NxM = a_BxN.astype(self.dtype), b_NxM.astype(self.dtype)
-        return jnp.matmul(a_BxN, b_NxM, preferred_element_type=jnp.float32)
+        return _matmul(self.dtype, a_BxN, b_NxM)
 
     def _residual(self, z_BxD: Array, target_BxHxWxC: Array) -> Array:
         target_BxHxWxC = self.standardized(target_BxHxWxC)
@@ -223,6 +223,37 @@ class Dictionary(System):
         mean_code_D = update_ema(self.mean_code.value, mean_D, seen, self.ema_decay)
         self.mean_code.value = jnp.where(examples > 0, mean_code_D, self.mean_code.value)
         return silent_D >= self.dead_after
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def centred_product(dtype: jnp.dtype, x_BxF: Array, b_F: Array, w_FxD: Array) -> Array:
+    """(x - b) W in arithmetic of that type, summed in float32.
+
+    The gradient of b takes the sum over the batch before the product, -W (sum over B of the
+    cotangent), where differentiation alone takes a product of the size of the batch first.
+
+    Examples:
+        >>> x_BxF, w_FxD = jnp.array([[3.0, 1.0]]), jnp.array([[1.0], [2.0]])
+        >>> centred_product(jnp.float32, x_BxF, jnp.array([1.0, 1.0]), w_FxD).tolist()
+        [[2.0]]
+    """
+    return _matmul(dtype, x_BxF - b_F[None, :], w_FxD)
+
+
+@centred_product.defjvp
+def _centred_product_jvp(
+    dtype: jnp.dtype, primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    x_BxF, b_F, w_FxD = primals
+    dx_BxF, db_F, dw_FxD = tangents
+    y_BxD = centred_product(dtype, x_BxF, b_F, w_FxD)
+    of_b_BxD = jnp.broadcast_to(_matmul(dtype, db_F[None, :], w_FxD), y_BxD.shape)
+    of_w_BxD = _matmul(dtype, x_BxF - b_F[None, :], dw_FxD)
+    return y_BxD, _matmul(dtype, dx_BxF, w_FxD) - of_b_BxD + of_w_BxD
+
+
+def _matmul(dtype: jnp.dtype, a_BxN: Array, b_NxM: Array) -> Array:
+    return jnp.matmul(a_BxN.astype(dtype), b_NxM.astype(dtype), preferred_element_type=jnp.float32)
 
 
 def where_positive(z_BxD: Array, mu_BxD: Array, logvar_BxD: Array) -> Array:
