@@ -26,16 +26,16 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Many tests, and the processes that they start, compile the same small programs, and run each but a
-# few times: they are compiled fast instead of well, and once per session, for all of its workers.
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    _cache = tempfile.TemporaryDirectory(prefix="vae-topk-xla-", ignore_cleanup_errors=True)
-    for _name, _value in {
-        "jax_compilation_cache_dir": _cache.name,
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
-        "jax_disable_most_optimizations": True,
-    }.items():
-        jax.config.update(_name, _value)
-        os.environ[_name.upper()] = str(_value)
+# few times: they are compiled fast instead of well, and once per session and worker. (Entries of
+# the cache are not written at once, so that no two workers may share one.)
+_cache = tempfile.TemporaryDirectory(prefix="vae-topk-xla-", ignore_cleanup_errors=True)
+for _name, _value in {
+    "jax_compilation_cache_dir": _cache.name,
+    "jax_persistent_cache_min_compile_time_secs": 0.1,
+    "jax_disable_most_optimizations": True,
+}.items():
+    jax.config.update(_name, _value)
+    os.environ[_name.upper()] = str(_value)
 
 # Tracing makes many objects that live long, through which each collection would go again.
 gc.set_threshold(50_000, 20, 20)
