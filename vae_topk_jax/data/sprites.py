@@ -1,16 +1,16 @@
 """Sprites: pictures of one shape each, drawn from factors that are known. Nothing is downloaded.
 
-As dSprites, with colours, smooth edges, any grid of factors, and angles of a quarter turn, so that a
-square too has one angle for each picture.
+They are like dSprites, with colours, smooth edges and any grid of factors. Angles stay within a
+quarter turn, so that no two of them give the same square.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ _RANGES = {
     "x": (-0.55, 0.55),
     "y": (-0.55, 0.55),
 }
+MOST = 1_000_000  # pictures, of 12 kB each
 _BLOCK = 512
 _VERSION = 1  # raise it whenever pictures are drawn in another way
 
@@ -54,7 +55,8 @@ def sprite_factors(sizes: Mapping[str, int] | None = None) -> Factors:
         sizes: how many values a factor has, by its name; those of `SIZES` where it is not named.
 
     Raises:
-        DataError: a name that is no factor, a size below 1, or more than three shapes.
+        DataError: a name that is no factor, a size below 1, more than three shapes, more than 256
+            values of another factor, or more than a million combinations.
 
     Examples:
         >>> factors = sprite_factors({"x": 2, "rotation": 1})
@@ -71,6 +73,8 @@ def sprite_factors(sizes: Mapping[str, int] | None = None) -> Factors:
         most = len(SHAPES) if name == "shape" else 256
         if not 1 <= count <= most:
             raise DataError(f"sprites: {name} must have 1 to {most} values, got {count}")
+    if (total := math.prod(counts.values())) > MOST:
+        raise DataError(f"sprites: expected at most {MOST} combinations of factors, got {total}")
     return Factors(tuple(SIZES), tuple(_values(name, count) for name, count in counts.items()))
 
 
@@ -167,7 +171,7 @@ def _render(values_NxF: Array, side: int) -> Array:
         shape == 0, _square(u, v), jnp.where(shape == 1, _ellipse(u, v), _heart(u, v))
     )
     cover_NxHxW = jnp.clip(0.5 - distance * scale * (side / 2), 0, 1)
-    turns = (6 * hue + jnp.array([0.0, 4.0, 2.0])) % 6
+    turns = (6 * hue + jnp.array([[[0, 4, 2]]], jnp.float32)) % 6
     colour_Nx1x1x3 = jnp.clip(jnp.abs(turns - 3) - 1, 0, 1)[:, None]
     return jnp.round(255 * cover_NxHxW[..., None] * colour_Nx1x1x3).astype(jnp.uint8)
 

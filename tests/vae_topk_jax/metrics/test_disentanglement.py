@@ -57,12 +57,13 @@ SCORES = {
     "beta_vae": lambda code: beta_vae_score(CODES[code], FACTORS, KEY, **SMALL),
     "factor_vae": lambda code: factor_vae_score(CODES[code], FACTORS, KEY, **SMALL),
 }
-PERFECT = dict.fromkeys(SCORES, 1.0) | {"explicitness": 0.804}  # middle values are not linear
+ALONE = {score: 1.0 for score in SCORES if score != "explicitness"}
+PERFECT = ALONE | {"explicitness": 0.804}  # no line tells values in the middle
 KNOWN = {
     "perfect": PERFECT,
-    "permuted": PERFECT,
+    "permuted": ALONE,
     "dead": PERFECT,
-    "redundant": PERFECT | {"mig": 0, "sap": 0, "completeness": 1 - np.log(2) / np.log(6)},
+    "redundant": ALONE | {"mig": 0, "sap": 0, "completeness": 1 - np.log(2) / np.log(6)},
     "rotated": {"sap": 0, "informativeness": 1, "explicitness": 0.804},
     "all dead": dict.fromkeys(SCORES, 0)
     | {"informativeness": 0.23, "explicitness": 0.5, "beta_vae": 0.3, "factor_vae": 0.345},
