@@ -96,7 +96,7 @@ def render_sprites(values_NxF: ArrayLike, side: int = SIDE) -> Array:
         DataError: not six values for each picture.
 
     Examples:
-        >>> red_square = render_sprites([[0, 0.0, 0.3, 0.0, 0.0, 0.0]])
+        >>> red_square = render_sprites(np.array([[0, 0.0, 0.3, 0.0, 0.0, 0.0]]))
         >>> red_square.shape, red_square[0, 32, 32].tolist(), red_square[0, 0, 0].tolist()
         ((1, 64, 64, 3), [255, 0, 0], [0, 0, 0])
     """

@@ -17,7 +17,7 @@ def data(tmp_path_factory):
 
 
 def picture(shape=0, hue=RED, scale=0.3, angle=0.0, x=0.0, y=0.0):
-    return np.asarray(render_sprites([[shape, hue, scale, angle, x, y]]))[0]
+    return np.asarray(render_sprites(np.array([[shape, hue, scale, angle, x, y]])))[0]
 
 
 def cover(**values):
@@ -108,6 +108,7 @@ def test_the_same_bits_however_they_are_read(data, tmp_path, monkeypatch):
 def test_the_seed_decides_what_is_held_out(data, tmp_path):
     other = load_dataset(SMALL, DataOptions(split_seed=1, limit=20), cache_dir=tmp_path)
     assert len(other.train_images) == 20
+    assert other.test_factors is not None
     assert other.test_factors.tolist() != data.test_factors.tolist()
     assert data.source == (
         "sprites (shape 3, colour 2, scale 2, rotation 2, x 2, y 3), 14 of 144 held out (seed 0)"
@@ -133,7 +134,7 @@ def test_what_is_no_grid_is_refused(spec, message, tmp_path):
 
 def test_what_is_no_picture_is_refused():
     with pytest.raises(DataError, match=r"values must have shape \(N, 6\), got \(2,\)"):
-        render_sprites([0.0, 1.0])
+        render_sprites(np.array([0.0, 1.0]))
     with pytest.raises(DataError, match="image_size changes nothing of sprites"):
         load_dataset("sprites", DataOptions(image_size=32))
 

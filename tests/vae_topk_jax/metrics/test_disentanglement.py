@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,7 +40,9 @@ CODES = {
     "noise": RNG.normal(size=SCALED.shape),
     "all dead": DEAD,
 }
-SMALL = {"points": 300, "test_points": 200, "group": 32}
+SMALL: dict[str, Any] = {"points": 300, "test_points": 200, "group": 32}
+HALF: dict[str, Any] = {"bins": 2.5}
+NO_KEY: Any = 0
 
 
 @functools.cache
@@ -46,7 +50,7 @@ def forests(code):
     return dci(CODES[code], FACTORS, KEY)
 
 
-SCORES = {
+SCORES: dict[str, Callable[[str], float]] = {
     "mig": lambda code: mig(CODES[code], FACTORS),
     "modularity": lambda code: modularity(CODES[code], FACTORS),
     "sap": lambda code: sap(CODES[code], FACTORS),
@@ -59,7 +63,7 @@ SCORES = {
 }
 ALONE = {score: 1.0 for score in SCORES if score != "explicitness"}
 PERFECT = ALONE | {"explicitness": 0.804}  # no line tells values in the middle
-KNOWN = {
+KNOWN: dict[str, dict[str, float]] = {
     "perfect": PERFECT,
     "permuted": ALONE,
     "dead": PERFECT,
@@ -188,7 +192,7 @@ def test_the_steadiest_latent_as_published():
             factor = rng.integers(3)
             value = FACTORS[rng.integers(len(FACTORS)), factor]
             rows = rng.choice(np.flatnonzero(FACTORS[:, factor] == value), 32)
-            yield (codes[rows].var(axis=0) / codes.var(axis=0)).argmin(), factor
+            yield np.argmin(codes[rows].var(axis=0) / codes.var(axis=0)), factor
 
     votes = np.zeros((3, 3))
     for latent, factor in points(600):
@@ -231,9 +235,9 @@ def test_the_key_decides_and_nothing_else_does():
         (lambda: mig(SCALED.astype(complex), FACTORS), "codes must be real numbers, got complex"),
         (lambda: mig(SCALED, 0 * FACTORS), "factor 0 has one value only, 0.0: leave it out"),
         (lambda: mig(SCALED, FACTORS, bins=1), r"bins must be a number in \[2, inf\], got 1"),
-        (lambda: mig(SCALED, FACTORS, bins=2.5), "bins must be an integer, got 2.5"),
+        (lambda: mig(SCALED, FACTORS, **HALF), "bins must be an integer, got 2.5"),
         (lambda: sap(SCALED, FACTORS, categorical=[3]), r"in \[0, 3\), got \[3\]"),
-        (lambda: dci(SCALED, FACTORS, 0), "key must be made by jax.random.key, got 0"),
+        (lambda: dci(SCALED, FACTORS, NO_KEY), "key must be made by jax.random.key, got 0"),
         (lambda: dci(SCALED, FACTORS, jax.random.split(KEY)), r"keys of shape \(2,\)"),
         (lambda: explicitness(SCALED, np.eye(480), KEY), "value number 0 of factor 0 is missing"),
         (lambda: factor_vae_score(SCALED, FACTORS, KEY, group=1), "group must be a number in"),
