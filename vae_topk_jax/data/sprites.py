@@ -39,17 +39,15 @@ _VERSION = 1  # raise it whenever pictures are drawn in another way
 
 
 def sprite_factors(sizes: Mapping[str, int] | None = None) -> Factors:
-    """The factors of a grid, with the middles of so many equal parts of each range.
+    """The factors of a grid: of scale, x and y the middles of equal parts of their ranges.
 
-    | factor | values |
-    | --- | --- |
-    | shape | 0 square, 1 ellipse, 2 heart |
-    | colour | hue in [0, 1), at full saturation and value, from 0 = red on |
-    | scale | half the side of the square, or half the ellipse's long axis, in [0.15, 0.3] |
-    | rotation | angle in [0, pi/2), from x towards y |
-    | x, y | centre in [-0.55, 0.55]; the picture reaches from -1 to 1, y downwards |
+    - shape: 0 square, 1 ellipse, 2 heart
+    - colour: the hue in [0, 1) at full saturation and value; 0 is red
+    - scale: half the side of the square, or half the long axis of the ellipse, in [0.15, 0.3]
+    - rotation: the angle in [0, pi/2), from x towards y
+    - x, y: the centre in [-0.55, 0.55]; the picture reaches from -1 to 1, y downwards
 
-    Colour and rotation go round, and start at 0.
+    Values are equally far apart; those of colour and rotation start at 0.
 
     Args:
         sizes: how many values a factor has, by its name; those of `SIZES` where it is not named.

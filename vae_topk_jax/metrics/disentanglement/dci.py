@@ -104,9 +104,10 @@ def dci(codes_NxD: ArrayLike, factors_NxF: ArrayLike, key: jax.Array) -> DCI:
 def disentanglement(importance_DxF: ArrayLike) -> float:
     """Whether each latent matters for one factor only.
 
-        D = sum_d rho_d (1 - H_F(R_d. / sum_f R_df)),    rho_d = sum_f R_df / sum_df R_df
+        D = sum_d rho_d (1 - H_F(R_df / sum_f R_df)),    rho_d = sum_f R_df / sum_df R_df
 
-    with H_F the entropy to the base F. Latents count as much as they matter, dead ones not at all.
+    with H_F the entropy over the factors to the base F. Latents count as much as they matter, dead
+    ones not at all.
 
     Args:
         importance_DxF: R, not negative.
@@ -132,10 +133,10 @@ def disentanglement(importance_DxF: ArrayLike) -> float:
 def completeness(importance_DxF: ArrayLike) -> float:
     """Whether one latent only matters for each factor.
 
-        C = 1/F sum_f (1 - H_D(R_.f / sum_d R_df))
+        C = 1/F sum_f (1 - H_D(R_df / sum_d R_df))
 
-    with H_D the entropy to the base D. A factor for which no latent matters counts 0. The weights
-    are equal, as in the mean of the paper.
+    with H_D the entropy over the latents to the base D. A factor for which no latent matters counts
+    0. Factors weigh the same, as where the paper takes a mean.
 
     Args:
         importance_DxF: R, not negative.
