@@ -211,6 +211,21 @@ def test_pairs_share_the_value_of_their_factor():
         beta_vae_score(factors, factors[:, :1], KEY)
 
 
+UNITS = [(1e300, 0.0), (1e-300, 0.0), (1.0, 1e9)]
+
+
+@pytest.mark.parametrize(("scale", "shift"), UNITS)
+def test_units_do_not_matter(scale, shift):
+    """Beyond float32, in which scikit-learn grows its trees."""
+    codes = CODES["noisy"] * scale + shift
+    for measure, score in ((mig, "mig"), (modularity, "modularity"), (sap, "sap")):
+        assert measure(codes, FACTORS) == pytest.approx(SCORES[score]("noisy"), abs=1e-3)
+    assert dci(codes, FACTORS, KEY)[:3] == pytest.approx(forests("noisy")[:3], abs=0.02)
+    for measure in (beta_vae_score, factor_vae_score):
+        expected = measure(CODES["noisy"], FACTORS, KEY, **SMALL)
+        assert measure(codes, FACTORS, KEY, **SMALL) == pytest.approx(expected, abs=0.02)
+
+
 def test_the_key_decides_and_nothing_else_does():
     def scores(key):
         codes = CODES["noisy"]

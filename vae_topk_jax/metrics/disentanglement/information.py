@@ -51,7 +51,7 @@ def mutual_information(
     """
     check_count("bins", bins, 2)
     codes, factors, sizes = checked(codes_NxD, factors_NxF)
-    binned_NxD = _binned(codes, bins)
+    binned_NxD = np.minimum(codes * bins, bins - 1).astype(np.intp)
     mutual_DxF = np.empty((codes.shape[1], len(sizes)))
     entropy_F = np.empty(len(sizes))
     for factor, size in enumerate(sizes):
@@ -141,12 +141,6 @@ def best_two_gap(scores_DxF: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     ordered_DxF = np.sort(np.pad(scores_DxF, ((1, 0), (0, 0))), axis=0)
     return ordered_DxF[-1] - ordered_DxF[-2]
-
-
-def _binned(codes_NxD: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
-    low_D, high_D = codes_NxD.min(axis=0), codes_NxD.max(axis=0)
-    width_D = np.where(high_D > low_D, high_D - low_D, 1.0)
-    return np.minimum((codes_NxD - low_D) / width_D * bins, bins - 1).astype(np.intp)
 
 
 def _entropy(counts: NDArray[np.intp]) -> float:

@@ -16,7 +16,8 @@ class Inputs(NamedTuple):
     """Codes and factors that fit together.
 
     Attributes:
-        codes_NxD: float64, finite.
+        codes_NxD: float64, each latent shifted and scaled to [0, 1], which changes no measure; 0
+            where it does not vary.
         factors_NxF: numbers 0, 1, ... of the values of each factor, in ascending order.
         sizes: how many values each factor has, two or more.
     """
@@ -59,7 +60,20 @@ def checked(codes_NxD: ArrayLike, factors_NxF: ArrayLike) -> Inputs:
                 "tell it"
             )
         sizes.append(len(values))
-    return Inputs(codes, numbers, tuple(sizes))
+    return Inputs(to_unit_range(codes), numbers, tuple(sizes))
+
+
+def to_unit_range(values_NxD: ArrayLike) -> NDArray[np.float64]:
+    """Each column shifted and scaled to [0, 1], whatever its size; 0 where it does not vary.
+
+    Examples:
+        >>> to_unit_range([[-1e308, 7.0], [1e308, 7.0], [0.0, 7.0]]).tolist()
+        [[0.0, 0.0], [1.0, 0.0], [0.5, 0.0]]
+    """
+    halves_NxD = np.asarray(values_NxD, np.float64) / 2  # whose differences do not overflow
+    above_NxD = halves_NxD - halves_NxD.min(axis=0)
+    width_D = above_NxD.max(axis=0)
+    return above_NxD / np.where(width_D > 0, width_D, 1)
 
 
 def generator(key: jax.Array) -> np.random.Generator:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vae_topk_jax.metrics.disentanglement.information import best_two_gap
-from vae_topk_jax.metrics.disentanglement.inputs import checked, split
+from vae_topk_jax.metrics.disentanglement.inputs import checked, split, to_unit_range
 
 
 def sap(
@@ -47,7 +47,7 @@ def sap(
         score 0: here a scale does not matter.
     """
     codes, numbers, sizes = checked(codes_NxD, factors_NxF)
-    values_NxF = np.asarray(factors_NxF, np.float64)
+    values_NxF = to_unit_range(factors_NxF)
     if unknown := {*categorical} - {*range(len(sizes))}:
         raise ValueError(
             f"categorical must name columns in [0, {len(sizes)}), got {sorted(unknown)}"
@@ -115,10 +115,7 @@ def explicitness(codes_NxD: ArrayLike, factors_NxF: ArrayLike, key: jax.Array) -
 def _squared_correlations(
     codes_NxD: NDArray[np.float64], values_NxF: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    codes_NxD, values_NxF = (
-        np.where(np.ptp(array, axis=0) > 0, array - array.mean(axis=0), 0)
-        for array in (codes_NxD, values_NxF)
-    )
+    codes_NxD, values_NxF = (array - array.mean(axis=0) for array in (codes_NxD, values_NxF))
     lengths = [np.linalg.norm(array, axis=0) for array in (codes_NxD, values_NxF)]
     scale_D, scale_F = (np.where(length > 0, length, 1) for length in lengths)
     return ((codes_NxD / scale_D).T @ (values_NxF / scale_F)) ** 2
