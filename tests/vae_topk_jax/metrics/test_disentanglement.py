@@ -221,9 +221,9 @@ def test_units_do_not_matter(scale, shift):
     for measure, score in ((mig, "mig"), (modularity, "modularity"), (sap, "sap")):
         assert measure(codes, FACTORS) == pytest.approx(SCORES[score]("noisy"), abs=1e-3)
     assert dci(codes, FACTORS, KEY)[:3] == pytest.approx(forests("noisy")[:3], abs=0.02)
-    for measure in (beta_vae_score, factor_vae_score):
-        expected = measure(CODES["noisy"], FACTORS, KEY, **SMALL)
-        assert measure(codes, FACTORS, KEY, **SMALL) == pytest.approx(expected, abs=0.02)
+    for sampled in (beta_vae_score, factor_vae_score):
+        expected = sampled(CODES["noisy"], FACTORS, KEY, **SMALL)
+        assert sampled(codes, FACTORS, KEY, **SMALL) == pytest.approx(expected, abs=0.02)
 
 
 def test_the_key_decides_and_nothing_else_does():
