@@ -44,7 +44,8 @@ class Options:
     """Folder of the checkpoints, of scalars.jsonl, importance.jsonl and results.json."""
     data: str = "auto"
     """A file or a folder of arrays, pictures, safetensors, tables and more (docs/data.md), or
-    "embedded", "download", "npm", "tfds:NAME", or "auto": the first MNIST that is found."""
+    "embedded", "download", "npm", "tfds:NAME", "sprites", or "auto": the first MNIST that is
+    found."""
     reading: DataOptions = dataclasses.field(default_factory=DataOptions)
     inputs: str = PIXELS
     """What the model sees of them: "pixels"; "probe", the digit classifier's penultimate layer; or

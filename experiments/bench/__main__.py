@@ -30,8 +30,8 @@ def main(
 
     Args:
         preset: sizes; "tiny" is for smoke tests, and its figures mean nothing.
-        data: images: "auto", "download", "npm", "embedded", "tfds:NAME", or a file or folder
-            (docs/data.md).
+        data: images: "auto", "download", "npm", "embedded", "tfds:NAME", "sprites", or a
+            file or folder (docs/data.md).
         out: folder of results.json and the report; runs/bench if not given. What is measured again
             takes the place of what it holds.
         only: groups to measure; all if none is named.

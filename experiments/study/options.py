@@ -24,8 +24,8 @@ class StudyOptions:
     """How much to spend: "quick" takes minutes, "paper" about three hours on two CPU cores for both
     tables (five seeds), "tiny" is for smoke tests."""
     data: str = "auto"
-    """Images: "auto", "download", "npm", "embedded", "tfds:NAME", or a file or folder
-    (docs/data.md)."""
+    """Images: "auto", "download", "npm", "embedded", "tfds:NAME", "sprites", or a file
+    or folder (docs/data.md)."""
     out: Path | None = None
     """Folder of results.json and the report; runs/PRESET if not given. Rows that it holds already
     are not measured again."""

