@@ -35,7 +35,9 @@ class VAEase(VAE):
         "Sparse Autoencoders, Again?", ICML 2025, arXiv 2506.04859.
     """
 
-    fixed = frozenset({"beta", "beta_warmup", "likelihood", "pixel_reduction", "latent_reduction"})
+    fixed = frozenset(
+        {"beta", "beta_warmup", "likelihood", "standardize", "pixel_reduction", "latent_reduction"}
+    )
 
     beta_warmup: float = 0.0
     pixel_reduction: Reduction = "sum"
