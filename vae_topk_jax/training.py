@@ -138,10 +138,10 @@ class Trainer:
             ValueError: no images for a model that standardises its inputs, or values that are not
                 finite.
         """
-        if images_NxHxWxC is None and self.config.standardize != "none":
+        rule = self.config.system.standardize
+        if images_NxHxWxC is None and rule != "none":
             raise ValueError(
-                f"images must be given with standardize {self.config.standardize!r}: shift and "
-                "scale are theirs"
+                f"images must be given with standardize {rule!r}: shift and scale are theirs"
             )
         return self.place(self._initial(images_NxHxWxC))
 
@@ -157,7 +157,7 @@ class Trainer:
         if images_NxHxWxC is not None:
             start_key = jax.random.fold_in(init_key, 1)
             seen = first_images(images_NxHxWxC, start_key, min(_SEEN, self.num_examples))
-            if (rule := self.config.standardize) != "none":
+            if (rule := self.config.system.standardize) != "none":
                 split = seen if isinstance(images_NxHxWxC, Endless) else images_NxHxWxC
                 measured = jax.tree.map(jnp.asarray, shift_and_scale(split, rule))
                 batch_stats = batch_stats | {"standardization": measured}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.multidevice.launch import join, launch
-from tests.multidevice.worker import MESHES, PROCESSES
+from tests.multidevice.worker import MESHES, PROCESSES, RESUMED
 
 pytestmark = pytest.mark.long
 
@@ -57,8 +57,7 @@ def test_joined_processes_give_what_one_device_gives(out, name, processes):
         assert_same(told(out, f"{name}-alone"), together)
 
 
-@pytest.mark.parametrize("n", [1, 2, 8])
-@pytest.mark.parametrize("name", ["element", "dimension"])
+@pytest.mark.parametrize(("name", "n"), [(name, n) for name, ns in RESUMED.items() for n in ns])
 def test_a_checkpoint_of_four_devices_goes_on_elsewhere_as_one_device_does(out, name, n):
     resumed, alone = told(out, f"{name}-resumed-on-{n}"), told(out, f"{name}-alone")
     assert_same({key: value[len(value) // 2 :] for key, value in alone.items()}, resumed)

@@ -43,10 +43,12 @@ CONFIGS = {
 # Devices along "data" and along "model".
 MESHES = {
     "element": [(1, 1), (2, 1), (4, 1), (8, 1)],
-    "dimension": [(2, 1), (4, 1), (8, 1)],
+    "dimension": [(8, 1)],
     "dense": [(8, 1)],
     "dictionary": [(4, 2)],
 }
+# To how many devices a run on four of them goes.
+RESUMED = {"element": (1, 2, 8), "dimension": (2,)}
 PROCESSES = {2: ["element", "dimension"], 4: ["element", "dimension"]}
 
 
@@ -92,17 +94,17 @@ def on_devices(out: Path) -> None:
             mesh = make_mesh(model, jax.devices()[: data * model])
             _, told = train(config, mesh)
             np.savez(out / f"{name}-{data}x{model}.npz", **told)
-    for name in ("element", "dimension"):
+    for name in RESUMED:
         resume(out, name, CONFIGS[name])
 
 
 def resume(out: Path, name: str, config: Config) -> None:
-    """Half a run on four devices, saved; the other half on one, two and eight."""
+    """Half a run on four devices, saved; the other half on others."""
     info = RunInfo(config, SHAPE, {"source": "spots", "train": N, "test": 0})
     trainer = on(4, info.trainer)
     state, _ = follow(trainer, trainer.init(), turns=config.epochs // 2)
     save_checkpoint(out / name, state, info)
-    for n in (1, 2, 8):
+    for n in RESUMED[name]:
         restored = restore_checkpoint(out / name)
         trainer = on(n, restored.info.trainer)
         placed = trainer.place(restored.state)

@@ -1,6 +1,7 @@
 """Every system trains, encodes, saves and loads under the debugging switches of JAX."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -37,6 +38,16 @@ SYSTEMS = [case(model, usual=model == "top_k_vae") for model in MODELS]
 def info_of(model: str, count: int) -> RunInfo:
     own = {name: value for name, value in SIZES.items() if name in fields_for(model)}
     return RunInfo(Config(model, epochs=1, **own), SHAPE, {"source": "noise", "train": count})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_heap() -> Iterator[None]:
+    """Leaks are looked for among all objects, but not among those that are frozen."""
+    jax.clear_caches()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
