@@ -208,7 +208,7 @@ class ToNNX(_Switched):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def _mode(self, method: str) -> dict[str, Any]:
-        """What a method is told of `train` and `eval`, by the names that it has for it."""
+        """The arguments by which a method takes the mode that `train` and `eval` set."""
         accepted = inspect.signature(getattr(type(self.module), method)).parameters
         running = bool(self.use_running_average)
         modes = {"use_running_average": running, "train": not running}

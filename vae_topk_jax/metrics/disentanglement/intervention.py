@@ -79,7 +79,7 @@ def factor_vae_score(
     points: int = POINTS,
     test_points: int = TEST_POINTS,
 ) -> float:
-    """Whether the latent that varies least tells which factor is equal.
+    """Accuracy with which the latent that varies least predicts which factor is equal.
 
         d* = argmin_d Var_l(z_ld) / Var(z_d)
 

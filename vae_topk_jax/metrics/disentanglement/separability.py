@@ -65,10 +65,10 @@ def explicitness(codes_NxD: ArrayLike, factors_NxF: ArrayLike, key: jax.Array) -
         explicitness = mean over f of the mean over the values j of f of AUC_jf
 
     with AUC_jf the area under the ROC curve, on a quarter of the examples, of the logistic
-    regression that tells whether factor f has value j, fitted on the other three quarters. 1: all
-    are told apart; 0.5: chance. The regressions have an L2 penalty (C = 1) and see standardised
+    regression that predicts whether factor f has value j, fitted on the other three quarters. 1:
+    all are separated; 0.5: chance. The regressions have an L2 penalty (C = 1) and see standardised
     latents; one that does not vary counts as zero. A latent that counts the values of a factor is
-    not wholly explicit: no line tells one in the middle from those on both sides.
+    not wholly explicit: no line separates one in the middle from those on both sides.
 
     Args:
         codes_NxD: latents of N examples.
