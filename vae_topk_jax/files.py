@@ -9,10 +9,12 @@ from pathlib import Path
 
 import platformdirs
 
+CACHE_VARIABLE = "VAE_TOPK_CACHE"
+
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """`cache_dir`, VAE_TOPK_CACHE or the user's cache folder, whichever is given first."""
-    root = cache_dir or os.environ.get("VAE_TOPK_CACHE")
+    root = cache_dir or os.environ.get(CACHE_VARIABLE)
     return Path(root or platformdirs.user_cache_dir("vae_topk_jax", appauthor=False))
 
 

@@ -11,7 +11,7 @@ from tests.helpers.runs import FLAGS, SIZES, bits
 from vae_topk_jax import fit
 from vae_topk_jax.checkpoint import restore_checkpoint
 from vae_topk_jax.data import DataOptions, Rows, load_dataset, memory
-from vae_topk_jax.data.cache import CACHE_VARIABLE
+from vae_topk_jax.files import CACHE_VARIABLE
 from vae_topk_jax.runs.run_folder import read_names
 
 SHORT = [*FLAGS[:-1], "1", "--batch-size", "16"]

@@ -169,6 +169,16 @@ def peer(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
+def assert_same_outputs(ours, sae) -> None:
+    """Codes and reconstructions are those of the other library's own class."""
+    torch = peer("torch")
+    with torch.no_grad():
+        codes, x_hat = sae.encode(torch.tensor(X)).numpy(), sae(torch.tensor(X)).numpy()
+    np.testing.assert_allclose(apply(ours, X[:, None, None], "encode"), codes, atol=1e-5)
+    outputs = apply(ours, X[:, None, None], "reconstruct")[:, 0, 0]
+    np.testing.assert_allclose(outputs, x_hat, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_dictionary_learning_itself_has_the_same_codes(kind, tmp_path):
     dictionary, torch = peer("dictionary_learning.dictionary"), peer("torch")
@@ -183,24 +193,16 @@ def test_dictionary_learning_itself_has_the_same_codes(kind, tmp_path):
     ours = load_dictionary_learning(theirs(kind, tmp_path / "a"), **OPTIONS.get(kind, {}))
     save_dictionary_learning(tmp_path / "b", ours)
     sae.load_state_dict({n: torch.tensor(a) for n, a in load_file(tmp_path / "b").items()})
-    with torch.no_grad():
-        codes, x_hat = sae.encode(torch.tensor(X)).numpy(), sae(torch.tensor(X)).numpy()
-    np.testing.assert_allclose(apply(ours, X[:, None, None], "encode"), codes, atol=1e-5)
-    outputs = apply(ours, X[:, None, None], "reconstruct")[:, 0, 0]
-    np.testing.assert_allclose(outputs, x_hat, atol=1e-5)
+    assert_same_outputs(ours, sae)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_saelens_itself_reads_what_is_written(kind, tmp_path):
-    module, torch = peer("sae_lens"), peer("torch")
+    module = peer("sae_lens")
     ours = load_saelens(lens(kind, tmp_path / "a"))
     save_saelens(tmp_path / "b", ours)
     sae = module.SAE.load_from_disk(tmp_path / "b")
-    with torch.no_grad():
-        codes, x_hat = sae.encode(torch.tensor(X)).numpy(), sae(torch.tensor(X)).numpy()
-    np.testing.assert_allclose(apply(ours, X[:, None, None], "encode"), codes, atol=1e-5)
-    outputs = apply(ours, X[:, None, None], "reconstruct")[:, 0, 0]
-    np.testing.assert_allclose(outputs, x_hat, atol=1e-5)
+    assert_same_outputs(ours, sae)
 
 
 @pytest.mark.parametrize("kind", KINDS)

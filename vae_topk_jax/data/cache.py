@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import platformdirs
 
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.rows import Rows
-from vae_topk_jax.files import new_folder, write_atomic
+from vae_topk_jax.files import CACHE_VARIABLE, cache_folder, new_folder, write_atomic
 from vae_topk_jax.json_object import JsonObject
 
-PACKAGE = "vae_topk_jax"
-CACHE_VARIABLE = "VAE_TOPK_CACHE"
 FORMAT = 1  # raise it whenever a door decodes in another way
 _IMAGES, _LABELS, _ABOUT = "images", "labels", "about.json"
 
@@ -42,12 +38,6 @@ class Decoded(NamedTuple):
     images: Rows
     labels: np.ndarray | None
     notes: str
-
-
-def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The cache: the argument, else the environment variable VAE_TOPK_CACHE, else the user's."""
-    root = cache_dir or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir(PACKAGE)
-    return Path(root)
 
 
 def fingerprint(*paths: Path) -> str:
@@ -103,7 +93,7 @@ def remembered(key: str, compute: Callable[[], str]) -> str:
     """
     if not key:
         return compute()
-    path = cache_root() / "digests" / hashlib.sha256(key.encode()).hexdigest()[:32]
+    path = cache_folder() / "digests" / hashlib.sha256(key.encode()).hexdigest()[:32]
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

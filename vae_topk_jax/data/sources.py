@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from vae_topk_jax.data import fetch
-from vae_topk_jax.data.cache import PACKAGE, cache_root
 from vae_topk_jax.data.dataset import Dataset
 from vae_topk_jax.data.doors.door import Log, Request
 from vae_topk_jax.data.doors.registry import load_path
@@ -26,9 +25,9 @@ from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.splits import limited, to_dataset
 from vae_topk_jax.data.sprites import load_sprites
 from vae_topk_jax.data.tfds import load_tfds
-from vae_topk_jax.files import write_atomic
+from vae_topk_jax.files import cache_folder, write_atomic
 
-_log = logging.getLogger(f"{PACKAGE}.data")
+_log = logging.getLogger("vae_topk_jax.data")
 DATA_VARIABLE = "VAE_TOPK_DATA"
 VERIFIED = "(original MNIST, SHA-256 verified)"
 TRAIN_PER_DIGIT = 400  # of the 500 that the embedded sample has of each digit
@@ -90,7 +89,7 @@ def find_dataset(
 ) -> tuple[Dataset, str]:
     """`load_dataset`, and the spec that finds the same data again: in place of "auto" the source
     that worked, and of a file or folder its absolute path. Arguments and errors as there."""
-    spec, options, root = os.fspath(spec), options or DataOptions(), cache_root(cache_dir)
+    spec, options, root = os.fspath(spec), options or DataOptions(), cache_folder(cache_dir)
     cache = root / "mnist"
     if spec == "auto" and (path := os.environ.get(DATA_VARIABLE)):
         try:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vae_topk_jax.data import DataError
-from vae_topk_jax.data.cache import CACHE_VARIABLE, Block, cache_root, decoded, remembered
+from vae_topk_jax.data.cache import Block, decoded, remembered
+from vae_topk_jax.files import CACHE_VARIABLE, cache_folder
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 3, 2, 1)
 
@@ -43,7 +44,7 @@ def test_a_process_that_was_faster_is_not_in_the_way(tmp_path):
 
 def test_texts_are_remembered_where_the_cache_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    assert cache_root() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     assert remembered("key", lambda: "text") == "text"
     assert remembered("key", lambda: pytest.fail("computed again")) == "text"
     assert remembered("", lambda: "without a key") == "without a key"

@@ -6,8 +6,8 @@ import pytest
 from tests.helpers import doors
 from tests.helpers.datasets import small_dataset
 from vae_topk_jax.data import DataError, load_dataset
-from vae_topk_jax.data.cache import CACHE_VARIABLE
 from vae_topk_jax.data.factors import Factors
+from vae_topk_jax.files import CACHE_VARIABLE
 
 SIZES = {
     "dsprites": {"color": 1, "shape": 4, "scale": 2, "orientation": 2, "x": 2, "y": 2},

@@ -7,8 +7,8 @@ from hypothesis import strategies
 
 from vae_topk_jax.data import DataError, Dataset, Rows, load_dataset, memory
 from vae_topk_jax.data import rows as rows_module
-from vae_topk_jax.data.cache import CACHE_VARIABLE
 from vae_topk_jax.data.rows import chunks, in_memory, select
+from vae_topk_jax.files import CACHE_VARIABLE
 
 ARRAY = np.random.default_rng(0).integers(0, 256, (23, 3, 2), np.uint8)
 WHOLE = ARRAY[..., None]

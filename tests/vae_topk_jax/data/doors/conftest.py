@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_topk_jax.data.cache import CACHE_VARIABLE
+from vae_topk_jax.files import CACHE_VARIABLE
 
 
 @pytest.fixture(autouse=True)

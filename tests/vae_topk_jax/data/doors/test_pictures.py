@@ -9,7 +9,7 @@ from PIL import Image
 from tests.helpers.doors import png
 from tests.helpers.odd_files import COLOUR, GOOD, GREY, all_images, encoded, files
 from vae_topk_jax.data import DataError, DataOptions, decoding, load_dataset
-from vae_topk_jax.data.cache import CACHE_VARIABLE
+from vae_topk_jax.files import CACHE_VARIABLE
 
 
 def rotated() -> bytes:
