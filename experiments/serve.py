@@ -43,7 +43,7 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
-    from starlette.requests import ClientDisconnect, Request
+    from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
@@ -79,16 +79,13 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
         assert isinstance(error, HTTPException)
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
-    def forget(request: Request, error: Exception) -> Response:
-        return Response(status_code=400)  # goes nowhere: the client has left
-
     return Starlette(
         routes=[
             Route("/model", describe),
             endpoint("codes", model.encode),
             endpoint("images", model.reconstruct),
         ],
-        exception_handlers={HTTPException: refuse, ClientDisconnect: forget},
+        exception_handlers={HTTPException: refuse},
     )
 
 

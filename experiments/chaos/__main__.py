@@ -23,8 +23,12 @@ from experiments.chaos.faults import (
     nonfinite,
 )
 from experiments.chaos.hostile_clients import clients
+from experiments.chaos.hostile_hubs import hubs
+from experiments.chaos.hostile_visitors import visitors
 from experiments.chaos.kills import first_save, kill
+from experiments.chaos.late_steps import late_steps
 from experiments.chaos.readers import readers
+from experiments.chaos.torn_logs import torn_logs
 from experiments.records.environment import environment
 from experiments.terminal import cli
 from vae_topk_jax.files import write_atomic
@@ -34,6 +38,8 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "kill": (kill, 100),
     "first_save": (first_save, 100),
     "readers": (readers, 500),
+    "late_steps": (late_steps, 100),
+    "torn_logs": (torn_logs, 1000),
     "disagreement": (disagreement, len([*cases()])),
     "damage": (damage, 200),
     "data": (data, 200),
@@ -43,6 +49,8 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "arrays": (arrays, 1000),
     "foreign": (foreign, 2000),
     "clients": (clients, 1000),
+    "visitors": (visitors, 1000),
+    "hubs": (hubs, 200),
     "endurance": (endurance, 1_000_000),
 }
 

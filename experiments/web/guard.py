@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, self._limit(receive, headers), answer)
+            with contextlib.suppress(ClientDisconnect):  # nobody waits for the answer
+                await self.app(scope, self._limit(receive, headers), answer)
         except asyncio.CancelledError:  # the server stops and has waited long enough
             if not is_answered:
                 stopping = JSONResponse({"error": "the server is stopping"}, 503, _CLOSE)

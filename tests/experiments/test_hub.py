@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments import export, hub
+from experiments.chaos.stand_in_hub import running_hub
 from experiments.terminal import cli
-from tests.helpers.hub_server import running_hub
 from tests.helpers.runs import untrained
 from vae_topk_jax import load_exported, load_weights
 from vae_topk_jax.checkpoint import save_checkpoint

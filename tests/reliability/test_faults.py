@@ -11,6 +11,8 @@ TRIALS = {
     "kill": 1,
     "first_save": 2,
     "readers": 10,
+    "late_steps": 2,
+    "torn_logs": 30,
     "disagreement": 2,
     "damage": 10,
     "data": 60,
@@ -20,6 +22,8 @@ TRIALS = {
     "arrays": 52,
     "foreign": 25,
     "clients": 60,
+    "visitors": 60,
+    "hubs": 8,
     "endurance": 2_000,
 }
 
@@ -31,7 +35,7 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-LONG = ("kill", "first_save", "readers", "disagreement")
+LONG = ("kill", "first_save", "readers", "torn_logs", "disagreement", "visitors")
 NAMES = [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in FAULTS]
 
 

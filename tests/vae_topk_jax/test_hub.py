@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vae_topk_jax.export
-from tests.helpers.hub_server import running_hub
+from experiments.chaos.stand_in_hub import running_hub
 from tests.helpers.runs import untrained
 from vae_topk_jax import from_pretrained, hub, load
 from vae_topk_jax.data import to_unit_float

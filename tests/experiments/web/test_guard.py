@@ -108,3 +108,15 @@ def test_a_body_that_does_not_end_is_refused():
     asyncio.run(GUARDED(scope | {"headers": [(b"host", b"localhost")]}, receive, send))
     assert sent[0]["status"] == 408
     assert sent[1]["body"] == b"the body must arrive within 0.2 seconds"
+
+
+def test_a_client_that_leaves_is_no_error():
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b""}
+
+    async def receive() -> dict:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        pass
+
+    asyncio.run(GUARDED(scope | {"headers": [(b"host", b"localhost")]}, receive, send))
