@@ -36,7 +36,8 @@ def torn_logs(trials: int) -> str:
         start_training(folder, small_flags(folder, first)).join()
         whole = {name: read_lines(first / name) for name in _LOGS}
         for name in _LOGS * trials:
-            torn = shutil.copy(first / name, folder / name)
+            torn = folder / name
+            shutil.copy(first / name, torn)
             kept = _tear(torn, rng)
             require(read_lines(torn) == whole[name][:kept], f"{name}: other lines")
             drop_after(torn, 2**31)
