@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import gc
 import json
 import logging
 import math
@@ -112,14 +113,17 @@ def _common_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the tracebacks that Orbax logs before it raises them."""
-    log = logging.getLogger("absl")
-    level = log.level
-    log.setLevel(logging.CRITICAL + 1)
+    """Without the tracebacks that Orbax logs before it raises them, and asyncio logs of its tasks
+    that failed besides, when they are collected."""
+    logs = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -251,14 +255,20 @@ def _restore(path: Path, verify: bool) -> Restored:
     expected = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
-    try:
-        with _alone(), _quiet():
-            _check_arrays(path, expected)
-            tree = ocp.load(path / _STATE, expected)
-    except CheckpointError:
-        raise
-    except Exception as cause:
-        raise CheckpointError(f"cannot read checkpoint {path}: {_reason(cause)}") from cause
+    with _quiet():
+        try:
+            with _alone():
+                _check_arrays(path, expected)
+                tree = ocp.load(path / _STATE, expected)
+        except CheckpointError:
+            raise
+        except Exception as cause:
+            failure = f"cannot read checkpoint {path}: {_reason(cause)}"
+        else:
+            failure = ""
+        if failure:
+            gc.collect()  # the other tasks that failed, which the exception kept
+            raise CheckpointError(failure)
     return Restored(TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info)
 
 

@@ -1,10 +1,12 @@
 """No damaged checkpoint is ever read."""
 
+import gc
 import shutil
 
 import numpy as np
 import pytest
 
+import vae_topk_jax.checkpoint
 from tests.helpers.checkpoints import GOLDEN
 from vae_topk_jax import load
 from vae_topk_jax.checkpoint import CheckpointError, restore_checkpoint
@@ -71,3 +73,19 @@ def test_a_file_that_does_not_belong_is_refused(checkpoint):
 def test_the_comparison_may_be_left_out(checkpoint):
     (checkpoint / "more").write_text("")
     assert restore_checkpoint(checkpoint, verify=False).info.config.k == 1
+
+
+def test_what_vanishes_while_it_is_read_is_one_error_and_nothing_in_the_log(
+    checkpoint, caplog, monkeypatch
+):
+    """Orbax reads arrays beside one another: several fail at once."""
+
+    def vanish(path, expected):
+        for file in path.rglob("d/*"):
+            file.unlink()
+
+    monkeypatch.setattr(vae_topk_jax.checkpoint, "_check_arrays", vanish)
+    with pytest.raises(CheckpointError, match="cannot read checkpoint .*00000004"):
+        restore_checkpoint(checkpoint)
+    gc.collect()
+    assert not caplog.records
