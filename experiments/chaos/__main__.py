@@ -26,6 +26,7 @@ from experiments.chaos.hostile_clients import clients
 from experiments.chaos.hostile_hubs import hubs
 from experiments.chaos.hostile_visitors import visitors
 from experiments.chaos.kills import first_save, kill
+from experiments.chaos.large_arrays import large_arrays
 from experiments.chaos.late_steps import late_steps
 from experiments.chaos.readers import readers
 from experiments.chaos.torn_logs import torn_logs
@@ -50,6 +51,7 @@ FAULTS: dict[str, tuple[Callable[[int], str], int]] = {
     "foreign": (foreign, 2000),
     "clients": (clients, 1000),
     "visitors": (visitors, 1000),
+    "large_arrays": (large_arrays, 20),
     "hubs": (hubs, 200),
     "endurance": (endurance, 1_000_000),
 }

@@ -85,7 +85,7 @@ def test_what_vanishes_while_it_is_read_is_one_error_and_nothing_in_the_log(
             file.unlink()
 
     monkeypatch.setattr(vae_topk_jax.checkpoint, "_check_arrays", vanish)
-    with pytest.raises(CheckpointError, match="cannot read checkpoint .*00000004"):
+    with pytest.raises(CheckpointError, match=r"cannot read checkpoint .*00000004"):
         restore_checkpoint(checkpoint)
     gc.collect()
     assert not caplog.records

@@ -23,6 +23,7 @@ TRIALS = {
     "foreign": 25,
     "clients": 60,
     "visitors": 60,
+    "large_arrays": 1,
     "hubs": 8,
     "endurance": 2_000,
 }
@@ -35,7 +36,7 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-LONG = ("kill", "first_save", "readers", "torn_logs", "disagreement", "visitors")
+LONG = ("kill", "first_save", "readers", "torn_logs", "disagreement", "visitors", "large_arrays")
 NAMES = [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in FAULTS]
 
 
