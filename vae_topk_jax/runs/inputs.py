@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.data import Dataset, Rows, as_float, load_dataset, to_unit_float
+from vae_topk_jax.data import Dataset, Rows, as_float, load_dataset
 from vae_topk_jax.data.cache import remembered
 from vae_topk_jax.data.memory import fits_in_memory
 from vae_topk_jax.data.rows import Images, chunks
@@ -191,6 +191,6 @@ def _hidden_layer(path: Path, dataset: Dataset) -> tuple[Callable[[np.ndarray], 
 
     def features(images: np.ndarray) -> np.ndarray:
         starts = range(0, len(images), _CHUNK)
-        return np.concatenate([encoder(to_unit_float(images[i : i + _CHUNK])) for i in starts])
+        return np.concatenate([encoder(as_float(images[i : i + _CHUNK])) for i in starts])
 
     return features, f"last hidden layer of {config.model}, step {int(trained.state.step)}"

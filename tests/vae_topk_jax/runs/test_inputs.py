@@ -1,10 +1,13 @@
 """What a model is trained on: images, or activations of another model."""
 
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.helpers.runs import untrained
+from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.models import MODELS
@@ -37,6 +40,16 @@ def test_the_probes_features_are_vectors(blobs):
     )
     assert inputs.about["inputs"] == "penultimate layer of the digit classifier"
     assert inputs.digest == load_inputs("probe", blobs, fake_probe).digest != blobs.digest
+
+
+def test_a_hidden_layer_of_floats_is_that_of_their_bytes(blobs, tmp_path):
+    model = untrained(blobs)
+    save_checkpoint(tmp_path, model.state, model.info)
+    splits = "train_images", "test_images"
+    floats = {name: to_unit_float(getattr(blobs, name)) for name in splits}
+    layers = [load_inputs(str(tmp_path), data) for data in (blobs, replace(blobs, **floats))]
+    assert layers[0].train.shape == (512, 1, 1, 32)
+    np.testing.assert_array_equal(*(layer.train for layer in layers))
 
 
 @pytest.mark.parametrize("model", MODELS)
