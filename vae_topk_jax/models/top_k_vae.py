@@ -128,6 +128,12 @@ class TopKVAE(BetaVAE):
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
 
+    def swaps(self) -> Array | None:
+        """None by dimension, whose K dimensions are those of all images; else any."""
+        if self.selection != "dimension":
+            return None
+        return jnp.zeros((self.latent_dim, self.latent_dim), bool)
+
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, that of masked entries weighted by `kl_inactive`."""
         assert code.selection is not None
