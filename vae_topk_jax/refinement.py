@@ -36,7 +36,6 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.metrics.image import ssim
 
-CHUNK = 64  # images at once: each needs the slopes of all its pixels
 DAMPINGS = (1e-3, 3e-2, 1.0)
 PROPOSALS = 8
 _FLOOR = 1e-6  # of a latent's slope, beside the steepest one's
@@ -93,6 +92,21 @@ class Quadratic(NamedTuple):
     matrix_DxD: Array
     descent_D: Array
     unit_D: Array
+
+
+def check_passes(passes: int) -> None:
+    """Refuses what is no number of passes.
+
+    Raises:
+        ValueError: no whole number from 0 on.
+
+    Examples:
+        >>> check_passes(-1)
+        Traceback (most recent call last):
+        ValueError: refine must be a whole number of passes, 0 or more, got -1
+    """
+    if isinstance(passes, bool) or not isinstance(passes, int) or passes < 0:
+        raise ValueError(f"refine must be a whole number of passes, 0 or more, got {passes!r}")
 
 
 def refined_codes(
