@@ -25,6 +25,8 @@ References:
     "A Tutorial on the SWEEP Operator", The American Statistician 33(3), 1979 (exchanges).
 """
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -43,7 +45,13 @@ _FLOOR = 1e-6  # of a latent's slope, beside the steepest one's
 Decoder = Callable[[Array], Array]
 
 
-class Objective(NamedTuple):
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["scale_HxWxC", "precision_D", "mean_D"],
+    meta_fields=["structural"],
+)
+@dataclasses.dataclass(frozen=True)
+class Objective:
     """What a code is judged by; see E above.
 
     Attributes:
@@ -75,7 +83,7 @@ class Objective(NamedTuple):
 
     def _structure(self, x_HxWxC: Array, y_MxHxWxC: Array) -> Array:
         if not self.structural:
-            return jnp.zeros(len(y_MxHxWxC))
+            return jnp.zeros(len(y_MxHxWxC), jnp.float32)
         x_MxHxWxC = jnp.broadcast_to(x_HxWxC[None], y_MxHxWxC.shape)
         return self.structural * math.prod(x_HxWxC.shape) * (1.0 - ssim(y_MxHxWxC, x_MxHxWxC))
 
@@ -229,7 +237,7 @@ class _Exchanges(NamedTuple):
         """code_MxD after each exchange, the others fitted again; unchanged where there is none."""
         is_real_M = jnp.isfinite(self.gain_D[entering_M])
         enters_MxD, leaves_MxD = self._ends(entering_M)
-        weight_MxD = self.weight_DxD.T[entering_M] - enters_MxD
+        weight_MxD = self.weight_DxD.T[entering_M] - enters_MxD.astype(jnp.float32)
         rest_M = self.rest_D[entering_M]
         both_MxD = self.fitted_D[None] - weight_MxD * self.entry_D[entering_M][:, None]
         partner_M = self.partner_D[entering_M]
@@ -250,7 +258,7 @@ class _Exchanges(NamedTuple):
 def _quadratic(decode: Decoder, objective: Objective, x_HxWxC: Array, z_D: Array) -> Quadratic:
     """E near a code; of the structural term the slope alone."""
     y_HxWxC, push = jax.linearize(lambda z_D: decode(z_D[None])[0], z_D)
-    slope_DxHxWxC = jax.vmap(push)(jnp.eye(len(z_D)))
+    slope_DxHxWxC = jax.vmap(push)(jnp.eye(len(z_D), dtype=z_D.dtype))
     unit_error = (slope_DxHxWxC / objective.scale_HxWxC[None]).reshape(len(z_D), -1)
     error_P = ((x_HxWxC - y_HxWxC) / objective.scale_HxWxC).ravel()
     descent_D = unit_error @ error_P + objective.precision_D * (objective.mean_D - z_D)
@@ -273,7 +281,7 @@ def _solved(quadratic: Quadratic, active_D: Array, damping: float) -> Array:
         [H_BA  H_BB  b_B]  ->     [-H_BA H_AA^-1   H_BB - H_BA H_AA^-1 H_AB    b_B - H_BA H_AA^-1 b_A]
     """
     size = len(active_D)
-    damped_DxD = quadratic.matrix_DxD + damping * jnp.eye(size)
+    damped_DxD = quadratic.matrix_DxD + damping * jnp.eye(size, dtype=jnp.float32)
     matrix_DxE = jnp.concatenate([damped_DxD, quadratic.descent_D[:, None]], axis=1)
     order_D = jnp.argsort(~active_D)
 

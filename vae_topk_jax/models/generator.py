@@ -118,14 +118,15 @@ class Generator(System):
         a factor and constants, with squared errors also where the likelihood is Bernoulli."""
         pixels = math.prod(self.image_shape) if self.pixel_reduction == "mean" else 1
         latents = self.latent_dim if self.latent_reduction == "mean" else 1
-        scale_HxWxC = jnp.ones(tuple(self.image_shape))
+        scale_HxWxC = jnp.ones(tuple(self.image_shape), jnp.float32)
         factor = 0.5
         if self.rule.has_variance:
             scale_HxWxC, factor = jnp.sqrt(self.output_variance()), 1.0
         elif self.standardize != "none":
             scale_HxWxC *= self.standardization.scale.value
-        precision_D = jnp.full(self.latent_dim, factor * self.beta * pixels / latents)
-        return Objective(scale_HxWxC, precision_D, jnp.zeros(self.latent_dim), self.structural)
+        zeros_D = jnp.zeros(self.latent_dim, jnp.float32)
+        precision = factor * self.beta * pixels / latents
+        return Objective(scale_HxWxC, zeros_D + precision, zeros_D, self.structural)
 
     def swaps(self) -> Array | None:
         """may_swap_DxD: whether refinement may exchange an active latent (row) for an inactive one

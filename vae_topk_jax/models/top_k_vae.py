@@ -73,8 +73,14 @@ class TopKVAE(BetaVAE):
     """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
     mask, 0 leaves them free, more pulls them to the prior."""
 
+    cap: bool = False
+    """By element, let at most K latents of an image pass at inference, the largest of those above
+    the threshold; without it images unlike those of training may have many more."""
+
     def check(self) -> None:
         super().check()
+        if self.cap and self.selection != "element":
+            raise ValueError(f"cap must be False by {self.selection}, which keeps K, got True")
         check_k(self.k, self.latent_dim)
         if self.nested and (self.selection == "element" or self.k_anneal):
             raise ValueError(
@@ -94,6 +100,7 @@ class TopKVAE(BetaVAE):
             self.ema_decay,
             selection=self.selection,
             score=self.score,
+            cap=self.cap,
         )
         if self.sensitivity_every:
             self.sensitivity = DecoderSensitivity(

@@ -1,5 +1,6 @@
 """VAEase: a VAE that switches latents off by their own noise, image by image."""
 
+import dataclasses
 import math
 
 import flax.linen as nn
@@ -79,8 +80,9 @@ class VAEase(VAE):
 
     def objective(self) -> Objective:
         """See `Generator.objective`; the variance is gamma."""
-        precision_D = jnp.full(self.latent_dim, jnp.exp(self.log_gamma))
-        return super().objective()._replace(precision_D=precision_D)
+        found = super().objective()
+        precision_D = jnp.full_like(found.mean_D, jnp.exp(self.log_gamma))
+        return dataclasses.replace(found, precision_D=precision_D)
 
     def _reconstruction_loss(
         self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
