@@ -87,12 +87,8 @@ def _function(inference: "Inference", name: str, refine: int) -> Callable[[Array
     if name == "encoder" and refine:
         from vae_topk_jax.refinement import refined_codes
 
-        return functools.partial(
-            refined_codes, inference.model, inference.variables, passes=refine
-        )
-    return functools.partial(
-        inference.model.apply, inference.variables, method=PROGRAMS[name]
-    )
+        return functools.partial(refined_codes, inference.model, inference.variables, passes=refine)
+    return functools.partial(inference.model.apply, inference.variables, method=PROGRAMS[name])
 
 
 def _lower(function: Callable[[Array], Any], shape: tuple[int, ...]) -> jax_export.Exported:

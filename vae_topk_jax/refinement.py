@@ -15,9 +15,9 @@ and lowers it, pass by pass. How many latents of an image are active does not ch
 4.  decodes the three codes of step 2 and the 8 best exchanges, and takes the one of lowest E, or
     leaves the code as it is.
 
-So a code never has a higher E than the encoder's, and depends on its own image alone. The weights of
-E are those of the loss: a loss with a reconstruction term and beta KL is, for a posterior that is
-narrow, this E but for a factor and constants, and its minimum the most probable code.
+So a code never has a higher E than the encoder's, and it depends on its own image alone. The
+weights of E are those of the loss: a loss of a reconstruction term and beta KL is, for a narrow
+posterior, this E but for a factor and constants, and its minimum the most probable code.
 
 References:
     Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018 (an encoder's guess, improved).
@@ -117,9 +117,7 @@ def check_passes(passes: int) -> None:
         raise ValueError(f"refine must be a whole number of passes, 0 or more, got {passes!r}")
 
 
-def refined_codes(
-    model: Any, variables: Any, x_BxHxWxC: Array, passes: ArrayLike
-) -> Array:
+def refined_codes(model: Any, variables: Any, x_BxHxWxC: Array, passes: ArrayLike) -> Array:
     """The codes of a model's encoder after so many passes.
 
     Args:
@@ -277,8 +275,8 @@ def _solved(quadratic: Quadratic, active_D: Array, damping: float) -> Array:
 
     With A the active latents and B the others, H the damped matrix and b the descent,
 
-        [H_AA  H_AB  b_A]         [ H_AA^-1        H_AA^-1 H_AB                H_AA^-1 b_A           ]
-        [H_BA  H_BB  b_B]  ->     [-H_BA H_AA^-1   H_BB - H_BA H_AA^-1 H_AB    b_B - H_BA H_AA^-1 b_A]
+        [H_AA  H_AB  b_A]       [ H_AA^-1       H_AA^-1 H_AB               H_AA^-1 b_A           ]
+        [H_BA  H_BB  b_B]  ->   [-H_BA H_AA^-1  H_BB - H_BA H_AA^-1 H_AB   b_B - H_BA H_AA^-1 b_A]
     """
     size = len(active_D)
     damped_DxD = quadratic.matrix_DxD + damping * jnp.eye(size, dtype=jnp.float32)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from experiments.measures.denoising import nearest
 from experiments.records.pictures import to_uint8
 from experiments.study.keys import study_key
 from experiments.study.study import PICTURES, Study
@@ -35,19 +36,48 @@ def measure_robustness(
     seed: int,
     clip_noise: bool = True,
     classifier: Classifier = "clean",
+    encode: Reconstruct | None = None,
+    images: int | None = None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Accuracy on reconstructions of noisy test images for every sigma, and pictures of them."""
+    """Accuracy on reconstructions of noisy test images for every sigma, and pictures of them.
+
+    Args:
+        study: data and classifier.
+        reconstruct: noisy images to images.
+        seed: of the noise.
+        clip_noise: clip noisy images to [0, 1].
+        classifier: what the classifier was trained on.
+        encode: noisy images to codes, of which the active latents are counted.
+        images: how many test images count, evenly spaced; None: all.
+    """
     probe = _classifier(study, reconstruct, seed, classifier)
     metrics: dict[str, float] = {}
     pictures = {"originals": study.test_images[:PICTURES]}
+    every = max(1, len(study.test_images) // images) if images else 1
+    labels = study.dataset.labels[1][::every]
     for sigma in SIGMAS:
-        inputs = noisy(study.test_images, sigma, seed, clip_noise)
+        inputs = noisy(study.test_images, sigma, seed, clip_noise)[::every]
         outputs = np.clip(np.asarray(reconstruct(inputs)), 0.0, 1.0)
-        metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, study.dataset.labels[1])
-        if sigma:
+        metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, labels)
+        if encode is not None:
+            active = np.count_nonzero(np.asarray(encode(inputs)), axis=1)
+            metrics[f"active_latents_{sigma}"] = float(active.mean())
+        if sigma and every == 1:
             pictures[f"noisy_{sigma}"] = np.clip(inputs[:PICTURES], 0.0, 1.0)
             pictures[f"reconstructed_{sigma}"] = outputs[:PICTURES]
     return metrics, pictures
+
+
+def measure_nearest(study: Study, seed: int, clip_noise: bool = True) -> dict[str, float]:
+    """How often the raw training image nearest to a noisy test image has its label."""
+    train, test = study.dataset.labels
+    bank = study.train_images.reshape(len(study.train_images), -1)
+    metrics = {}
+    for sigma in SIGMAS:
+        inputs = noisy(study.test_images, sigma, seed, clip_noise)
+        index_N, _ = nearest(inputs.reshape(len(inputs), -1), bank)
+        metrics[f"accuracy_{sigma}"] = float(np.mean(train[index_N] == test))
+    return metrics
 
 
 def _classifier(

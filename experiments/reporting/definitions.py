@@ -12,8 +12,8 @@ DEFINITIONS = {
     "fid_clf_sd": "Over classifiers: standard deviation of FID-clf over three classifiers trained "
     "with other seeds; FID-clf itself is that of the first.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
-    "active_latents": "Active latents: mean number of latents that are not zero in a test image, of "
-    "Table 2 in a noisy one.",
+    "active_latents": "Active latents: mean number of latents that are not zero in a test image; "
+    "under noise, in a noisy one.",
     "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
     "hoyer": "Hoyer: mean Hoyer sparsity of the test codes over their standard deviations; 0 where "
     "all latents are equally large, 1 where one alone is not zero.",

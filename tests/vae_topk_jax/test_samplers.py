@@ -90,8 +90,7 @@ def test_patterns_have_the_supports_and_the_moments_of_the_codes(sparse_codes):
 
 def test_the_same_seeds_give_the_same_codes(codes, few_candidates):
     drawn = [
-        sample_mixture(jax.random.key(2), 10, fit_mixture(codes[:100], seed=4))
-        for _ in range(2)
+        sample_mixture(jax.random.key(2), 10, fit_mixture(codes[:100], seed=4)) for _ in range(2)
     ]
     np.testing.assert_array_equal(*drawn)
 
