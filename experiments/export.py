@@ -27,7 +27,7 @@ def main(
         out: folder to make.
         part: which programs: the encoder, the decoder, or both.
         verify: compare the checkpoint with its manifest first.
-        refine: passes of refinement that the encoder makes of each image (docs/refinement.md).
+        refine: passes of refinement that the encoder makes of each image (docs/recipes.md).
     """
     inference = load(checkpoint, verify=verify)
     metrics = find_metrics(checkpoint, inference)
