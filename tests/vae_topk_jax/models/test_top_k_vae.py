@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.models import MLP, SHAPE, loss
 from tests.helpers.runs import SMALL
-from vae_topk_jax import TopKVAE, batch_top_k_mask, element_top_k
+from vae_topk_jax import Config, TopKVAE, batch_top_k_mask, element_top_k
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.inference import Inference
@@ -167,3 +167,13 @@ def test_a_dimension_that_the_decoder_ignores_is_not_selected(x, rule):
         variables = {**variables, **stats}
         frequency_D = stats["batch_stats"]["batch_top_k"]["frequency"]
         assert set(np.flatnonzero(frequency_D)) <= chosen
+
+
+def test_a_cap_is_of_codes_by_element_alone(x):
+    model = TopKVAE(**MLP, k=2, cap=True)
+    variables = init(model, x)
+    variables["batch_stats"]["batch_top_k"]["count"] += 1  # a threshold of 0, which all reach
+    codes = model.apply(variables, x, method="encode")
+    assert (codes != 0).sum(axis=1).tolist() == [2] * 5
+    with pytest.raises(ValueError, match="cap must be False by dimension, which keeps K"):
+        Config(selection="dimension", cap=True)
