@@ -89,17 +89,13 @@ def rows(
     settings: Settings = {"clip_noise": clip_noise, "classifier": classifier}
 
     def measure(trained: Trained) -> Measurement:
-        model = trained.inference
-        found = measure_robustness(
-            study, model.reconstruct, model.config.seed, **settings, encode=model.encode
-        )
+        found = measure_robustness(study, trained.inference, trained.seed, **settings)
         return Measurement(*found, trained.history)
 
     def measure_by_likelihood(trained: Trained) -> Measurement:
         model = LikelihoodInference(trained.inference, study.train_images, clip_noise)
-        seed, denoised = trained.inference.config.seed, study.budget.denoised
-        options = settings | {"encode": model.encode, "images": denoised}
-        return Measurement(*measure_robustness(study, model.reconstruct, seed, **options))
+        options = settings | {"images": study.budget.denoised}
+        return Measurement(*measure_robustness(study, model, trained.seed, **options))
 
     models = trained_models(LATENT_DIM, K)
     models[ANNEALED] = models[SAMPLE] | {"k_anneal": 0.3}
@@ -129,8 +125,8 @@ def _references(study: Study, settings: Settings, seed: int) -> Iterator[Planned
     """Rows that no protocol changes: they stand in both tables. PCA is fitted on clean images."""
 
     def pca(components: int) -> Measurement:
-        reconstruct = PCA(study.train_images, components).reconstruct
-        return Measurement(*measure_robustness(study, reconstruct, seed, **settings))
+        fitted = PCA(study.train_images, components)
+        return Measurement(*measure_robustness(study, fitted, seed, **settings))
 
     def nothing() -> Measurement:
         return Measurement(*measure_robustness(study, np.asarray, seed, **settings))

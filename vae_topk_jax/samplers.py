@@ -179,8 +179,14 @@ def fit_mixture(z_NxD: np.ndarray, *, seed: int = 0) -> Mixture:
     std_MxU = np.linalg.norm(factors_MxUxU, axis=2)
     frequency_U = np.mean(z_NxU != 0, axis=0)
     smallest_U = _quantile(1.0 - frequency_U, fitted.weights_, fitted.means_, std_MxU)
-    arrays = (fitted.weights_, fitted.means_, factors_MxUxU, smallest_U)
-    return Mixture(*(jnp.asarray(x, jnp.float32) for x in arrays), dims_U, z_NxD.shape[1])
+    return Mixture(
+        weights_M=jnp.asarray(fitted.weights_, jnp.float32),
+        means_MxU=jnp.asarray(fitted.means_, jnp.float32),
+        factors_MxUxU=jnp.asarray(factors_MxUxU, jnp.float32),
+        smallest_U=jnp.asarray(smallest_U, jnp.float32),
+        dims_U=dims_U,
+        latent_dim=z_NxD.shape[1],
+    )
 
 
 def _quantile(

@@ -16,7 +16,7 @@ label of the nearest raw training image needs no model at all.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from jax import Array
 
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, in_chunks
-from vae_topk_jax.refinement import Objective, improved
+from vae_topk_jax.refinement import Decoder, Objective, improved
 from vae_topk_jax.samplers import fit_patterns
 
 PASSES = 4
@@ -93,9 +93,9 @@ class LikelihoodInference:
 
         return np.asarray(in_chunks(search, both, REFINED_CHUNK))
 
-    def reconstruct(self, noisy: np.ndarray) -> np.ndarray:
-        """Images without their noise."""
-        return np.asarray(self._inference.decode(self.encode(noisy)))
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Images without noise (N, H, W, C) of codes."""
+        return np.asarray(self._inference.decode(codes))
 
     def _starts(self, noisy: np.ndarray) -> np.ndarray:
         """The encoder's own code, or that of the bank which explains the image better."""
@@ -111,10 +111,9 @@ class LikelihoodInference:
         return np.where(is_better_N[:, None], np.asarray(self._bank_NxD)[index_N], own_NxD)
 
     def _searched(self, variables: dict, x_BxHxWxC: Array, start_BxD: Array) -> Array:
-        model, ones = self._inference.model, jnp.ones(x_BxHxWxC.shape[1:], jnp.float32)
-
-        def decode(z_BxD: Array) -> Array:
-            return model.apply(variables, z_BxD, method="decode")
+        model: Any = self._inference.model
+        decode: Decoder = functools.partial(model.apply, variables, method="decode")
+        ones = jnp.ones(x_BxHxWxC.shape[1:], jnp.float32)
 
         def see(z_D: Array, sigma: Array) -> Seen:
             return seen_through_noise(decode(z_D[None])[0], sigma, self._clip)

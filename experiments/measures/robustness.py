@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -30,38 +30,44 @@ def _eps(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(jax.random.normal(study_key(seed, "noise"), shape))
 
 
+@runtime_checkable
+class Coder(Protocol):
+    """What has codes, which are counted."""
+
+    def encode(self, x: Any) -> Any: ...
+    def decode(self, z: Any) -> Any: ...
+
+
 def measure_robustness(
     study: Study,
-    reconstruct: Reconstruct,
+    model: Coder | Reconstruct,
     seed: int,
     clip_noise: bool = True,
     classifier: Classifier = "clean",
-    encode: Reconstruct | None = None,
     images: int | None = None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Accuracy on reconstructions of noisy test images for every sigma, and pictures of them.
 
     Args:
         study: data and classifier.
-        reconstruct: noisy images to images.
+        model: noisy images to images, if it has codes through them: then the active latents are
+            counted as well.
         seed: of the noise.
         clip_noise: clip noisy images to [0, 1].
         classifier: what the classifier was trained on.
-        encode: noisy images to codes, of which the active latents are counted.
         images: how many test images count, evenly spaced; None: all.
     """
-    probe = _classifier(study, reconstruct, seed, classifier)
+    probe = _classifier(study, model, seed, classifier)
     metrics: dict[str, float] = {}
     pictures = {"originals": study.test_images[:PICTURES]}
     every = max(1, len(study.test_images) // images) if images else 1
     labels = study.dataset.labels[1][::every]
     for sigma in SIGMAS:
         inputs = noisy(study.test_images, sigma, seed, clip_noise)[::every]
-        outputs = np.clip(np.asarray(reconstruct(inputs)), 0.0, 1.0)
+        outputs, active = _reconstructed(model, inputs)
         metrics[f"accuracy_{sigma}"] = probe.accuracy(outputs, labels)
-        if encode is not None:
-            active = np.count_nonzero(np.asarray(encode(inputs)), axis=1)
-            metrics[f"active_latents_{sigma}"] = float(active.mean())
+        if active is not None:
+            metrics[f"active_latents_{sigma}"] = active
         if sigma and every == 1:
             pictures[f"noisy_{sigma}"] = np.clip(inputs[:PICTURES], 0.0, 1.0)
             pictures[f"reconstructed_{sigma}"] = outputs[:PICTURES]
@@ -80,15 +86,26 @@ def measure_nearest(study: Study, seed: int, clip_noise: bool = True) -> dict[st
     return metrics
 
 
+def _reconstructed(
+    model: Coder | Reconstruct, images: np.ndarray
+) -> tuple[np.ndarray, float | None]:
+    """The images, clipped to [0, 1], and how many latents of a code are active on average."""
+    if not isinstance(model, Coder):
+        return np.clip(np.asarray(model(images)), 0.0, 1.0), None
+    codes = np.asarray(model.encode(images))
+    active = float(np.count_nonzero(codes, axis=1).mean())
+    return np.clip(np.asarray(model.decode(codes)), 0.0, 1.0), active
+
+
 def _classifier(
-    study: Study, reconstruct: Reconstruct, seed: int, classifier: Classifier
+    study: Study, model: Coder | Reconstruct, seed: int, classifier: Classifier
 ) -> TrainedProbe:
     """The study's classifier, or one trained on this model's reconstructions."""
     if classifier == "clean":
         return study.probe
     images = np.concatenate(
         [
-            to_uint8(np.clip(np.asarray(reconstruct(chunk)), 0.0, 1.0))
+            to_uint8(_reconstructed(model, chunk)[0])
             for chunk in np.array_split(study.train_images, max(1, len(study.train_images) // 5000))
         ]
     )

@@ -32,7 +32,7 @@ def measure_system(
     shown = {"originals", "reconstructions"}
     noisy: dict[str, np.ndarray] = {}
     if study.has_labels:
-        accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
+        accuracies, noisy = measure_robustness(study, model, seed)
         metrics |= accuracies
         train_labels, test_labels = study.dataset.labels
         metrics["linear_probe"] = linear_probe_accuracy(

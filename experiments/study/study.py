@@ -44,6 +44,11 @@ class Trained(NamedTuple):
     seconds: float
     seconds_epoch: float | None
 
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return self.inference.config.seed
+
 
 class Judge(NamedTuple):
     """A classifier, and its features of the test images."""
