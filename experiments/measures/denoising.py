@@ -48,7 +48,7 @@ def seen_through_noise(mean: Array, sigma: Array, clip: bool) -> Seen:
         >>> seen = seen_through_noise(jnp.zeros(()), jnp.ones(()), clip=False)
         >>> seen.mean.item(), seen.variance.item()
         (0.0, 1.0)
-        >>> seen_through_noise(jnp.zeros(()), jnp.array(0.1), clip=True).mean.round(4).item()
+        >>> round(seen_through_noise(jnp.zeros(()), jnp.array(0.1), clip=True).mean.item(), 4)
         0.0399
     """
     if not clip:
