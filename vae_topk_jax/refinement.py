@@ -306,7 +306,8 @@ def _exchanges(
     own_DxD = jnp.diag(inverse_DxD)[:, None] + jnp.square(weight_DxD) / rest_D[None]
     loss_DxD = jnp.square(value_DxD) / jnp.where(is_pair_DxD, own_DxD, 1.0)
     if may_swap_DxD is not None:
-        is_pair_DxD &= may_swap_DxD
+        # A constant would be folded into all that follows, which takes the compiler seconds.
+        is_pair_DxD &= jax.lax.optimization_barrier(may_swap_DxD)
     gain_DxD = jnp.where(is_pair_DxD, (solved_D * entry_D)[None] - loss_DxD, -jnp.inf)
     return _Exchanges(
         jnp.max(gain_DxD, axis=0),
