@@ -186,14 +186,13 @@ def improved(
     codes = [z_D[None], z_D[None] + steps_SxD * quadratic.unit_D[None]]
     active = [jnp.broadcast_to(active_D[None], (1 + len(DAMPINGS), len(z_D)))]
     exchange = _exchanges(damped[1], z_D / quadratic.unit_D, active_D, may_swap_DxD)
-    best = jax.lax.top_k(exchange.gain_D, min(PROPOSALS, len(z_D)))[1]
-    codes.append(exchange.codes(best) * quadratic.unit_D[None])
-    active.append(exchange.active(best))
+    promising = jax.lax.top_k(exchange.gain_D, min(PROPOSALS, len(z_D)))[1]
+    codes.append(exchange.codes(promising) * quadratic.unit_D[None])
+    active.append(exchange.active(promising))
     if offers_D is not None:
-        everyone = jnp.arange(len(z_D))
-        active.append(exchange.active(everyone))
-        kept_DxD = jnp.where(active[-1], z_D[None], 0.0)
-        codes.append(jnp.where(jnp.eye(len(z_D), dtype=bool), offers_D[None], kept_DxD))
+        active.append(exchange.active(jnp.arange(len(z_D))))
+        offered_DxD = jnp.where(jnp.eye(len(z_D), dtype=bool), offers_D[None], z_D[None])
+        codes.append(jnp.where(active[-1], offered_DxD, 0.0))
     z_MxD, active_MxD = jnp.concatenate(codes), jnp.concatenate(active)
     energy_M = objective.of(x_HxWxC, decode(z_MxD), z_MxD, active_MxD)
     best = jnp.argmin(jnp.where(jnp.isfinite(energy_M), energy_M, jnp.inf))
@@ -257,13 +256,13 @@ def _quadratic(decode: Decoder, objective: Objective, x_HxWxC: Array, z_D: Array
     """E near a code; of the structural term the slope alone."""
     y_HxWxC, push = jax.linearize(lambda z_D: decode(z_D[None])[0], z_D)
     slope_DxHxWxC = jax.vmap(push)(jnp.eye(len(z_D), dtype=z_D.dtype))
-    unit_error = (slope_DxHxWxC / objective.scale_HxWxC[None]).reshape(len(z_D), -1)
+    slope_DxP = (slope_DxHxWxC / objective.scale_HxWxC[None]).reshape(len(z_D), -1)
     error_P = ((x_HxWxC - y_HxWxC) / objective.scale_HxWxC).ravel()
-    descent_D = unit_error @ error_P + objective.precision_D * (objective.mean_D - z_D)
+    descent_D = slope_DxP @ error_P + objective.precision_D * (objective.mean_D - z_D)
     if objective.structural:
         rise_HxWxC = jax.grad(lambda y: objective._structure(x_HxWxC, y[None])[0])(y_HxWxC)
         descent_D -= 0.5 * slope_DxHxWxC.reshape(len(z_D), -1) @ rise_HxWxC.ravel()
-    matrix_DxD = unit_error @ unit_error.T + jnp.diag(objective.precision_D)
+    matrix_DxD = slope_DxP @ slope_DxP.T + jnp.diag(objective.precision_D)
     diagonal_D = jnp.diag(matrix_DxD)
     floor = _FLOOR * jnp.max(diagonal_D) + jnp.finfo(jnp.float32).tiny
     unit_D = jax.lax.rsqrt(diagonal_D + floor)
