@@ -14,6 +14,7 @@ from experiments.study.study import PICTURES, Study
 from vae_topk_jax.metrics import TrainedProbe, train_probe
 
 SIGMAS = (0.0, 0.3, 0.5, 0.7)
+NEAREST = 2000  # test images whose nearest training image is sought
 Classifier = Literal["clean", "reconstructions"]
 Reconstruct = Callable[[np.ndarray], Any]
 
@@ -60,7 +61,7 @@ def measure_robustness(
     probe = _classifier(study, model, seed, classifier)
     metrics: dict[str, float] = {}
     pictures = {"originals": study.test_images[:PICTURES]}
-    every = max(1, len(study.test_images) // images) if images else 1
+    every = _every(study, images)
     labels = study.dataset.labels[1][::every]
     for sigma in SIGMAS:
         inputs = noisy(study.test_images, sigma, seed, clip_noise)[::every]
@@ -74,13 +75,20 @@ def measure_robustness(
     return metrics, pictures
 
 
+def _every(study: Study, images: int | None) -> int:
+    """The step at which so many test images are taken."""
+    return max(1, len(study.test_images) // images) if images else 1
+
+
 def measure_nearest(study: Study, seed: int, clip_noise: bool = True) -> dict[str, float]:
-    """How often the raw training image nearest to a noisy test image has its label."""
-    train, test = study.dataset.labels
+    """How often the raw training image nearest to a noisy test image has its label, of 2,000 test
+    images, evenly spaced."""
+    every = _every(study, NEAREST)
+    train, test = study.dataset.labels[0], study.dataset.labels[1][::every]
     bank = study.train_images.reshape(len(study.train_images), -1)
     metrics = {}
     for sigma in SIGMAS:
-        inputs = noisy(study.test_images, sigma, seed, clip_noise)
+        inputs = noisy(study.test_images, sigma, seed, clip_noise)[::every]
         index_N, _ = nearest(inputs.reshape(len(inputs), -1), bank)
         metrics[f"accuracy_{sigma}"] = float(np.mean(train[index_N] == test))
     return metrics
