@@ -128,16 +128,6 @@ def refined_codes(model: Any, variables: Any, x_BxHxWxC: Array, passes: ArrayLik
 
     Returns:
         z_BxD, with as many active latents in each row as the encoder's code has.
-
-    Examples:
-        >>> from vae_topk_jax.models import BetaVAE
-        >>> model = BetaVAE(image_shape=(1, 1, 8), latent_dim=3, widths=(8,), body="mlp")
-        >>> x = jax.random.uniform(jax.random.key(0), (4, 1, 1, 8))
-        >>> variables = model.init(jax.random.key(1), x)
-        >>> z = refined_codes(model, variables, x, passes=2)
-        >>> before = jnp.square(x - model.apply(variables, x)).sum()
-        >>> bool(jnp.square(x - model.apply(variables, z, method="decode")).sum() < before)
-        True
     """
 
     def decode(z_BxD: Array) -> Array:
@@ -179,6 +169,16 @@ def improved(
             None: any to any.
         offers_D: values at which each inactive latent is tried as well, in place of the active one
             whose exchange for it promises most; None: none.
+
+    Examples:
+        >>> def two_pixels(z_Nx2):
+        ...     return z_Nx2[:, None, None]
+        >>> objective = Objective(jnp.ones((1, 1, 2)), jnp.zeros(2), jnp.zeros(2))
+        >>> step = jax.jit(functools.partial(improved, two_pixels, objective))
+        >>> x, z = jnp.array([[[0.0, 3.0]]]), jnp.array([1.0, 0.0])
+        >>> z, active = step(x, z, z != 0)
+        >>> active.tolist(), z.round().tolist()
+        ([False, True], [0.0, 3.0])
     """
     quadratic = _quadratic(decode, objective, x_HxWxC, z_D)
     damped = [_solved(quadratic, active_D, damping) for damping in DAMPINGS]

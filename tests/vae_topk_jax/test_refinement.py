@@ -108,16 +108,9 @@ def test_exchanges_keep_to_what_is_allowed_and_try_what_is_offered():
     assert np.flatnonzero(forbidden_D).tolist() == np.flatnonzero(code_D).tolist() == [0, 1]
 
 
-@pytest.fixture(scope="module", params=["sparse", "dense"])
-def model(request, blobs) -> Inference:
-    dense = {"model": "beta_vae", "structural": 0.01}
-    fields = dense if request.param == "dense" else {"selection": "element"}
-    return untrained(blobs, widths=(16,), **fields)
-
-
 def energies(model: Inference, x: np.ndarray, z) -> np.ndarray:
     found = model.model.apply(model.variables, method="objective")
-    active = z != 0 if model.model.is_sparse else jnp.ones(z.shape, bool)
+    active = z != 0
 
     def energy(x, z, active):
         y = model.model.apply(model.variables, z[None], method="decode")
@@ -126,7 +119,8 @@ def energies(model: Inference, x: np.ndarray, z) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(energy))(x, z, active))
 
 
-def test_every_code_gets_better_and_keeps_its_number_of_active_latents(model, blobs):
+def test_every_code_gets_better_and_keeps_its_number_of_active_latents(blobs):
+    model = untrained(blobs, widths=(16,), selection="element", structural=0.01)
     x = to_unit_float(blobs.test_images[:4])
     codes = [np.asarray(model.encode(x, refine=passes)) for passes in (0, 1, 3)]
     before, *after = (energies(model, x, z) for z in codes)

@@ -112,6 +112,7 @@ def test_independent_clusters_get_diagonal_covariances_of_as_many_components():
     assert (factors == factors * np.eye(8)).all()
 
 
+@pytest.mark.parametrize("sparse_codes", ["sample"], indirect=True)
 def test_latents_with_zeros_give_samples_that_are_active_as_often(sparse_codes, few_candidates):
     drawn = np.asarray(sample_mixture(jax.random.key(3), 20_000, fit_mixture(sparse_codes)))
     np.testing.assert_allclose((drawn != 0).mean(0), (sparse_codes != 0).mean(0), atol=0.015)
