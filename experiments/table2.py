@@ -23,11 +23,13 @@ import numpy as np
 
 from experiments.measures.denoising import LikelihoodInference
 from experiments.measures.robustness import Classifier, measure_nearest, measure_robustness
+from experiments.measures.system import encode_milliseconds
 from experiments.records.rows import Place
 from experiments.reporting.columns import ACCURACY, ACTIVE
 from experiments.reporting.figures.strips import draw_noise
 from experiments.reporting.figures.training_curves import draw_importance, draw_losses
 from experiments.reporting.layout import Experiment, Published, published
+from experiments.reporting.tables import Column
 from experiments.study.budget import chosen
 from experiments.study.lineup import ANNEALED, SAMPLE, pca_title, trained_models
 from experiments.study.options import StudyFlags
@@ -39,6 +41,8 @@ from experiments.terminal import cli
 LATENT_DIM, K = 256, 4
 COST = 2.0  # of a row, in trainings of a small model
 TRAIN_NOISE = 0.8
+TIMED = 64  # images whose codes are inferred at once, five times
+INFERENCE = Column("inference_ms", "inference", 2, "lower", "ms")
 PROTOCOLS = {0.0: "trained on clean images", TRAIN_NOISE: "trained to denoise"}
 # A body that denoises; with the paper's loss and the MLP of Table 1 every row loses accuracy.
 BODY = {"body": "residual", "likelihood": "bernoulli", "beta": 0.01}
@@ -68,7 +72,7 @@ LAYOUT = Experiment(
     "Test images with Gaussian noise of standard deviation sigma are reconstructed, and the "
     "digit classifier reads the reconstructions.",
     ACCURACY,
-    further={"Active latents": ACTIVE},
+    further={"Active latents and cost": (*ACTIVE, INFERENCE)},
     summary=ACCURACY,
     figures=(draw_noise, draw_importance, draw_losses),
     paper=PAPER,
@@ -88,14 +92,18 @@ def rows(
         return
     settings: Settings = {"clip_noise": clip_noise, "classifier": classifier}
 
+    def measured(model: Any, seed: int, **options: Any) -> tuple[dict[str, float], dict]:
+        metrics, pictures = measure_robustness(study, model, seed, **options)
+        metrics["inference_ms"] = encode_milliseconds(model, study.test_images[:TIMED])
+        return metrics, pictures
+
     def measure(trained: Trained) -> Measurement:
-        found = measure_robustness(study, trained.inference, trained.seed, **settings)
+        found = measured(trained.inference, trained.seed, **settings)
         return Measurement(*found, trained.history)
 
     def measure_by_likelihood(trained: Trained) -> Measurement:
         model = LikelihoodInference(trained.inference, study.train_images, clip_noise)
-        options = settings | {"images": study.budget.denoised}
-        return Measurement(*measure_robustness(study, model, trained.seed, **options))
+        return Measurement(*measured(model, trained.seed, images=study.budget.denoised, **settings))
 
     models = trained_models(LATENT_DIM, K)
     models[ANNEALED] = models[SAMPLE] | {"k_anneal": 0.3}

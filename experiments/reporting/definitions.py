@@ -24,6 +24,7 @@ DEFINITIONS = {
     "parameters": "Parameters: all that is trained; of PCA, components and mean.",
     "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
     "which compiles.",
+    "inference_ms": "Inference: time per image from a noisy image to its code, of 64 at once.",
     "encode_ms": "Encoding: time per image, of 1,024 at once.",
     "rate": "Rate: KL of the posterior to N(0, 1) where a latent is active, and what it costs to "
     "say which are, with each latent's own frequency as the prior; mean over test images.",

@@ -48,3 +48,4 @@ def test_table_2_runs_without_clipping_and_by_likelihood(study):
         assert {f"accuracy_{sigma}" for sigma in SIGMAS} <= row.metrics.keys()
     for title in (ELEMENT, table2.by_likelihood(ELEMENT)):
         assert {f"active_latents_{sigma}" for sigma in SIGMAS} <= by_title[title].metrics.keys()
+        assert by_title[title].metrics["inference_ms"] > 0
