@@ -116,7 +116,7 @@ def _pca(study: Study) -> Planned:
     def measure() -> Measurement:
         pca = PCA(study.train_images, K)
         metrics, _ = measure_model(study, pca, seed=0)
-        accuracies, _ = measure_robustness(study, pca.reconstruct, seed=0)
+        accuracies, _ = measure_robustness(study, pca, seed=0)
         return Measurement(metrics | accuracies)
 
     fields = settings(study) | {"components": K}
@@ -126,7 +126,7 @@ def _pca(study: Study) -> Planned:
 def _measure(study: Study, trained: Trained) -> Measurement:
     inference = trained.inference
     metrics, _ = measure_model(study, inference, inference.config.seed)
-    accuracies, _ = measure_robustness(study, inference.reconstruct, inference.config.seed)
+    accuracies, _ = measure_robustness(study, inference, inference.config.seed)
     metrics |= accuracies
     if "agreement" in trained.history:
         metrics["agreement"] = trained.history["agreement"][-1]

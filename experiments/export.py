@@ -17,7 +17,9 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.progress import console
 
 
-def main(checkpoint: Path, out: Path, part: Part = "both", verify: bool = True) -> None:
+def main(
+    checkpoint: Path, out: Path, part: Part = "both", verify: bool = True, refine: int = 0
+) -> None:
     """Writes a trained model as files that others can run.
 
     Args:
@@ -25,10 +27,11 @@ def main(checkpoint: Path, out: Path, part: Part = "both", verify: bool = True) 
         out: folder to make.
         part: which programs: the encoder, the decoder, or both.
         verify: compare the checkpoint with its manifest first.
+        refine: passes of refinement that the encoder makes of each image (docs/recipes.md).
     """
     inference = load(checkpoint, verify=verify)
     metrics = find_metrics(checkpoint, inference)
-    folder = export_model(inference, out, part)
+    folder = export_model(inference, out, part, refine=refine)
     card = write_card(folder, inference, metrics, define(metrics))
     for path in sorted(folder.iterdir()):
         console.print(f"{path}: {path.stat().st_size:,} bytes")

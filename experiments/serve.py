@@ -53,7 +53,8 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
 
     async def describe(request: Request) -> Response:
         fields = ("config", "image_shape", "input_range", "data", "step")
-        return JSONResponse({name: model.about[name] for name in fields})
+        facts = {name: model.about[name] for name in fields}
+        return JSONResponse(facts | {"refine": model.refine})
 
     def endpoint(name: str, function: Callable[[np.ndarray], Any]) -> Route:
         def respond(body: bytes) -> Response:

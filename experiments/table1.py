@@ -13,10 +13,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.measures.generation import measure_model, settings
+from experiments.measures.generation import distances, measure_model, settings
 from experiments.measures.stability import plan_stability
 from experiments.records.rows import Place
-from experiments.reporting.columns import GENERATION, QUALITY, SPARSITY
+from experiments.reporting.columns import GENERATION, QUALITY, SPARSITY, SPREAD
 from experiments.reporting.figures.strips import draw_reconstructions, draw_samples
 from experiments.reporting.figures.training_curves import draw_importance, draw_losses
 from experiments.reporting.layout import Experiment, Published, published
@@ -36,7 +36,6 @@ from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
 from experiments.terminal import cli
-from vae_topk_jax.metrics import feature_distances
 
 VARIANTS = {"mean": "averaged KL", "sum": "summed KL"}
 PAPER = Published(
@@ -58,7 +57,7 @@ LAYOUT = Experiment(
     "latent silenced, so that it is active as often as in training; from the patterns of "
     "training images, with Gaussian values; or from a Gaussian mixture fitted to the latents "
     "of training images before the mask and sampled through it.",
-    (*QUALITY, *GENERATION, *SPARSITY),
+    (*QUALITY, *GENERATION, *SPREAD, *SPARSITY),
     summary=(QUALITY[0], QUALITY[2], GENERATION[0], GENERATION[2]),
     figures=(draw_reconstructions, draw_samples, draw_importance, draw_losses),
     paper=PAPER,
@@ -96,12 +95,12 @@ def _floor(study: Study) -> Iterator[Planned]:
 
     @functools.cache
     def measure() -> Measurement:
-        features = study.probe.features(study.train_images[:n])
-        return Measurement(feature_distances(features, study.test_features))
+        return Measurement(distances(study, study.train_images[:n]))
 
+    fields = {"samples": n, "classifiers": study.budget.classifiers}
     for reduction in study.budget.variants:
         place = Place(LAYOUT.name, VARIANTS[reduction], "train images (floor)", None)
-        yield study.plan(place, {"samples": n}, measure)
+        yield study.plan(place, fields, measure)
 
 
 def _pca(study: Study, components: int) -> Iterator[Planned]:

@@ -70,6 +70,8 @@ class BatchTopK(nn.Module):
             the smallest score kept and the largest left out, or "lowest", the former alone.
         calibrate_after: how many batches the average of the threshold leaves out; until there are
             enough others it is that of about the last tenth of all.
+        cap: by element, of the entries above the running threshold at most k pass in each image,
+            the largest; on inputs unlike those of training, noisy ones say, many more may be above.
 
     Examples:
         >>> import jax
@@ -111,6 +113,7 @@ class BatchTopK(nn.Module):
     score: str | Score = "abs_mu"
     calibration: Calibration = "boundary"
     calibrate_after: int = 0
+    cap: bool = False
 
     def __call__(
         self,

@@ -6,7 +6,7 @@ Written into a folder of model files, see `vae_topk_jax.model_files`.
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +18,13 @@ from jax import export as jax_export
 
 from vae_topk_jax import manifest
 from vae_topk_jax.files import check_path, new_folder
-from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
+from vae_topk_jax.inference_inputs import (
+    CHUNK,
+    REFINED_CHUNK,
+    check_images,
+    check_latents,
+    in_chunks,
+)
 from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
 from vae_topk_jax.programs import read_program, try_programs
 
@@ -31,36 +37,44 @@ PROGRAMS = {"encoder": "encode", "decoder": "decode"}
 Part = Literal["encoder", "decoder", "both"]
 
 
-def export_model(inference: "Inference", folder: Path | str, part: Part = "both") -> Path:
+def export_model(
+    inference: "Inference", folder: Path | str, part: Part = "both", *, refine: int = 0
+) -> Path:
     """Writes the model files of a trained model, all of them or none.
 
     Args:
         inference: the model; codes are posterior means.
         folder: made here.
         part: which programs; the weights are written with each.
+        refine: passes of refinement that the encoder makes, as in `Inference.encode`.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: an unknown part, or a path that is not UTF-8.
+        ValueError: an unknown part, a path that is not UTF-8, or passes of refinement without an
+            encoder or that the model does not take.
         FileExistsError: the folder is there already.
     """
     from vae_topk_jax.weights import save_weights
 
     if part not in (*PROGRAMS, "both"):
         raise ValueError(f"part must be one of {[*PROGRAMS, 'both']}, got {part!r}")
+    inference.check_refine(refine)
+    if refine and part == "decoder":
+        raise ValueError(f"refine must be 0 for the decoder alone, got {refine}")
     check_path("folder", Path(folder))
     about = {
         "format": FORMAT_VERSION,
         "step": int(inference.state.step),
         "input_range": inference.input_range,
+        **({"refine": refine} if refine else {}),
         **inference.info.to_dict(),
     }
     inputs = {"encoder": inference.info.image_shape, "decoder": (inference.config.latent_dim,)}
     with new_folder(Path(folder)) as partial:
         for name in PROGRAMS if part == "both" else (part,):
-            program = _lower(inference, PROGRAMS[name], inputs[name])
+            program = _lower(_function(inference, name, refine), inputs[name])
             _path(partial, name).write_bytes(program.serialize())
         save_weights(partial, inference.variables)
         (partial / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -68,11 +82,19 @@ def export_model(inference: "Inference", folder: Path | str, part: Part = "both"
     return Path(folder)
 
 
-def _lower(inference: "Inference", method: str, shape: tuple[int, ...]) -> jax_export.Exported:
-    apply = functools.partial(inference.model.apply, inference.variables, method=method)
+def _function(inference: "Inference", name: str, refine: int) -> Callable[[Array], Any]:
+    """What a program computes."""
+    if name == "encoder" and refine:
+        from vae_topk_jax.refinement import refined_codes
+
+        return functools.partial(refined_codes, inference.model, inference.variables, passes=refine)
+    return functools.partial(inference.model.apply, inference.variables, method=PROGRAMS[name])
+
+
+def _lower(function: Callable[[Array], Any], shape: tuple[int, ...]) -> jax_export.Exported:
     batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
     with _without_paths():
-        return jax_export.export(jax.jit(apply), platforms=PLATFORMS)(
+        return jax_export.export(jax.jit(function), platforms=PLATFORMS)(
             jax.ShapeDtypeStruct(batch, jnp.float32)
         )
 
@@ -119,6 +141,11 @@ class Exported:
         """D."""
         return self.about["config"]["latent_dim"]
 
+    @property
+    def refine(self) -> int:
+        """The passes of refinement that the encoder makes."""
+        return self.about.get("refine", 0)
+
     def encode(self, x: Array | np.ndarray) -> Array:
         """Codes (N, D) of images (N, H, W, C).
 
@@ -126,7 +153,7 @@ class Exported:
             ValueError: images that the model does not take, or no encoder in the folder.
         """
         x = check_images(x, self.about["image_shape"], self.about["input_range"])
-        return self._run("encoder", x)
+        return self._run("encoder", x, REFINED_CHUNK if self.refine else CHUNK)
 
     def decode(self, z: Array | np.ndarray) -> Array:
         """Images (N, H, W, C) from codes (N, D).
@@ -140,10 +167,10 @@ class Exported:
         """decode(encode(x)); errors as there."""
         return self.decode(self.encode(x))
 
-    def _run(self, name: str, x: Array | np.ndarray) -> Array:
+    def _run(self, name: str, x: Array | np.ndarray, size: int = CHUNK) -> Array:
         if name not in self.programs:
             raise ValueError(f"the folder of the exported model has no {name}")
-        return in_chunks(lambda chunk, start: self._compiled[name](chunk), x)
+        return in_chunks(lambda chunk, start: self._compiled[name](chunk), x, size)
 
 
 def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:

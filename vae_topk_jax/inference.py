@@ -14,9 +14,11 @@ import numpy as np
 from jax import Array
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.inference_inputs import check_images, check_latents, in_chunks
+from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
+from vae_topk_jax.models.generator import Generator
+from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.statistics import DEAD, find_statistics
@@ -127,17 +129,47 @@ class Inference:
         a model whose noise is not clipped."""
         return self.model.input_range if self.config.clip_noise else None
 
-    def encode(self, x: Array | np.ndarray) -> Array:
+    def encode(self, x: Array | np.ndarray, *, refine: int = 0) -> Array:
         """Codes (N, D) of images (N, H, W, C).
 
         Args:
             x: floating, in the `input_range`; as they come, where the model standardises its
                 inputs.
+            refine: passes of `vae_topk_jax.refinement` after the encoder, each of which takes as
+                long as about D + 12 images take to be decoded; for models with a decoder network.
 
         Raises:
-            ValueError: another shape, an integer type, values outside the range or not finite.
+            ValueError: another shape, an integer type, values outside the range or not finite;
+                passes of a model that cannot be refined, or whose latents are drawn.
         """
-        return self._in_chunks("encode", self._check_images(x))
+        x = self._check_images(x)
+        self.check_refine(refine)
+        if not refine:
+            return self._in_chunks("encode", x)
+        if "refine" not in self._programs:
+            self._programs["refine"] = jax.jit(functools.partial(refined_codes, self.model))
+        program = self._programs["refine"]
+        return in_chunks(
+            lambda chunk, start: program(self.variables, chunk, refine), x, REFINED_CHUNK
+        )
+
+    def check_refine(self, passes: int) -> None:
+        """Refuses passes of refinement that this model does not take.
+
+        Raises:
+            ValueError: no whole number from 0 on, or more than 0 for a model without a decoder
+                network or with a `latent_key`.
+        """
+        check_passes(passes)
+        if passes and not isinstance(self.model, Generator):
+            raise ValueError(
+                f"refine must be 0 for {self.config.model}, which has no decoder network, "
+                f"got {passes}"
+            )
+        if passes and self.latent_key is not None:
+            raise ValueError(
+                f"refine must be 0 where latents are drawn from the posterior, got {passes}"
+            )
 
     def latents(self, x: Array | np.ndarray) -> Array:
         """Latents (N, D) of images before the mask, zero in the dimensions that are not in use.
@@ -157,8 +189,10 @@ class Inference:
         """
         return self._in_chunks("sparsify", self._check_latents(z))
 
-    def reconstruct(self, x: Array | np.ndarray) -> Array:
+    def reconstruct(self, x: Array | np.ndarray, *, refine: int = 0) -> Array:
         """Images (N, H, W, C) from images, in their units; arguments and errors as in `encode`."""
+        if refine:
+            return self.decode(self.encode(x, refine=refine))
         return self._in_chunks("reconstruct", self._check_images(x))
 
     def decode(self, z: Array | np.ndarray) -> Array:

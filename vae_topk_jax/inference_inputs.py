@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 
 CHUNK = 1024
+REFINED_CHUNK = 64  # where codes are refined: each image needs the slopes of all its pixels
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -86,21 +87,24 @@ def check_latents(z: Array | np.ndarray, latent_dim: int) -> Array | np.ndarray:
     return z
 
 
-def in_chunks(function: Callable[[Array, int], Array], x: Array | np.ndarray) -> Array:
+def in_chunks(
+    function: Callable[[Array, int], Array], x: Array | np.ndarray, size: int = CHUNK
+) -> Array:
     """function(x) in chunks of up to 1,024, padded to a power of two, so that batches of any size
     share a few compiled programs. Of an array of the host one chunk at a time is on the device.
 
     Args:
         function: (float32 chunk, the index of its first example) -> an output for each example.
         x: examples along the first axis, one at least.
+        size: of a chunk, a power of two.
 
     Examples:
         >>> in_chunks(lambda chunk, start: 2 * chunk, np.arange(5.0)).tolist()
         [0.0, 2.0, 4.0, 6.0, 8.0]
     """
     outputs = []
-    for start in range(0, len(x), CHUNK):
-        chunk = x[start : start + CHUNK].astype(np.float32)
+    for start in range(0, len(x), size):
+        chunk = x[start : start + size].astype(np.float32)
         padding = (1 << (len(chunk) - 1).bit_length()) - len(chunk)
         pad = jnp.pad if isinstance(chunk, Array) else np.pad
         padded = pad(chunk, [(0, padding), *[(0, 0)] * (x.ndim - 1)])

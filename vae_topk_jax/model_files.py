@@ -47,6 +47,8 @@ def read_about(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         about.integer("step")
         about.shape("image_shape")
         about.interval("input_range")
+        if "refine" in about.fields:
+            about.integer("refine")
         about.object("data")
         about.object("config").integer("latent_dim", least=1)
     except ValueError as error:

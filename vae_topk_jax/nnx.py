@@ -42,8 +42,8 @@ class BatchTopK(_Switched):
         num_features: D, the last axis of the latent.
         k: how many latents pass.
         use_running_average: True at inference; the argument of a call takes precedence.
-        importance, decay, axis_name, selection, score, calibration, calibrate_after: as those of
-            `vae_topk_jax.BatchTopK`.
+        importance, decay, axis_name, selection, score, calibration, calibrate_after, cap: as
+            those of `vae_topk_jax.BatchTopK`.
 
     Attributes:
         rule: the pure functions beneath the layer.
@@ -82,11 +82,12 @@ class BatchTopK(_Switched):
         score: str | Score = "abs_mu",
         calibration: Calibration = "boundary",
         calibrate_after: int = 0,
+        cap: bool = False,
     ):
         self.num_features = num_features
         self.use_running_average = use_running_average
         self.rule = TopKRule(
-            k, importance, decay, axis_name, selection, score, calibration, calibrate_after
+            k, importance, decay, axis_name, selection, score, calibration, calibrate_after, cap
         )
         self.rule.check(num_features)
         for name, zeros in vars(TopKStatistics.zeros(num_features)).items():

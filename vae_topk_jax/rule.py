@@ -4,6 +4,7 @@ The layers of Linen and NNX are this rule and a place for its statistics.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
@@ -121,16 +122,20 @@ class TopKRule:
     score: str | Score = "abs_mu"
     calibration: Calibration = "boundary"
     calibrate_after: int = 0
+    cap: bool = False
 
     def check(self, size: int) -> None:
         """Refuses a rule that is none for D = `size` dimensions.
 
         Raises:
-            ValueError: k outside [1, D], an unknown selection or calibration.
+            ValueError: k outside [1, D], an unknown selection or calibration, or a cap where there
+                is no threshold.
         """
         for name, choices in (("selection", SelectionRule), ("calibration", Calibration)):
             if (value := getattr(self, name)) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
+        if self.cap and self.selection != "element":
+            raise ValueError(f"cap must be False by {self.selection}, which keeps k, got True")
         check = check_mean_k if self.selection == "element" else check_k
         check(self.k, size)
 
@@ -235,6 +240,8 @@ class TopKRule:
             level = -jnp.inf if self.k == scores_BxD.shape[1] else statistics.threshold
             scores_BxD = jax.lax.stop_gradient(scores_BxD)
             mask_BxD = ((scores_BxD >= level) & (scores_BxD > -jnp.inf)).astype(jnp.float32)
+            if self.cap:
+                mask_BxD *= sample_top_k_mask(scores_BxD, math.ceil(self.k))
         return jnp.where(statistics.count > 0, mask_BxD, unseen)
 
     def _dimensions(self, importance_D: Array, count: ArrayLike | None) -> Array:

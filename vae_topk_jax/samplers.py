@@ -109,6 +109,7 @@ class Mixture(NamedTuple):
         weights_M: probability of each component.
         means_MxU: its mean.
         factors_MxUxU: lower Cholesky factor of its covariance.
+        smallest_U: below this size a coordinate is silenced; 0 where it is active in every code.
         dims_U: which of the D dimensions the U coordinates are.
         latent_dim: D.
     """
@@ -116,54 +117,101 @@ class Mixture(NamedTuple):
     weights_M: Array
     means_MxU: Array
     factors_MxUxU: Array
+    smallest_U: Array
     dims_U: np.ndarray
     latent_dim: int
 
 
-def fit_mixture(z_NxD: np.ndarray, *, components: int = 10, seed: int = 0) -> Mixture:
-    """Fits a mixture with full covariances to the dimensions that are not all zero, by EM.
+# Shapes of the covariances and numbers of components, of which the codes choose one.
+MIXTURES = (("full", 1), ("full", 3), ("full", 10), ("diag", 1), ("diag", 10), ("diag", 30))
+_LEAST = 20
+
+
+def fit_mixture(z_NxD: np.ndarray, *, seed: int = 0) -> Mixture:
+    """Fits a mixture to the dimensions that are not all zero, by EM.
 
     An ex-post density: at a small beta the aggregate posterior is far from N(0, I), and samples of
-    the prior then measure that distance more than the decoder. A mixture has no zeros, so for a
-    sparse model it is fitted to the latents before the mask (`Inference.latents`), and what is
-    drawn from it goes through the mask again (`Inference.sparsify`).
+    the prior then measure that distance more than the decoder. Its covariances are full or
+    diagonal, of 1 to 30 components (`MIXTURES`): of those fitted to four fifths of the codes the
+    one under which the last fifth is likeliest, which is then fitted to all. A full covariance of
+    64 dimensions has 2,080 numbers, a diagonal one 64.
+
+    A mixture has no zeros, so for a sparse model it is fitted to the latents before the mask
+    (`Inference.latents`), and what is drawn from it goes through the mask again
+    (`Inference.sparsify`). Where the latents have zeros nevertheless, because the model has no
+    others, the smallest entries of a dimension are silenced, so that it is active as often as in
+    them.
 
     Args:
         z_NxD: latents of training images; a dimension that is zero in all of them is left out.
-        components: M.
-        seed: of the k-means initialisation.
+        seed: of the fifth that is held out and of the k-means initialisations.
 
     Raises:
-        ValueError: fewer latents than components.
+        ValueError: fewer than 20 latents.
 
     References:
         Ghosh et al., "From Variational to Deterministic Autoencoders", ICLR 2020 (ex-post density
-        estimation, 10 components). scikit-learn's `GaussianMixture` does the fitting.
+        estimation). scikit-learn's `GaussianMixture` does the fitting.
     """
     from sklearn.mixture import GaussianMixture
 
-    if len(z_NxD) < components:
-        raise ValueError(
-            f"latents must be at least as many as the {components} components, got {len(z_NxD)}"
-        )
-    dims_U = np.flatnonzero(np.any(np.asarray(z_NxD) != 0, axis=0))
-    fitted = GaussianMixture(
-        components, covariance_type="full", reg_covar=1e-6, max_iter=200, random_state=seed
-    ).fit(np.asarray(z_NxD, np.float64)[:, dims_U])
+    z_NxD = np.asarray(z_NxD, np.float64)
+    if len(z_NxD) < _LEAST:
+        raise ValueError(f"latents must be at least {_LEAST} to fit a mixture, got {len(z_NxD)}")
+    dims_U = np.flatnonzero(np.any(z_NxD != 0, axis=0))
+    z_NxU = np.random.default_rng(seed).permutation(z_NxD[:, dims_U])
+    held_out = len(z_NxU) // 5
+
+    def fit(shape: str, components: int, codes_NxU: np.ndarray) -> GaussianMixture:
+        return GaussianMixture(
+            components, covariance_type=shape, reg_covar=1e-6, max_iter=200, random_state=seed
+        ).fit(codes_NxU)
+
+    def likelihood(candidate: tuple[str, int]) -> float:
+        return fit(*candidate, z_NxU[held_out:]).score(z_NxU[:held_out])
+
+    best = max([x for x in MIXTURES if _LEAST * x[1] <= len(z_NxU)], key=likelihood)
+    fitted = fit(*best, z_NxU)
+    if best[0] == "full":
+        factors_MxUxU = np.linalg.cholesky(fitted.covariances_)
+    else:
+        factors_MxUxU = np.sqrt(fitted.covariances_)[:, :, None] * np.eye(len(dims_U))
+    std_MxU = np.linalg.norm(factors_MxUxU, axis=2)
+    frequency_U = np.mean(z_NxU != 0, axis=0)
+    smallest_U = _quantile(1.0 - frequency_U, fitted.weights_, fitted.means_, std_MxU)
     return Mixture(
         weights_M=jnp.asarray(fitted.weights_, jnp.float32),
         means_MxU=jnp.asarray(fitted.means_, jnp.float32),
-        factors_MxUxU=jnp.asarray(np.linalg.cholesky(fitted.covariances_), jnp.float32),
+        factors_MxUxU=jnp.asarray(factors_MxUxU, jnp.float32),
+        smallest_U=jnp.asarray(smallest_U, jnp.float32),
         dims_U=dims_U,
         latent_dim=z_NxD.shape[1],
     )
 
 
+def _quantile(
+    share_U: np.ndarray, weights_M: np.ndarray, means_MxU: np.ndarray, std_MxU: np.ndarray
+) -> np.ndarray:
+    """size_U below which |z| lies with that probability, by bisection."""
+    from scipy.stats import norm
+
+    low_U = np.zeros(len(share_U))
+    high_U = np.max(np.abs(means_MxU) + 10 * std_MxU, axis=0)
+    for _ in range(50):
+        size_U = (low_U + high_U) / 2
+        ends = [norm.cdf(sign * size_U, means_MxU, std_MxU) for sign in (1, -1)]
+        is_below_U = weights_M @ (ends[0] - ends[1]) < share_U
+        low_U, high_U = np.where(is_below_U, size_U, low_U), np.where(is_below_U, high_U, size_U)
+    return np.where(share_U > 0, high_U, 0.0)
+
+
 def sample_mixture(key: Array, n: int, mixture: Mixture) -> Array:
-    """n latents from the mixture, zero in the dimensions that it leaves out."""
+    """n latents from the mixture, zero in the dimensions that it leaves out, and where it silences
+    an entry."""
     choice_key, eps_key = jax.random.split(key)
     component_N = jax.random.categorical(choice_key, jnp.log(mixture.weights_M), shape=(n,))
     eps_NxU = jax.random.normal(eps_key, (n, mixture.means_MxU.shape[1]), jnp.float32)
     offset_NxU = jnp.einsum("nij,nj->ni", mixture.factors_MxUxU[component_N], eps_NxU)
     z_NxU = mixture.means_MxU[component_N] + offset_NxU
+    z_NxU = apply_mask(z_NxU, jnp.abs(z_NxU) >= mixture.smallest_U[None])
     return jnp.zeros((n, mixture.latent_dim), jnp.float32).at[:, mixture.dims_U].set(z_NxU)

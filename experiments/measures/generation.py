@@ -51,8 +51,7 @@ def measure_model(
     for sampler, images in samples.items():
         images = _clipped(images)
         if study.has_labels:
-            distances = feature_distances(study.probe.features(images), study.test_features)
-            metrics |= {f"{name}_{sampler}": value for name, value in distances.items()}
+            metrics |= {f"{n}_{sampler}": x for n, x in distances(study, images).items()}
         pictures[f"samples_{sampler}"] = images[: 2 * PICTURES]
         if inception_weights is not None:
             from vae_topk_jax.metrics.inception import inception_fid
@@ -63,6 +62,18 @@ def measure_model(
     return metrics, pictures
 
 
+def distances(study: Study, images: np.ndarray) -> dict[str, float]:
+    """FID-clf and KID-clf to the test images by the study's classifier, and with more than one, the
+    standard deviation of FID-clf over them as "fid_clf_sd"."""
+    found = [
+        feature_distances(judge.probe.features(images), judge.test_features)
+        for judge in study.judges
+    ]
+    if len(found) == 1:
+        return found[0]
+    return found[0] | {"fid_clf_sd": float(np.std([x["fid_clf"] for x in found], ddof=1))}
+
+
 def _clipped(images: Any) -> np.ndarray:
     """Images in [0, 1], of which a linear decoder knows nothing."""
     return np.clip(np.asarray(images), 0.0, 1.0)
@@ -70,4 +81,5 @@ def _clipped(images: Any) -> np.ndarray:
 
 def settings(study: Study) -> dict[str, Any]:
     """What the metrics of `measure_model` depend on, besides the model."""
-    return {"samples": study.budget.samples, "mixture_codes": study.budget.mixture_codes}
+    names = ("samples", "mixture_codes", "classifiers")
+    return {name: getattr(study.budget, name) for name in names} | {"mixture": "held out"}

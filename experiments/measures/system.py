@@ -28,11 +28,11 @@ def measure_system(
         for images in (study.train_images[:TRAIN_CODES], study.test_images)
     )
     metrics |= sparsity_metrics(test) | {"active_dims": len(dims_in_use(train))}
-    metrics["encode_ms"] = _encode_milliseconds(model, study.test_images[:ENCODED])
+    metrics["encode_ms"] = encode_milliseconds(model, study.test_images[:ENCODED])
     shown = {"originals", "reconstructions"}
     noisy: dict[str, np.ndarray] = {}
     if study.has_labels:
-        accuracies, noisy = measure_robustness(study, model.reconstruct, seed)
+        accuracies, noisy = measure_robustness(study, model, seed)
         metrics |= accuracies
         train_labels, test_labels = study.dataset.labels
         metrics["linear_probe"] = linear_probe_accuracy(
@@ -49,7 +49,7 @@ def measure_system(
     }
 
 
-def _encode_milliseconds(model: Any, images: np.ndarray) -> float:
+def encode_milliseconds(model: Any, images: np.ndarray) -> float:
     """Median time of encoding per image, in milliseconds, over five calls on all images."""
     np.asarray(model.encode(images))  # compiles
     seconds = []

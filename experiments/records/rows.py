@@ -15,7 +15,7 @@ from vae_topk_jax.foreign import read_regular
 
 RESULTS_NAME = "results.json"
 _MOST = 1 << 30  # bytes
-_ADDED = [("standardize", "none")]
+_ADDED = [("standardize", "none"), ("structural", 0.0), ("cap", False)]
 
 
 class Place(NamedTuple):

@@ -15,6 +15,10 @@ GENERATION = tuple(
     for metric, title, decimals in (("fid_clf", "FID-clf", 1), ("kid_clf", "KID-clf", 3))
     for sampler in SAMPLERS
 )
+SPREAD = tuple(
+    Column(f"fid_clf_sd_{sampler}", f"over classifiers, {sampler}", 1, substitute="fid_clf_sd")
+    for sampler in SAMPLERS
+)
 SPARSITY = (Column("active_latents", "active latents", 2), Column("active_dims", "dims in use", 0))
 ACCURACY = (
     Column("accuracy_0.0", "clean", 4, "higher"),
@@ -22,11 +26,25 @@ ACCURACY = (
     Column("accuracy_0.5", "sigma 0.5", 4, "higher"),
     Column("accuracy_0.7", "sigma 0.7", 4, "higher"),
 )
+ACTIVE = (
+    Column("active_latents_0.0", "active, clean", 1),
+    Column("active_latents_0.3", "active, 0.3", 1),
+    Column("active_latents_0.5", "active, 0.5", 1),
+    Column("active_latents_0.7", "active, 0.7", 1),
+)
 
 EXPLAINED_VARIANCE = Column("explained_variance", "explained variance", 4, "higher")
 _KNOWN = {
     column.metric: column
-    for column in (*QUALITY, EXPLAINED_VARIANCE, *GENERATION, *SPARSITY, *ACCURACY)
+    for column in (
+        *QUALITY,
+        EXPLAINED_VARIANCE,
+        *GENERATION,
+        *SPREAD,
+        *SPARSITY,
+        *ACCURACY,
+        *ACTIVE,
+    )
 }
 
 

@@ -9,8 +9,11 @@ DEFINITIONS = {
     "ssim": "SSIM: structural similarity, Gaussian window of 11 pixels with sigma 1.5.",
     "fid_clf": "FID-clf: Frechet distance on 128 penultimate features of our own MNIST CNN"
     "{samples}; not comparable with Inception FID.",
+    "fid_clf_sd": "Over classifiers: standard deviation of FID-clf over three classifiers trained "
+    "with other seeds; FID-clf itself is that of the first.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
-    "active_latents": "Active latents: mean number of latents that are not zero in a test image.",
+    "active_latents": "Active latents: mean number of latents that are not zero in a test image; "
+    "under noise, in a noisy one.",
     "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
     "hoyer": "Hoyer: mean Hoyer sparsity of the test codes over their standard deviations; 0 where "
     "all latents are equally large, 1 where one alone is not zero.",
@@ -21,6 +24,7 @@ DEFINITIONS = {
     "parameters": "Parameters: all that is trained; of PCA, components and mean.",
     "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
     "which compiles.",
+    "inference_ms": "Inference: time per image from a noisy image to its code, of 64 at once.",
     "encode_ms": "Encoding: time per image, of 1,024 at once.",
     "rate": "Rate: KL of the posterior to N(0, 1) where a latent is active, and what it costs to "
     "say which are, with each latent's own frequency as the prior; mean over test images.",

@@ -41,6 +41,9 @@ class Budget:
         table1, table2: titles of the trained models of each table; None: all that it has.
         samples: generated images per sampler, at most the number of test images.
         mixture_codes: training codes that the mixture is fitted on, at most all.
+        denoised: noisy test images whose codes are sought by likelihood as well, in further rows of
+            Table 2; 0: no such rows.
+        classifiers: digit classifiers, of one seed each, that generated images are judged by.
         stability_batches: test batches of each size in the stability study.
         train_images, test_images: the first so many are used; None: all.
     """
@@ -53,6 +56,8 @@ class Budget:
     table2: tuple[str, ...] | None = None
     samples: int = 10_000
     mixture_codes: int = 10_000
+    denoised: int = 0
+    classifiers: int = 1
     stability_batches: int = 50
     train_images: int | None = None
     test_images: int | None = None
@@ -97,5 +102,7 @@ PRESETS = {
         seeds=(0, 1, 2, 3, 4),
         training=Passes(10, least_steps=4_680),
         probe=Passes(5, least_steps=600),
+        denoised=500,
+        classifiers=3,
     ),
 }

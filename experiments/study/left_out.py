@@ -33,6 +33,7 @@ def _fewer(budget: Budget, full: Budget) -> Iterator[str]:
         ("epochs", budget.training.epochs, full.training.epochs),
         ("images per sampler", budget.samples, full.samples),
         ("codes under the mixture", budget.mixture_codes, full.mixture_codes),
+        ("classifiers", budget.classifiers, full.classifiers),
         ("batches of the stability study", budget.stability_batches, full.stability_batches),
     ):
         if has < wanted:

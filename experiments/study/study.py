@@ -44,6 +44,18 @@ class Trained(NamedTuple):
     seconds: float
     seconds_epoch: float | None
 
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return self.inference.config.seed
+
+
+class Judge(NamedTuple):
+    """A classifier, and its features of the test images."""
+
+    probe: TrainedProbe
+    test_features: Features
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
@@ -85,17 +97,25 @@ class Study:
     @functools.cached_property
     def probe(self) -> TrainedProbe:
         """The digit classifier whose features and labels the metrics rest on."""
-        self.bar.show("digit classifier")
-        epochs = self.budget.probe.over(len(self.dataset.train_images))
-        probe = load_or_train_probe(self.dataset, epochs=epochs)
-        console.print(f"digit classifier: {probe.test_accuracy:.4f} on the test images")
+        probe = self._classifier(0)
         self.results.describe(probe_accuracy=probe.test_accuracy)
         return probe
 
     @functools.cached_property
-    def test_features(self) -> Features:
-        """The classifier's features of the test images."""
-        return Features(self.probe.features(self.test_images))
+    def judges(self) -> list[Judge]:
+        """The classifiers that generated images are judged by, the study's own first."""
+        others = [self._classifier(seed) for seed in range(1, self.budget.classifiers)]
+        return [
+            Judge(probe, Features(probe.features(self.test_images)))
+            for probe in (self.probe, *others)
+        ]
+
+    def _classifier(self, seed: int) -> TrainedProbe:
+        self.bar.show("digit classifier")
+        epochs = self.budget.probe.over(len(self.dataset.train_images))
+        probe = load_or_train_probe(self.dataset, epochs=epochs, seed=seed)
+        console.print(f"digit classifier {seed}: {probe.test_accuracy:.4f} on the test images")
+        return probe
 
     def config(self, defaults: Mapping[str, Any] | None = None, **changes: Any) -> Config:
         """A configuration of these fields and the budget's epochs.

@@ -59,6 +59,7 @@ def test_the_model_is_described(client, blobs):
     assert about["image_shape"] == [12, 12, 1]
     assert about["data"] == blobs.describe()
     assert about["config"]["k"] == 2
+    assert about["refine"] == 0
 
 
 def nested(value, depth: int):

@@ -239,6 +239,17 @@ def test_by_element_fresh_images_have_k_active_latents_on_average():
     np.testing.assert_allclose(np.sum(kept != 0, axis=1).mean(), 4, rtol=0.02)
 
 
+def test_a_cap_keeps_the_largest_of_too_many_latents_above_the_threshold(z):
+    layer = BatchTopK(k=K, selection="element")
+    capped = BatchTopK(k=K, selection="element", cap=True)
+    variables = train(layer, init(layer, z), z)[1]
+    for scale in (1.0, 3.0):
+        free, kept = (np.abs(infer(x, variables, scale * z)) for x in (layer, capped))
+        largest = np.sort(free, axis=1)[:, -K, None]
+        np.testing.assert_array_equal(kept, np.where(free >= largest, free, 0))
+        assert (kept != 0).sum(1).max() <= K < (free != 0).sum(1).max()
+
+
 def test_the_threshold_may_average_the_smallest_scores_kept_after_the_first_batches(z):
     layer = BatchTopK(k=K, selection="element", decay=0.6, calibration="lowest", calibrate_after=3)
     variables, expected = init(layer, z), 0.0
@@ -341,6 +352,7 @@ def test_drops_into_a_model_like_batch_norm(z):
         ({"k": K, "decay": 1.5}, "decay must lie in"),
         ({"k": K, "selection": "row"}, "selection must be one of .*'sample'.*, got 'row'"),
         ({"k": K, "calibration": "mean"}, "calibration must be one of .*'lowest'.*, got 'mean'"),
+        ({"k": K, "cap": True, "selection": "sample"}, "cap must be False by sample"),
         ({"k": K, "score": "size"}, "score must be a callable or one of .*, got 'size'"),
     ],
 )

@@ -68,6 +68,10 @@ def configs(draw: st.DrawFn) -> Config:
         fields |= {"selection": "sample", "k_anneal": 0.0}
     if fields.get("likelihood") in ("gaussian", "bernoulli"):
         fields["standardize"] = "none"
+    elif "structural" in fields:
+        fields["structural"] = 0.0
+    if fields.get("selection") != "element" and "cap" in fields:
+        fields["cap"] = False
     if model == "sparse_generator" and "normal" in fields["likelihood"]:
         fields["likelihood"] = "squared_error"
     return Config(model, **fields)

@@ -105,6 +105,20 @@ def test_a_part_is_a_program_alone(model, x, tmp_path, part, other):
         exported.reconstruct(x)
 
 
+def test_passes_of_refinement_are_part_of_the_encoder(blobs, x, tmp_path):
+    model = untrained(blobs, model="beta_vae", widths=(16,))
+    exported = load_exported(
+        export_model(model, tmp_path / "model", "encoder", refine=2), verify=False
+    )
+    assert exported.refine == 2
+    codes = np.asarray(exported.encode(x[:3]))
+    np.testing.assert_allclose(codes, model.encode(x[:3], refine=2), rtol=1e-4, atol=1e-5)
+    before, after = (np.asarray(model.decode(z)) for z in (model.encode(x[:3]), codes))
+    assert np.square(after - x[:3]).mean() < np.square(before - x[:3]).mean()
+    with pytest.raises(ValueError, match="refine must be 0 for the decoder alone, got 1"):
+        export_model(model, tmp_path / "other", "decoder", refine=1)
+
+
 def test_what_the_model_refuses_is_refused(folder, x):
     exported = load_exported(folder, verify=False)
     for bad in ((255 * x).astype(np.uint8), x + 1, x[..., 0], x[:0], np.full_like(x, np.nan)):

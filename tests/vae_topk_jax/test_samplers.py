@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from vae_topk_jax import samplers
 from vae_topk_jax.samplers import (
     fit_mixture,
     fit_patterns,
@@ -38,16 +39,21 @@ def codes() -> np.ndarray:
     """Two clusters on dimensions 1 and 3 of 4."""
     rng = np.random.default_rng(0)
     clusters = [
-        rng.multivariate_normal(mean, cov, 3000)
+        rng.multivariate_normal(mean, cov, 1200)
         for mean, cov in (((-4, 1), [[1, 0.6], [0.6, 1]]), ((5, -2), [[0.2, 0], [0, 2]]))
     ]
-    codes = np.zeros((6000, 4), np.float32)
+    codes = np.zeros((2400, 4), np.float32)
     codes[:, ACTIVE] = np.concatenate(clusters)
     return codes
 
 
-def test_the_mixture_gives_back_the_distribution_of_the_codes(codes):
-    mixture = fit_mixture(codes, components=2, seed=0)
+@pytest.fixture
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samplers, "MIXTURES", (("full", 2), ("diag", 2)))
+
+
+def test_the_mixture_gives_back_the_distribution_of_the_codes(codes, few_candidates):
+    mixture = fit_mixture(codes, seed=0)
     drawn = np.asarray(sample_mixture(jax.random.key(1), 30_000, mixture))
     assert drawn.shape == (30_000, 4)
     assert not drawn[:, [0, 2]].any()
@@ -82,14 +88,31 @@ def test_patterns_have_the_supports_and_the_moments_of_the_codes(sparse_codes):
             np.testing.assert_allclose(made.std(), real.std(), rtol=0.1)
 
 
-def test_the_same_seeds_give_the_same_codes(codes):
+def test_the_same_seeds_give_the_same_codes(codes, few_candidates):
     drawn = [
-        sample_mixture(jax.random.key(2), 10, fit_mixture(codes, components=3, seed=4))
-        for _ in range(2)
+        sample_mixture(jax.random.key(2), 10, fit_mixture(codes[:100], seed=4)) for _ in range(2)
     ]
     np.testing.assert_array_equal(*drawn)
 
 
-def test_fewer_codes_than_components_are_named(codes):
-    with pytest.raises(ValueError, match="at least as many as the 10 components, got 9"):
+def test_few_codes_get_a_simple_mixture_and_too_few_none(codes):
+    rng = np.random.default_rng(5)
+    few = rng.normal(size=(100, 3)) @ rng.normal(size=(3, 3))
+    assert fit_mixture(few).means_MxU.shape == (1, 3)
+    with pytest.raises(ValueError, match="latents must be at least 20 to fit a mixture, got 9"):
         fit_mixture(codes[:9])
+
+
+def test_independent_clusters_get_diagonal_covariances_of_as_many_components():
+    rng = np.random.default_rng(6)
+    centres = 20 * rng.normal(size=(10, 8))
+    mixture = fit_mixture(centres[rng.integers(0, 10, 600)] + rng.normal(size=(600, 8)))
+    assert mixture.means_MxU.shape == (10, 8)
+    factors = np.asarray(mixture.factors_MxUxU)
+    assert (factors == factors * np.eye(8)).all()
+
+
+@pytest.mark.parametrize("sparse_codes", ["sample"], indirect=True)
+def test_latents_with_zeros_give_samples_that_are_active_as_often(sparse_codes, few_candidates):
+    drawn = np.asarray(sample_mixture(jax.random.key(3), 20_000, fit_mixture(sparse_codes)))
+    np.testing.assert_allclose((drawn != 0).mean(0), (sparse_codes != 0).mean(0), atol=0.015)

@@ -1,5 +1,7 @@
 """What models with a decoder share."""
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -14,8 +16,10 @@ from vae_topk_jax.convolution import ConvTranspose
 from vae_topk_jax.fields import OneOf
 from vae_topk_jax.likelihoods import LIKELIHOODS, OF_ANY_VALUE, Likelihood, bounded_logvar
 from vae_topk_jax.losses import Reduction, batch_average
+from vae_topk_jax.metrics.image import WINDOW, ssim
 from vae_topk_jax.models.system import System
 from vae_topk_jax.networks import BODIES
+from vae_topk_jax.refinement import Objective
 from vae_topk_jax.resnet import level_channels
 
 
@@ -43,6 +47,9 @@ class Generator(System):
     """How the reconstruction term is reduced over pixels."""
     latent_reduction: Reduction = "mean"
     """How the KL term is reduced over latents."""
+    structural: Annotated[float, Ge(0)] = dataclasses.field(default=0.0, kw_only=True)
+    """Weight of 1 - SSIM beside the reconstruction term of a pixel, for images in [0, 1] of at
+    least 11 x 11."""
 
     def check(self) -> None:
         if self.standardize != "none" and self.input_range is not None:
@@ -51,6 +58,11 @@ class Generator(System):
                 f"values in [0, 1], got {self.standardize!r}; {' and '.join(OF_ANY_VALUE)} are of "
                 "any values"
             )
+        if self.structural and self.input_range is None:
+            raise ValueError(
+                f"structural must be 0 with likelihood {self.likelihood!r}, which is of any "
+                f"values (SSIM is of values in [0, 1]), got {self.structural}"
+            )
 
     def check_shape(self, image_shape: Sequence[int]) -> None:
         super().check_shape(image_shape)
@@ -58,6 +70,12 @@ class Generator(System):
             raise ValueError(f"body must be 'mlp' or 'residual' for vectors, got {self.body!r}")
         if self.body == "resnet":
             level_channels(self.widths, image_shape)
+        height, width = image_shape[:2]
+        if self.structural and min(height, width) < WINDOW:
+            raise ValueError(
+                f"structural must be 0 for images smaller than SSIM's window, {WINDOW} x {WINDOW}, "
+                f"got {self.structural} for {height} x {width}"
+            )
 
     def setup(self) -> None:
         super().setup()
@@ -95,6 +113,31 @@ class Generator(System):
             return variance_HxWxC
         return variance_HxWxC * jnp.square(self.standardization.scale.value)
 
+    def objective(self) -> Objective:
+        """What refinement judges codes by: the loss of an image whose posterior is narrow, but for
+        a factor and constants, with squared errors also where the likelihood is Bernoulli."""
+        pixels = math.prod(self.image_shape) if self.pixel_reduction == "mean" else 1
+        latents = self.latent_dim if self.latent_reduction == "mean" else 1
+        scale_HxWxC = jnp.ones(tuple(self.image_shape), jnp.float32)
+        factor = 0.5
+        if self.rule.has_variance:
+            scale_HxWxC, factor = jnp.sqrt(self.output_variance()), 1.0
+        elif self.standardize != "none":
+            scale_HxWxC *= self.standardization.scale.value
+        zeros_D = jnp.zeros(self.latent_dim, jnp.float32)
+        precision = factor * self.beta * pixels / latents
+        return Objective(scale_HxWxC, zeros_D + precision, zeros_D, self.structural)
+
+    def swaps(self) -> Array | None:
+        """may_swap_DxD: whether refinement may exchange an active latent (row) for an inactive one
+        (column); None: any for any."""
+        return None
+
+    def offers(self, x_BxHxWxC: Array) -> Array | None:
+        """offers_BxD: values at which refinement tries each inactive latent, beside those that the
+        decoder's slope proposes; None where the encoder has none for them."""
+        return None
+
     def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
         """A convolutional decoder's images start at the mean of the inputs, channel by channel.
 
@@ -118,9 +161,14 @@ class Generator(System):
         learnt: dict[str, Any] = {}
         if self.rule.has_variance:
             learnt["logvar"] = bounded_logvar(self.output_logvar)
+        output_BxHxWxC, target_BxHxWxC = self.decoder(z_BxD), self.standardized(target_BxHxWxC)
         reconstruction_B = self.rule.term(
-            self.decoder(z_BxD), self.standardized(target_BxHxWxC), self.pixel_reduction, **learnt
+            output_BxHxWxC, target_BxHxWxC, self.pixel_reduction, **learnt
         )
+        if self.structural:
+            pixels = math.prod(self.image_shape) if self.pixel_reduction == "sum" else 1
+            dissimilarity_B = 1.0 - ssim(self.rule.mean(output_BxHxWxC), target_BxHxWxC)
+            reconstruction_B += self.structural * pixels * dissimilarity_B
         return batch_average(reconstruction_B, valid_B)
 
     def _bound(

@@ -54,6 +54,8 @@ class SparseGenerator(Generator):
         Optimization of Short Run MCMC for Approximate Inference", ECCV 2020 (short, afresh).
     """
 
+    fixed = frozenset({"structural"})
+
     k: Annotated[int, Ge(1)] = 8
     """alpha D, how many latents the prior expects to be active."""
     inference_steps: Annotated[int, Interval(ge=1, le=10_000)] = 30

@@ -73,8 +73,14 @@ class TopKVAE(BetaVAE):
     """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
     mask, 0 leaves them free, more pulls them to the prior."""
 
+    cap: bool = False
+    """By element, let at most K latents of an image pass at inference, the largest of those above
+    the threshold; without it images unlike those of training may have many more."""
+
     def check(self) -> None:
         super().check()
+        if self.cap and self.selection != "element":
+            raise ValueError(f"cap must be False by {self.selection}, which keeps K, got True")
         check_k(self.k, self.latent_dim)
         if self.nested and (self.selection == "element" or self.k_anneal):
             raise ValueError(
@@ -94,6 +100,7 @@ class TopKVAE(BetaVAE):
             self.ema_decay,
             selection=self.selection,
             score=self.score,
+            cap=self.cap,
         )
         if self.sensitivity_every:
             self.sensitivity = DecoderSensitivity(
@@ -127,6 +134,12 @@ class TopKVAE(BetaVAE):
         decoder's relative sensitivity. (By dimension the running importance ranks instead.)"""
         mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
         return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
+
+    def swaps(self) -> Array | None:
+        """None by dimension, whose K dimensions are those of all images; else any."""
+        if self.selection != "dimension":
+            return None
+        return jnp.zeros((self.latent_dim, self.latent_dim), bool)
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, that of masked entries weighted by `kl_inactive`."""

@@ -1,5 +1,6 @@
 """VAEase: a VAE that switches latents off by their own noise, image by image."""
 
+import dataclasses
 import math
 
 import flax.linen as nn
@@ -9,6 +10,7 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import Reduction
 from vae_topk_jax.models.vae import VAE, Code
+from vae_topk_jax.refinement import Objective
 from vae_topk_jax.scores import one_minus_sigma
 
 
@@ -36,7 +38,15 @@ class VAEase(VAE):
     """
 
     fixed = frozenset(
-        {"beta", "beta_warmup", "likelihood", "standardize", "pixel_reduction", "latent_reduction"}
+        {
+            "beta",
+            "beta_warmup",
+            "likelihood",
+            "standardize",
+            "structural",
+            "pixel_reduction",
+            "latent_reduction",
+        }
     )
 
     beta_warmup: float = 0.0
@@ -67,6 +77,12 @@ class VAEase(VAE):
     def sparsify(self, z_BxD: Array) -> Array:
         """z_BxD, which has been through its gate."""
         return z_BxD
+
+    def objective(self) -> Objective:
+        """See `Generator.objective`; the variance is gamma."""
+        found = super().objective()
+        precision_D = jnp.full_like(found.mean_D, jnp.exp(self.log_gamma))
+        return dataclasses.replace(found, precision_D=precision_D)
 
     def _reconstruction_loss(
         self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import table2
-from experiments.measures.generation import measure_model
+from experiments.measures.generation import distances, measure_model
 from experiments.measures.stability import plan_stability
 from experiments.measures.system import measure_system
 from tests.helpers.runs import SMALL
@@ -39,3 +39,26 @@ def test_without_labels_the_rest_is_measured(study):
     assert not [name for name in metrics if "clf" in name or "accuracy" in name or "probe" in name]
     assert {"originals", "reconstructions", "atlas"} <= pictures.keys()
     assert not [*table2.rows(unlabelled)]
+
+
+def test_generated_images_are_judged_by_classifiers_of_several_seeds(study, monkeypatch):
+    class Fake:
+        test_accuracy = 1.0
+
+        def __init__(self, seed):
+            self.seed = seed
+
+        def features(self, images):
+            return (1 + self.seed) * np.asarray(images)[:, 5, 4:7, 0]
+
+    monkeypatch.setattr(
+        "experiments.study.study.load_or_train_probe", lambda *_, seed, **options: Fake(seed)
+    )
+    images = study.train_images[:64]
+    alone = distances(study, images)
+    study = dataclasses.replace(study, budget=dataclasses.replace(study.budget, classifiers=3))
+    found = distances(study, images)
+    assert found.keys() - alone.keys() == {"fid_clf_sd"}
+    assert found["fid_clf"] == alone["fid_clf"] > 0
+    scaled = [alone["fid_clf"] * (1 + seed) ** 2 for seed in range(3)]
+    np.testing.assert_allclose(found["fid_clf_sd"], np.std(scaled, ddof=1), rtol=1e-5)

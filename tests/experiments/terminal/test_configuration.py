@@ -64,11 +64,14 @@ def test_help_shows_the_fields_of_the_system_and_of_training_and_no_others(model
 @pytest.mark.parametrize("model", MODELS)
 def test_every_field_is_a_flag(model):
     others = {name: another_value(field) for name, field in fields_for(model).items()}
-    exclusive = {"nested": False, "likelihood": "squared_error"}
+    exclusive = {"nested": False, "likelihood": "squared_error", "structural": 0.0, "cap": False}
     config = Config(model, **{name: exclusive.get(name, others[name]) for name in others})
-    assert config.changed().keys() | {"seed", "nested"} >= others.keys()
+    assert config.changed().keys() | {"seed", "nested", "structural", "cap"} >= others.keys()
     assert cli.parse(Options, flags_of(config)) == Options(config)
-    assert cli.parse(Options, flags_of(Config(model))) == Options(Config(model))
+    for fields in ({}, {"structural": 0.1}, {"cap": True}):
+        if fields.keys() <= others.keys():
+            config = Config(model, **fields)
+            assert cli.parse(Options, flags_of(config)) == Options(config)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.models import MLP, SHAPE, loss
 from tests.helpers.runs import SMALL
-from vae_topk_jax import TopKVAE, batch_top_k_mask, element_top_k
+from vae_topk_jax import Config, TopKVAE, batch_top_k_mask, element_top_k
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.inference import Inference
@@ -26,9 +26,18 @@ PLAIN = {"k": K, "selection": "dimension", "sensitivity_every": 0}
 
 OPTIONS = {
     "by element, inactive latents held": {"selection": "element", "kl_inactive": 2.0},
-    "per sample, ranked by the sample": {"selection": "sample", "score": "abs_z"},
+    "per sample, ranked by the sample, SSIM": {
+        "selection": "sample",
+        "score": "abs_z",
+        "structural": 0.01,
+    },
     "annealed, decoder sensitivity": {"k_anneal": 0.3, "sensitivity_every": 2},
-    "annealed, by element": {"selection": "element", "score": "kl", "k_anneal": 0.3},
+    "annealed, by element, capped": {
+        "selection": "element",
+        "score": "kl",
+        "k_anneal": 0.3,
+        "cap": True,
+    },
     "nested, inactive latents free": {"nested": True, "kl_inactive": 0.0},
     "nested, per sample": {"selection": "sample", "score": "signal_to_noise", "nested": True},
 }
@@ -74,6 +83,7 @@ def test_every_option_learns_and_has_k_active_latents_at_inference(blobs, name):
     active_B = np.sum(model.encode(to_unit_float(blobs.test_images)) != 0, axis=1)
     if config.selection == "element":
         np.testing.assert_allclose(active_B.mean(), config.k, rtol=0.25)
+        assert (active_B.max() <= config.k) == config.cap
     else:
         assert (active_B == config.k).all()
     np.testing.assert_allclose(model.frequency.sum(), config.k, rtol=0.05)
@@ -167,3 +177,8 @@ def test_a_dimension_that_the_decoder_ignores_is_not_selected(x, rule):
         variables = {**variables, **stats}
         frequency_D = stats["batch_stats"]["batch_top_k"]["frequency"]
         assert set(np.flatnonzero(frequency_D)) <= chosen
+
+
+def test_a_cap_is_refused_where_there_is_no_threshold():
+    with pytest.raises(ValueError, match="cap must be False by dimension, which keeps K, got True"):
+        Config(selection="dimension", cap=True)

@@ -11,6 +11,7 @@ from tests.helpers.models import MLP, SHAPE, loss
 from vae_topk_jax import VAE, BetaVAE, TopKVAE
 from vae_topk_jax.config import Config
 from vae_topk_jax.losses import gaussian_kl
+from vae_topk_jax.metrics import ssim
 from vae_topk_jax.training import Trainer
 
 CONV = MLP | {"body": "conv", "widths": (4, 6)}
@@ -159,3 +160,55 @@ def test_a_convolutional_decoder_starts_at_the_mean_of_each_channel():
     decoded = trainer.model.apply(variables, jnp.zeros((1, 64)), method="decode")
     mean = images.mean((0, 1, 2)) / 255
     np.testing.assert_allclose(decoded, np.broadcast_to(mean, (1, 8, 8, 2)), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def structural() -> tuple[dict, dict[str, BetaVAE], jax.Array]:
+    """Variables, the model without and with SSIM in its loss, three images and a padded one."""
+    fields = {"image_shape": (12, 11, 1), "latent_dim": 2, "widths": (4,), "beta": 0.0}
+    models = {"plain": BetaVAE(**fields), "structural": BetaVAE(**fields, structural=0.3)}
+    x = jax.random.uniform(jax.random.key(0), (4, 12, 11, 1)).at[3].set(0.0)
+    return models["plain"].init(jax.random.key(1), x), models, x
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_structural_term_is_one_minus_ssim(structural, reduction):
+    variables, models, x = structural
+    valid = jnp.arange(4) < 3
+    terms = {
+        name: loss(model.clone(pixel_reduction=reduction), variables, x, valid, train=False)[0][1]
+        for name, model in models.items()
+    }
+    pixels = 132 if reduction == "sum" else 1
+    dissimilarity = 1 - ssim(models["plain"].apply(variables, x[:3]), x[:3]).mean()
+    added = terms["structural"]["reconstruction"] - terms["plain"]["reconstruction"]
+    np.testing.assert_allclose(added, 0.3 * pixels * dissimilarity, rtol=1e-4)
+
+
+def test_the_structural_term_has_the_slope_of_its_differences(structural):
+    variables, models, x = structural
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss_at(step):
+        bias = variables["params"]["decoder"]["Dense_1"]["bias"]
+        moved = {"Dense_1": variables["params"]["decoder"]["Dense_1"] | {"bias": bias + step}}
+        params = variables["params"] | {"decoder": variables["params"]["decoder"] | moved}
+        return loss(models["structural"], {"params": params}, x, train=False)[0][0]
+
+    (above, _), (below, _) = loss_at(0.05), loss_at(-0.05)
+    np.testing.assert_allclose(loss_at(0.0)[1], (above - below) / 0.1, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape", "message"),
+    [
+        ({}, (28, 10, 1), "structural must be 0 for images smaller than .* got 0.3 for 28 x 10"),
+        ({}, (1, 1, 8), "structural must be 0 for images smaller than .* got 0.3 for 1 x 1"),
+        ({"likelihood": "normal"}, (28, 28, 1), "structural must be 0 with likelihood 'normal'"),
+        ({"model": "vaease"}, (28, 28, 1), "structural is not a field of vaease"),
+    ],
+)
+def test_a_structural_term_that_does_not_fit_is_refused(fields, shape, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer(Config(**{"model": "beta_vae", "structural": 0.3} | fields), shape, 128)

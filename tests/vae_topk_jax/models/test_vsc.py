@@ -9,6 +9,7 @@ import pytest
 from scipy import special
 
 from tests.helpers.models import MLP, SHAPE, SUMS, loss
+from vae_topk_jax import samplers
 from vae_topk_jax.models import VSC
 from vae_topk_jax.models.vsc import MARGIN, SpikeAndSlab, log_gate
 
@@ -251,3 +252,15 @@ def test_a_gate_that_is_always_open_can_be_closed():
     assert not jax.grad(lambda v: jnp.mean(jnp.exp(-jax.nn.relu(-v))))(v).any()
     np.testing.assert_allclose(jax.grad(active)(v), 1 / 3)
     np.testing.assert_array_equal(jax.grad(lambda v: -active(v))(v), 0)
+
+
+def test_samples_of_the_mixture_are_as_sparse_as_codes(monkeypatch):
+    monkeypatch.setattr(samplers, "MIXTURES", (("full", 3),))
+    x = jax.random.uniform(jax.random.key(3), (400, *SHAPE))
+    model, variables = vsc(), variables_of("pseudo_inputs")
+    codes = compiled(model, "latents")(variables, x)  # it has no others
+    drawn = samplers.sample_mixture(jax.random.key(4), 4000, samplers.fit_mixture(codes))
+    drawn = model.sparsify(drawn)
+    active, expected = ((np.asarray(z) != 0).mean(axis=0) for z in (drawn, codes))
+    assert 0 < expected.sum() < D
+    np.testing.assert_allclose(active, expected, atol=0.04)
