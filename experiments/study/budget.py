@@ -42,6 +42,7 @@ class Budget:
         samples: generated images per sampler, at most the number of test images.
         mixture_codes: training codes that the mixture is fitted on, at most all.
         stability_batches: test batches of each size in the stability study.
+        validation: how many training images are held out where something is chosen.
         train_images, test_images: the first so many are used; None: all.
     """
 
@@ -54,6 +55,7 @@ class Budget:
     samples: int = 10_000
     mixture_codes: int = 10_000
     stability_batches: int = 50
+    validation: int = 5_000
     train_images: int | None = None
     test_images: int | None = None
 
@@ -79,6 +81,7 @@ PRESETS = {
         samples=200,
         mixture_codes=500,
         stability_batches=2,
+        validation=200,
         train_images=1000,
         test_images=512,
     ),
