@@ -23,7 +23,8 @@ from vae_topk_jax.training import EpochResult
 
 SYSTEMS = {name: {"model": name} for name in MODELS} | {
     "by element": {"selection": "element", "sensitivity_every": 3},
-    "per sample": {"selection": "sample"},
+    "per sample": {"selection": "sample", "mask_input": True},
+    "by slot": {"selection": "slot", "mask_input": True},
     "fixed mask": {"importance": "fixed"},
 }
 VECTORS: dict[str, dict[str, Any]] = {
