@@ -18,9 +18,11 @@ from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
 from vae_topk_jax.models.vae import Code
 from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.run_info import RunInfo
+from vae_topk_jax.slots import slot_imbalance
 
 D, K = MLP["latent_dim"], 2
-RULES = get_args(SelectionRule)
+RULES = [rule for rule in get_args(SelectionRule) if rule != "slot"]  # where a score ranks
+SLOT = {"k": K, "selection": "slot"}
 PAPER = {"selection": "dimension", "importance": "mean_abs_z", "sensitivity_every": 0}
 PLAIN = {"k": K, "selection": "dimension", "sensitivity_every": 0}
 
@@ -30,6 +32,7 @@ OPTIONS = {
     "annealed, decoder sensitivity": {"k_anneal": 0.3, "sensitivity_every": 2},
     "annealed, by element": {"selection": "element", "score": "kl", "k_anneal": 0.3},
     "nested, inactive latents free": {"nested": True, "kl_inactive": 0.0},
+    "by slot": {"selection": "slot", "choice_balance": 0.01},
     "nested, per sample": {"selection": "sample", "score": "signal_to_noise", "nested": True},
 }
 
@@ -167,3 +170,79 @@ def test_a_dimension_that_the_decoder_ignores_is_not_selected(x, rule):
         variables = {**variables, **stats}
         frequency_D = stats["batch_stats"]["batch_top_k"]["frequency"]
         assert set(np.flatnonzero(frequency_D)) <= chosen
+
+
+def test_by_slot_the_encoder_chooses_one_latent_of_each_group_the_most_probable(x):
+    model = TopKVAE(**MLP, **SLOT)
+    variables = init(model, x)
+    probability = np.asarray(model.apply(variables, x, method="scores"))
+    codes = np.asarray(model.apply(variables, x, method="encode"))
+    means, _ = model.apply(variables, x, method="posterior")
+    best = probability.reshape(-1, K, D // K).argmax(-1)
+    np.testing.assert_array_equal((codes != 0).reshape(-1, K, D // K).argmax(-1), best)
+    np.testing.assert_array_equal(codes[codes != 0], np.asarray(means)[codes != 0])
+    np.testing.assert_allclose(probability.reshape(-1, K, D // K).sum(-1), 1, rtol=1e-6)
+    latents = model.apply(variables, x, method="latents")
+    np.testing.assert_array_equal(model.apply(variables, latents, method="sparsify"), codes)
+
+
+def test_by_slot_training_draws_the_choice_and_teaches_it(x):
+    """What is decoded is a code with one latent of each group; its gradient reaches the logits of
+    the latents that were not chosen."""
+    model = TopKVAE(**MLP, **SLOT, mask_input=True)
+    variables = init(model, x)
+    mu, logvar, logits = model.apply(variables, x, method="heads")
+
+    def code_of(logits: jax.Array, key: jax.Array) -> Code:
+        return model.apply(
+            variables, mu, mu, logvar, logits, use_running_average=False, progress=0.5,
+            method="bottleneck", mutable=["batch_stats"], rngs={"latent": key},
+        )[0]  # fmt: skip
+
+    codes = jax.jit(jax.vmap(code_of, (None, 0)))(logits, jax.random.split(jax.random.key(3), 4000))
+    np.testing.assert_array_equal(codes.mask_BxD, codes.selection.mask_BxD)
+    np.testing.assert_array_equal(codes.z_BxD, codes.selection.mask_BxD * mu[None])
+    drawn = np.mean(codes.selection.mask_BxD, axis=0)
+    np.testing.assert_allclose(drawn, model.apply(variables, x, method="scores"), atol=0.04)
+
+    def seen(logits: jax.Array) -> jax.Array:
+        code = code_of(logits, jax.random.key(3))
+        return jnp.sum(model.decoder_input(code.z_BxD, code.mask_BxD) ** 2)
+
+    assert np.all(np.asarray(jax.grad(seen)(logits)) != 0)
+
+
+def test_by_slot_the_loss_asks_for_all_latents_of_a_group(x):
+    def loss_with(weight: float) -> float:
+        model = TopKVAE(**MLP, **SLOT, choice_balance=weight)
+        (value, terms), _ = loss(model, init(model, x), x)
+        assert value == terms["loss"]
+        return float(value)
+
+    model = TopKVAE(**MLP, **SLOT)
+    probability = model.apply(init(model, x), x, method="scores")
+    expected = 100 * float(slot_imbalance(probability, K))
+    np.testing.assert_allclose(loss_with(100.0) - loss_with(0.0), expected, rtol=1e-3)
+
+
+def test_the_decoder_may_see_which_latents_are_active(x):
+    model = TopKVAE(**MLP, k=K, selection="sample", mask_input=True)
+    variables = init(model, x)
+    none, barely = jnp.zeros((1, D)), jnp.full((1, D), 1e-30)
+    decoded = [np.asarray(model.apply(variables, z, method="decode")) for z in (none, barely)]
+    assert np.abs(decoded[0] - decoded[1]).max() > 1e-3
+    codes = model.apply(variables, x, method="encode")
+    reconstructed = model.apply(variables, x)
+    np.testing.assert_array_equal(model.apply(variables, codes, method="decode"), reconstructed)
+    assert variables["params"]["decoder"]["Dense_0"]["kernel"].shape[0] == 2 * D
+
+
+def test_by_slot_generated_codes_have_one_latent_of_each_group():
+    model = TopKVAE(**MLP, **SLOT)
+    frequency_D = jnp.asarray([0.2, 0.0, 0.8, 1.0, 0.0, 0.0])
+    codes = np.asarray(
+        model.apply({}, 5000, frequency_D, method="prior", rngs={"latent": jax.random.key(0)})
+    )
+    np.testing.assert_array_equal(np.sum(codes.reshape(-1, K, D // K) != 0, axis=-1), 1)
+    np.testing.assert_allclose(np.mean(codes != 0, axis=0), frequency_D, atol=0.02)
+    np.testing.assert_allclose(codes[codes != 0].std(), 1, atol=0.05)
