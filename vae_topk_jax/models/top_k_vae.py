@@ -80,10 +80,9 @@ class TopKVAE(BetaVAE):
     """Let the decoder see which latents are active, z != 0, beside their values."""
     balance: Annotated[float, Ge(0)] = 0.0
     """EXPERIMENTAL"""
-    choice_temperature: Annotated[float, Gt(0)] = 1.0
-    """Temperature of the softmax whose gradient teaches the encoder to choose, by slot."""
-    choice_anneal: Annotated[float, Gt(0)] = 1.0
-    """EXPERIMENTAL"""
+    choice_temperature: Annotated[float, Gt(0)] = 2.0
+    """Temperature of the Gumbel-softmax by which training draws the choice, by slot: the noise of
+    the logits is divided by it."""
     choice_balance: Annotated[float, Ge(0)] = 0.001
     """Weight of the term that keeps all dimensions of a group in use, by slot."""
 
@@ -137,10 +136,8 @@ class TopKVAE(BetaVAE):
         progress: ArrayLike | None = None,
     ) -> Code:
         """z with all but k latents set to zero, and the selection."""
-        noisy_BxD = logits_BxD
-        if logits_BxD is not None and progress is not None:
-            key = self.make_rng("latent")
-            noisy_BxD = logits_BxD + jax.random.gumbel(key, logits_BxD.shape, jnp.float32)
+        is_drawn = progress is not None
+        soft_BxD = None if logits_BxD is None else self._soft_choice(logits_BxD, is_drawn)
         selection = self.batch_top_k.select(
             z_BxD,
             mu_BxD,
@@ -149,13 +146,11 @@ class TopKVAE(BetaVAE):
             use_running_average=use_running_average,
             count=None if progress is None else self._count(progress),
             weight_D=self._weight(),
-            score_BxD=None if noisy_BxD is None else slot_softmax(noisy_BxD, self.k),
+            score_BxD=soft_BxD,
         )
         kept_BxD = apply_mask(z_BxD, selection.mask_BxD)
-        if logits_BxD is None or noisy_BxD is None or progress is None:
+        if logits_BxD is None or soft_BxD is None or not is_drawn:
             return Code(kept_BxD, selection)
-        temperature = self.choice_temperature * self.choice_anneal ** progress
-        soft_BxD = slot_softmax(noisy_BxD / temperature, self.k)
         slope_BxD = soft_BxD - jax.lax.stop_gradient(soft_BxD)  # zero, with a gradient
         imbalance = slot_imbalance(slot_softmax(logits_BxD, self.k), self.k, valid_B)
         return Code(
@@ -164,6 +159,13 @@ class TopKVAE(BetaVAE):
             selection.mask_BxD + slope_BxD,
             self.choice_balance * imbalance,
         )
+
+    def _soft_choice(self, logits_BxD: Array, is_drawn: bool) -> Array:
+        """The relaxed choice of each group; its largest entry is the one that passes."""
+        if is_drawn:
+            gumbel_BxD = jax.random.gumbel(self.make_rng("latent"), logits_BxD.shape, jnp.float32)
+            logits_BxD = logits_BxD + gumbel_BxD / self.choice_temperature
+        return slot_softmax(logits_BxD, self.k)
 
     def decoder_input(self, z_BxD: Array, mask_BxD: Array | None = None) -> Array:
         """The codes, and with `mask_input` their support beside them."""
