@@ -29,13 +29,16 @@ from vae_topk_jax.metrics import reconstruction_metrics
 
 Part = Literal["choice", "final"]
 CHOICE = "validation images"
-SLOT = "Top-K by slot, mask seen"
+SLOT = "Top-K by slot"
+# What was chosen on validation images.
+SLOT_FIELDS: dict[str, Any] = {"selection": "slot", "mask_input": True, "kl_inactive": 0.0}
 LAYOUT = Experiment(
     "supports",
     "Supports that carry information",
-    "By slot the latents are K groups, and the encoder chooses one latent of each. Where the mask "
-    "is seen, the decoder gets z != 0 beside z. Supports: how many different sets of active "
-    "latents the images have.",
+    "By slot the latents are K groups, and the encoder chooses one latent of each; the decoder "
+    "sees z != 0 beside z, and the KL is that of the active entries. Changes are one at a time; "
+    "both: mask seen and KL of active. Supports: how many different sets of active latents the "
+    "images have.",
     (
         QUALITY[0],
         QUALITY[2],
@@ -57,38 +60,37 @@ def variants() -> dict[str, dict[str, Any]]:
     """Title -> configuration fields of what is compared on validation images.
 
     Examples:
-        >>> variants()["slot, mask seen"]["mask_input"]
-        True
+        >>> variants()["slot"]["mask_input"], variants()["slot, mask not seen"]["mask_input"]
+        (True, False)
     """
-    element = {"model": "top_k_vae", "latent_dim": LATENT_DIM, "k": K}
-    sample, slot = element | {"selection": "sample"}, element | {"selection": "slot"}
-    seen = {"mask_input": True}
-    return {
-        "element": element,
-        "slot, mask seen": slot | seen,
-        "slot": slot,
-        "element, mask seen": element | seen,
-        "slot, mask seen, no balance term": slot | seen | {"choice_balance": 0.0},
-        "slot, mask seen, balanced by bias alone": slot | seen | {"choice_balance": 0.0, "balance": 0.5},
-        "slot, mask seen, balanced by bias too": slot | seen | {"balance": 0.5},
-        "element, balanced by bias": element | {"balance": 0.5},
-        "sample": sample,
-        "sample, balanced by bias": sample | {"balance": 0.5},
-        "sample, mask seen, balanced by bias": sample | seen | {"balance": 0.5},
-        "slot, mask seen, temperature 0.5": slot | seen | {"choice_temperature": 0.5},
-        "slot, mask seen, temperature 2": slot | seen | {"choice_temperature": 2.0},
-        "slot, mask seen, temperature 2 to 0.5": slot | seen | {"choice_temperature": 2.0, "choice_anneal": 0.25},
-        "slot, mask seen, balance term 0.01": slot | seen | {"choice_balance": 0.01},
-        "slot, mask seen, balance term 0.0001": slot | seen | {"choice_balance": 0.0001},
-        "sample, mask seen": sample | seen,
+    top_k = {"model": "top_k_vae", "latent_dim": LATENT_DIM, "k": K}
+    seen, of_active = {"mask_input": True}, {"kl_inactive": 0.0}
+    slot = top_k | SLOT_FIELDS
+    changes: dict[str, dict[str, Any]] = {
+        "mask not seen": {"mask_input": False},
+        "KL of all": {"kl_inactive": 1.0},
+        "no balance term": {"choice_balance": 0.0},
+        "balance term 0.0003": {"choice_balance": 0.0003},
+        "balance term 0.003": {"choice_balance": 0.003},
+        "temperature 1": {"choice_temperature": 1.0},
+        "temperature 4": {"choice_temperature": 4.0},
     }
+    others = {rule: top_k | {"selection": rule} for rule in ("element", "sample")}
+    return (
+        {"slot": slot}
+        | others
+        | {f"{rule}, mask seen": fields | seen for rule, fields in others.items()}
+        | {f"{rule}, KL of active": fields | of_active for rule, fields in others.items()}
+        | {f"{rule}, both": fields | seen | of_active for rule, fields in others.items()}
+        | {f"slot, {change}": slot | fields for change, fields in changes.items()}
+    )
 
 
 def finalists() -> dict[str, dict[str, Any]]:
     """Title -> configuration fields of what is scored on test images."""
     models = trained_models(LATENT_DIM, K)
-    slot = models[ELEMENT] | {"selection": "slot", "mask_input": True}
-    return {title: models[title] for title in (BASELINE, dense_title(K), ELEMENT)} | {SLOT: slot}
+    chosen = {title: models[title] for title in (BASELINE, dense_title(K), ELEMENT)}
+    return chosen | {SLOT: models[ELEMENT] | SLOT_FIELDS}
 
 
 def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:

@@ -114,7 +114,6 @@ class BatchTopK(nn.Module):
     score: str | Score = "abs_mu"
     calibration: Calibration = "boundary"
     calibrate_after: int = 0
-    balance: float = 0.0
 
     def __call__(
         self,
@@ -134,17 +133,17 @@ class BatchTopK(nn.Module):
             use_running_average: where the attribute is None.
             **options: valid_B, which marks the real examples of a padded batch, of the leading
                 shape; count, how many latents pass in place of k (it need not be static, so it can
-                be annealed; by element it counts only in training, by slot it is refused); weight_D,
-                what a unit of each dimension is worth, which multiplies importances and scores;
-                score_BxD, which ranks entries in place of `score`, of the shape of z.
+                be annealed; by element it counts only in training, by slot it is refused);
+                weight_D, what a unit of each dimension is worth, which multiplies importances and
+                scores; score_BxD, which ranks entries in place of `score`, of the shape of z.
 
         Returns:
             z_BxD with all other entries set to zero.
 
         Raises:
-            ValueError: k outside [1, D], or by slot no divisor of D, shapes that differ, an unknown importance, score or
-                selection, `use_running_average` given twice or not at all, or inference before the
-                first update. (Under `jit` the count of updates is not known while tracing; there
+            ValueError: k outside [1, D], or by slot no divisor of D, shapes that differ, an unknown
+                importance, score or selection, `use_running_average` given twice or not at all, or
+                inference before the first update. (Under `jit` the count of updates is not known while tracing; there
                 the output of such a call is NaN.)
         """
         selection = self.select(

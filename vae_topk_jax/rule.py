@@ -26,7 +26,7 @@ from vae_topk_jax.selection import (
     sample_top_k_mask,
 )
 from vae_topk_jax.slots import check_slots, slot_mask
-from vae_topk_jax.statistics import DEAD, TopKStatistics
+from vae_topk_jax.statistics import TopKStatistics
 
 SelectionRule = Literal["dimension", "element", "sample", "slot"]
 Calibration = Literal["boundary", "lowest"]
@@ -128,7 +128,6 @@ class TopKRule:
     score: str | Score = "abs_mu"
     calibration: Calibration = "boundary"
     calibrate_after: int = 0
-    balance: float = 0.0
 
     def check(self, size: int) -> None:
         """Refuses a rule that is none for D = `size` dimensions.
@@ -148,7 +147,7 @@ class TopKRule:
     ) -> tuple[Selection, TopKStatistics]:
         """The batch's own choice, as in training, and the statistics with it."""
         self.check(latent.size)
-        scores_BxD = self._balanced(self.scores(latent), statistics)
+        scores_BxD = self.scores(latent)
         importance_D = self._importance(latent)
         mask_BxD, threshold = self._best(scores_BxD, importance_D, latent.valid_B, latent.count)
         usual_BxD = mask_BxD
@@ -183,8 +182,7 @@ class TopKRule:
                 "choose dimensions: train first, or call with use_running_average=False"
             )
         unseen = 0.0 if is_known else jnp.nan
-        scores_BxD = self._balanced(self.scores(latent), statistics)
-        mask_BxD = self._running(scores_BxD, statistics, latent.count, unseen)
+        mask_BxD = self._running(self.scores(latent), statistics, latent.count, unseen)
         return Selection(mask_BxD.reshape(latent.shape))
 
     def scores(self, latent: Latent) -> Array:
@@ -195,13 +193,6 @@ class TopKRule:
             posterior = latent.z_BxD, latent.mu_BxD, latent.logvar_BxD
             scores_BxD = lookup("score", self.score, SCORES)(*posterior)
         return scores_BxD if latent.weight_D is None else scores_BxD * latent.weight_D[None, :]
-
-    def _balanced(self, scores_BxD: Array, statistics: TopKStatistics) -> Array:
-        if not self.balance:
-            return scores_BxD
-        share = self.k / scores_BxD.shape[1]
-        usual_D = jnp.where(statistics.count > 0, jnp.maximum(statistics.frequency, DEAD), share)
-        return scores_BxD * jnp.power(share / usual_D, self.balance)[None, :]
 
     def _importance(self, latent: Latent) -> Array:
         posterior = latent.z_BxD, latent.mu_BxD, latent.logvar_BxD
@@ -265,7 +256,9 @@ class TopKRule:
     def _per_image(self, scores_BxD: Array, count: ArrayLike | None) -> Array:
         if self.selection == "slot":
             if count is not None:
-                raise ValueError("count must be None by slot, where one latent of each group passes")
+                raise ValueError(
+                    "count must be None by slot, where one latent of each group passes"
+                )
             return slot_mask(scores_BxD, self.k)
         k = self.k if count is None else scores_BxD.shape[1]
         return sample_top_k_mask(scores_BxD, k, count)

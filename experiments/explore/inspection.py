@@ -83,7 +83,8 @@ class Inspector:
         """How the mask of inference chose the code of an image.
 
         By dimension the running importance ranks, the same for every image; by element and per
-        sample the image's own scores; by slot what the encoder finds probable. For a model with another rule only the outcome is given.
+        sample the image's own scores; by slot what the encoder finds probable. For a model with
+        another rule only the outcome is given.
         """
         active_D = self.code(x_HxWxC) != 0
         config, count = self.model.config, len(active_D)

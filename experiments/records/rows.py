@@ -15,7 +15,12 @@ from vae_topk_jax.foreign import read_regular
 
 RESULTS_NAME = "results.json"
 _MOST = 1 << 30  # bytes
-_ADDED = [("standardize", "none")]
+_ADDED = [
+    ("standardize", "none"),
+    ("mask_input", False),
+    ("choice_temperature", 2.0),
+    ("choice_balance", 0.001),
+]
 
 
 class Place(NamedTuple):

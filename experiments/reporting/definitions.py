@@ -11,14 +11,15 @@ DEFINITIONS = {
     "fid_clf": "FID-clf: Frechet distance on 128 penultimate features of our own MNIST CNN"
     "{samples}; not comparable with Inception FID.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
-    "active_latents": "Active latents: mean number of latents that are not zero in a {measured} image.",
+    "active_latents": "Active latents: mean number of latents that are not zero in a {measured} "
+    "image.",
     "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
-    "hoyer": "Hoyer: mean Hoyer sparsity of the {measured} codes over their standard deviations; 0 where "
-    "all latents are equally large, 1 where one alone is not zero.",
+    "hoyer": "Hoyer: mean Hoyer sparsity of the {measured} codes over their standard deviations; 0 "
+    "where all latents are equally large, 1 where one alone is not zero.",
     "active_units": "Active units: latents whose code varies by more than 0.01 (its variance) over "
     "the {measured} images.",
-    "linear_probe": "Linear probe: accuracy on the {measured} codes of a logistic regression fitted to "
-    "10,000 training codes.",
+    "linear_probe": "Linear probe: accuracy on the {measured} codes of a logistic regression fitted "
+    "to 10,000 training codes.",
     "parameters": "Parameters: all that is trained; of PCA, components and mean.",
     "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
     "which compiles.",

@@ -1,4 +1,4 @@
-"""Which images the figures of an experiment are from: test images, or those held out for choices."""
+"""Which images the figures of an experiment are from: test images, or held out for choices."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

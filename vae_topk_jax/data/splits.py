@@ -118,9 +118,7 @@ def _hold_out(found: Found, options: DataOptions) -> tuple[Split, Split, str]:
     return train, test, f"{found.source}, {held} of {size} held out (seed {options.split_seed})"
 
 
-def _split(
-    split: Split, held: int, rng: np.random.Generator, purpose: str
-) -> tuple[Split, Split]:
+def _split(split: Split, held: int, rng: np.random.Generator, purpose: str) -> tuple[Split, Split]:
     """What is left when so many examples are held out, and those."""
     size = len(split.images)
     if held >= size:

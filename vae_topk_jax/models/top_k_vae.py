@@ -1,7 +1,7 @@
 """The batch Top-K VAE, the paper's and its variants."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,10 @@ from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import annealed_k, apply_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity
 from vae_topk_jax.slots import check_slots, slot_imbalance, slot_softmax
+
+# Of the posterior at the start of training by slot: with the prior's variance of 1 the latents are
+# noise for so long that the same ones of each group are chosen for all images.
+START_LOGVAR = -2.0
 
 
 class TopKVAE(BetaVAE):
@@ -78,8 +82,6 @@ class TopKVAE(BetaVAE):
     mask, 0 leaves them free, more pulls them to the prior."""
     mask_input: bool = False
     """Let the decoder see which latents are active, z != 0, beside their values."""
-    balance: Annotated[float, Ge(0)] = 0.0
-    """EXPERIMENTAL"""
     choice_temperature: Annotated[float, Gt(0)] = 2.0
     """Temperature of the Gumbel-softmax by which training draws the choice, by slot: the noise of
     the logits is divided by it."""
@@ -109,14 +111,20 @@ class TopKVAE(BetaVAE):
             self.ema_decay,
             selection=self.selection,
             score=self.score,
-            balance=self.balance,
         )
         if self.selection == "slot":
             self.choice_head = nn.Dense(self.latent_dim, dtype=self.dtype)
-        elif self.sensitivity_every:
+        if self._is_weighted:
             self.sensitivity = DecoderSensitivity(
                 self.latent_dim, self.sensitivity_every, self.ema_decay
             )
+
+    @property
+    def _logvar_start(self) -> dict[str, Any]:
+        if self.selection != "slot":
+            return super()._logvar_start
+        bias_init = nn.initializers.constant(START_LOGVAR)
+        return {"kernel_init": nn.initializers.zeros, "bias_init": bias_init}
 
     def _heads(self, h_BxF: Array) -> Heads:
         heads = super()._heads(h_BxF)

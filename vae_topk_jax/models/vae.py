@@ -1,6 +1,6 @@
 """The VAE and the beta-VAE."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -74,7 +74,12 @@ class VAE(Generator):
         super().setup()
         self.encoder = BODIES[self.body][0](self.widths, self.dtype)
         self.mu_head = nn.Dense(self.latent_dim, dtype=self.dtype)
-        self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype)
+        self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype, **self._logvar_start)
+
+    @property
+    def _logvar_start(self) -> dict[str, Any]:
+        """How the head of the log-variances starts, where not as other layers."""
+        return {}
 
     def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
