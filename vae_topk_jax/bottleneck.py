@@ -143,8 +143,8 @@ class BatchTopK(nn.Module):
         Raises:
             ValueError: k outside [1, D], or by slot no divisor of D, shapes that differ, an unknown
                 importance, score or selection, `use_running_average` given twice or not at all, or
-                inference before the first update. (Under `jit` the count of updates is not known while tracing; there
-                the output of such a call is NaN.)
+                inference before the first update. (Under `jit` the count of updates is not known
+                while tracing; there the output of such a call is NaN.)
         """
         selection = self.select(
             z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average, **options

@@ -18,8 +18,8 @@ DEFINITIONS = {
     "where all latents are equally large, 1 where one alone is not zero.",
     "active_units": "Active units: latents whose code varies by more than 0.01 (its variance) over "
     "the {measured} images.",
-    "linear_probe": "Linear probe: accuracy on the {measured} codes of a logistic regression fitted "
-    "to 10,000 training codes.",
+    "linear_probe": "Linear probe: accuracy on the {measured} codes of a logistic regression "
+    "fitted to 10,000 training codes.",
     "parameters": "Parameters: all that is trained; of PCA, components and mean.",
     "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
     "which compiles.",
