@@ -36,6 +36,15 @@ class TopKVAE(BetaVAE):
     sensitivity; the literal paper is `selection="dimension", importance="mean_abs_z",
     sensitivity_every=0`.
 
+    By slot the encoder has a head of logits l besides, K groups of D / K, and
+
+        mask = one-hot argmax of each group of l + g / T,    g ~ Gumbel(0, 1) in training, else 0
+        loss = reconstruction + beta KL + choice_balance (log(D / K) - entropy of the mean softmax)
+
+    T being `choice_temperature` and the entropy that of a group, averaged over the groups. To
+    differentiation the mask is the softmax of the same argument, so the logits of latents that were
+    not chosen learn as well. With `mask_input` the decoder sees [z, z != 0], a function of z alone.
+
     Examples:
         >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8, selection="sample")
         >>> x = jax.random.uniform(jax.random.key(0), (4, 28, 28, 1))
@@ -51,7 +60,8 @@ class TopKVAE(BetaVAE):
     References:
         Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
         in VAE-Based Models". Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022
-        (nested).
+        (nested). Jang, Gu & Poole, "Categorical Reparameterization with Gumbel-Softmax", and
+        Maddison, Mnih & Teh, "The Concrete Distribution", both ICLR 2017 (by slot).
     """
 
     is_sparse = True
@@ -76,28 +86,30 @@ class TopKVAE(BetaVAE):
     one model serves every K (by dimension or per sample)."""
     sensitivity_every: Annotated[int, Ge(0)] = 10
     """Multiply importances and scores by the decoder's sensitivity to the dimension, estimated on
-    every so many batches; 0: do not."""
+    every so many batches; 0: do not. By slot nothing is multiplied."""
     kl_inactive: Annotated[float, Ge(0)] = 1.0
     """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
     mask, 0 leaves them free, more pulls them to the prior."""
     mask_input: bool = False
     """Let the decoder see which latents are active, z != 0, beside their values."""
     choice_temperature: Annotated[float, Gt(0)] = 2.0
-    """Temperature of the Gumbel-softmax by which training draws the choice, by slot: the noise of
-    the logits is divided by it."""
+    """Temperature of the Gumbel-softmax that draws the choice in training, by slot: what the noise
+    of the logits is divided by."""
     choice_balance: Annotated[float, Ge(0)] = 0.001
-    """Weight of the term that keeps all dimensions of a group in use, by slot."""
+    """Weight of the term that keeps all dimensions of a group in use, by slot; 0: none."""
 
     def check(self) -> None:
         super().check()
         check_k(self.k, self.latent_dim)
-        if self.nested and (self.selection == "element" or self.k_anneal):
+        if self.nested and (self.selection in ("element", "slot") or self.k_anneal):
             raise ValueError(
-                "nested must be False by element (a threshold serves one K) and with k_anneal, "
-                "got True"
+                "nested must be False by element (a threshold serves one K), by slot and with "
+                "k_anneal, got True"
             )
         if self.selection == "slot":
             check_slots(self.k, self.latent_dim)
+            if self.k_anneal:
+                raise ValueError(f"k_anneal must be 0 by slot, got {self.k_anneal}")
 
     @property
     def summary(self) -> str:
@@ -144,8 +156,8 @@ class TopKVAE(BetaVAE):
         progress: ArrayLike | None = None,
     ) -> Code:
         """z with all but k latents set to zero, and the selection."""
-        is_drawn = progress is not None
-        soft_BxD = None if logits_BxD is None else self._soft_choice(logits_BxD, is_drawn)
+        trains = progress is not None
+        soft_BxD = None if logits_BxD is None else self._soft_choice(logits_BxD, trains)
         selection = self.batch_top_k.select(
             z_BxD,
             mu_BxD,
@@ -157,7 +169,7 @@ class TopKVAE(BetaVAE):
             score_BxD=soft_BxD,
         )
         kept_BxD = apply_mask(z_BxD, selection.mask_BxD)
-        if logits_BxD is None or soft_BxD is None or not is_drawn:
+        if logits_BxD is None or soft_BxD is None or not trains:
             return Code(kept_BxD, selection)
         slope_BxD = soft_BxD - jax.lax.stop_gradient(soft_BxD)  # zero, with a gradient
         imbalance = slot_imbalance(slot_softmax(logits_BxD, self.k), self.k, valid_B)
@@ -168,9 +180,9 @@ class TopKVAE(BetaVAE):
             self.choice_balance * imbalance,
         )
 
-    def _soft_choice(self, logits_BxD: Array, is_drawn: bool) -> Array:
+    def _soft_choice(self, logits_BxD: Array, trains: bool) -> Array:
         """The relaxed choice of each group; its largest entry is the one that passes."""
-        if is_drawn:
+        if trains:
             gumbel_BxD = jax.random.gumbel(self.make_rng("latent"), logits_BxD.shape, jnp.float32)
             logits_BxD = logits_BxD + gumbel_BxD / self.choice_temperature
         return slot_softmax(logits_BxD, self.k)
