@@ -26,7 +26,9 @@ SYSTEMS: dict[str, System] = {
 }
 
 
-@pytest.fixture(params=SYSTEMS)
+@pytest.fixture(
+    params=[x if x != "slot" else pytest.param(x, marks=pytest.mark.long) for x in SYSTEMS]
+)
 def system(request: pytest.FixtureRequest) -> System:
     return SYSTEMS[request.param]
 

@@ -2,33 +2,25 @@
 
 import dataclasses
 
-from experiments.records.rows import write_results
-from experiments.report import LAYOUTS
-from experiments.reporting.compose import write_report
+from experiments.records.rows import Results
+from experiments.reporting.compose import compose
 from experiments.reporting.splits import describe_splits
-from tests.helpers.report_rows import ablation, rows_of, table1
+from tests.helpers.report_rows import other, rows_of, stability
 
 HELD_OUT = {"source": "synthetic", "train": 60, "test": 4, "measured": "validation"}
 
 
-def test_rows_that_were_held_out_of_training_are_told_from_those_of_the_test_images(tmp_path):
-    rows = [
-        dataclasses.replace(row, data=HELD_OUT) if row.model == "dimension: KL" else row
-        for row in rows_of(ablation, table1)
+def test_rows_that_were_held_out_of_training_are_told_from_those_of_the_test_images():
+    tested = rows_of(stability, seeds=[0])
+    held_out = [dataclasses.replace(row, data=HELD_OUT) for row in rows_of(other, seeds=[0])]
+    both = [
+        "Measured on 16 test images: Top-K by element.",
+        "Measured on 4 training images that were held out by seed: Top-K, K=4.",
     ]
-    mixed = [row for row in rows if row.experiment == "ablation"]
-    assert list(describe_splits(mixed)) == [
-        "Measured on 16 test images: beta-VAE; element: |mu|.",
-        "Measured on 4 training images that were held out by seed: dimension: KL.",
-    ]
-    write_results(tmp_path, rows, {})
-    text = write_report(tmp_path, LAYOUTS)[0].read_text()
-    assert "Data: synthetic, 60 training and 4 validation images." in text
-    assert "of each held-out image" in text
-    assert text.index("## Ablation") < text.index("- Measured on 4 training images")
+    assert not list(describe_splits(tested))
+    assert list(describe_splits([*tested, *held_out])) == both
+    assert list(describe_splits(held_out)) == [both[1].replace(": Top-K, K=4", "")]
 
-    alike = [dataclasses.replace(row, data=HELD_OUT) for row in mixed]
-    assert list(describe_splits(alike)) == [
-        "Measured on 4 training images that were held out by seed."
-    ]
-    assert not list(describe_splits(rows_of(table1)))
+    text = str(compose(Results({}, [*tested, *held_out]), []))
+    assert "Data: synthetic, 60 training and 4 validation images." in text
+    assert text.count("Measured on") == 1

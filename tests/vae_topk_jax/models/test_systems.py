@@ -47,7 +47,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease"} | {"batch_topk_sae"}
+USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease", "by slot"}
+USUAL |= {"batch_topk_sae"}
 STEPS_200 = 25
 
 

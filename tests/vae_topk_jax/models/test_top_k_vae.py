@@ -1,7 +1,7 @@
 """TopKVAE: the paper's rule, the default one, and what every option does."""
 
 import functools
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,15 @@ from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
-from vae_topk_jax.models.vae import Code
+from vae_topk_jax.models.top_k_vae import START_LOGVAR
+from vae_topk_jax.models.vae import Code, Heads
 from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.run_info import RunInfo
+from vae_topk_jax.samplers import sample_slots
 from vae_topk_jax.slots import slot_imbalance, slot_softmax
 
 D, K = MLP["latent_dim"], 2
 RULES = [rule for rule in get_args(SelectionRule) if rule != "slot"]  # where a score ranks
-SLOT = {"k": K, "selection": "slot"}
 PAPER = {"selection": "dimension", "importance": "mean_abs_z", "sensitivity_every": 0}
 PLAIN = {"k": K, "selection": "dimension", "sensitivity_every": 0}
 
@@ -172,26 +173,37 @@ def test_a_dimension_that_the_decoder_ignores_is_not_selected(x, rule):
         assert set(np.flatnonzero(frequency_D)) <= chosen
 
 
-def test_by_slot_the_encoder_chooses_one_latent_of_each_group_the_most_probable(x):
-    model = TopKVAE(**MLP, **SLOT)
+class Slots(NamedTuple):
+    """A model by slot whose decoder sees the mask, and what its encoder says of some images."""
+
+    model: TopKVAE
+    variables: dict
+    x: jax.Array
+    heads: Heads
+
+
+@pytest.fixture(scope="module")
+def slots() -> Slots:
+    model = TopKVAE(**MLP, k=K, selection="slot", mask_input=True)
+    x = jax.random.uniform(jax.random.key(0), (5, *SHAPE))
     variables = init(model, x)
-    probability = np.asarray(model.apply(variables, x, method="scores"))
+    return Slots(model, variables, x, model.apply(variables, x, method="heads"))
+
+
+def test_by_slot_the_encoder_chooses_one_latent_of_each_group_the_most_probable(slots):
+    model, variables, x, heads = slots
+    best = np.asarray(heads.logits_BxD).reshape(-1, K, D // K).argmax(-1)
     codes = np.asarray(model.apply(variables, x, method="encode"))
-    means, _ = model.apply(variables, x, method="posterior")
-    best = probability.reshape(-1, K, D // K).argmax(-1)
     np.testing.assert_array_equal((codes != 0).reshape(-1, K, D // K).argmax(-1), best)
-    np.testing.assert_array_equal(codes[codes != 0], np.asarray(means)[codes != 0])
-    np.testing.assert_allclose(probability.reshape(-1, K, D // K).sum(-1), 1, rtol=1e-6)
-    latents = model.apply(variables, x, method="latents")
-    np.testing.assert_array_equal(model.apply(variables, latents, method="sparsify"), codes)
+    np.testing.assert_array_equal(codes[codes != 0], np.asarray(heads.mu_BxD)[codes != 0])
+    np.testing.assert_array_equal(model.apply(variables, codes, method="sparsify"), codes)
+    np.testing.assert_array_equal(heads.logvar_BxD, START_LOGVAR)
 
 
-def test_by_slot_training_draws_the_choice_and_teaches_it(x):
+def test_by_slot_training_draws_the_choice_and_teaches_it(slots):
     """What is decoded is a code with one latent of each group; its gradient reaches the logits of
     the latents that were not chosen."""
-    model = TopKVAE(**MLP, **SLOT, mask_input=True)
-    variables = init(model, x)
-    mu, logvar, logits = model.apply(variables, x, method="heads")
+    model, variables, _, (mu, logvar, logits) = slots
 
     def code_of(logits: jax.Array, key: jax.Array) -> Code:
         return model.apply(
@@ -199,51 +211,45 @@ def test_by_slot_training_draws_the_choice_and_teaches_it(x):
             method="bottleneck", mutable=["batch_stats"], rngs={"latent": key},
         )[0]  # fmt: skip
 
-    codes = jax.jit(jax.vmap(code_of, (None, 0)))(logits, jax.random.split(jax.random.key(3), 4000))
+    def seen(logits: jax.Array, key: jax.Array) -> tuple[jax.Array, Code]:
+        code = code_of(logits, key)
+        return jnp.sum(model.decoder_input(code.z_BxD, code.mask_BxD) ** 2), code
+
+    keys = jax.random.split(jax.random.key(3), 4000)
+    teach = jax.jit(jax.vmap(jax.grad(seen, has_aux=True), (None, 0)))
+    slope, codes = teach(logits, keys)
     np.testing.assert_array_equal(codes.mask_BxD, codes.selection.mask_BxD)
     np.testing.assert_array_equal(codes.z_BxD, codes.selection.mask_BxD * mu[None])
     drawn = np.mean(codes.selection.mask_BxD, axis=0)
-    expected = slot_softmax(model.choice_temperature * logits, K)
-    np.testing.assert_allclose(drawn, expected, atol=0.04)
-
-    def seen(logits: jax.Array) -> jax.Array:
-        code = code_of(logits, jax.random.key(3))
-        return jnp.sum(model.decoder_input(code.z_BxD, code.mask_BxD) ** 2)
-
-    assert np.all(np.asarray(jax.grad(seen)(logits)) != 0)
+    np.testing.assert_allclose(drawn, slot_softmax(2.0 * logits, K), atol=0.04)  # temperature 2
+    assert np.all(np.asarray(slope[0]) != 0)
+    expected = model.choice_balance * slot_imbalance(slot_softmax(logits, K), K)
+    np.testing.assert_allclose(codes.penalty, expected, rtol=1e-6)
 
 
-def test_by_slot_the_loss_asks_for_all_latents_of_a_group(x):
-    def loss_with(weight: float) -> float:
-        model = TopKVAE(**MLP, **SLOT, choice_balance=weight)
-        (value, terms), _ = loss(model, init(model, x), x)
-        assert value == terms["loss"]
-        return float(value)
-
-    model = TopKVAE(**MLP, **SLOT)
-    probability = model.apply(init(model, x), x, method="scores")
-    expected = 100 * float(slot_imbalance(probability, K))
-    np.testing.assert_allclose(loss_with(100.0) - loss_with(0.0), expected, rtol=1e-3)
+def test_the_penalty_of_a_choice_is_part_of_the_loss(slots):
+    model = slots.model.clone(choice_balance=100.0)
+    (value, terms), _ = loss(model, slots.variables, slots.x)
+    penalty = 100 * slot_imbalance(slot_softmax(slots.heads.logits_BxD, K), K)
+    assert value == terms["loss"]
+    np.testing.assert_allclose(value - penalty, terms["reconstruction"], atol=0.01)
 
 
-def test_the_decoder_may_see_which_latents_are_active(x):
-    model = TopKVAE(**MLP, k=K, selection="sample", mask_input=True)
-    variables = init(model, x)
-    none, barely = jnp.zeros((1, D)), jnp.full((1, D), 1e-30)
-    decoded = [np.asarray(model.apply(variables, z, method="decode")) for z in (none, barely)]
+def test_the_decoder_may_see_which_latents_are_active(slots):
+    model, variables, *_ = slots
+    none_and_barely = jnp.array([[0.0] * D, [1e-30] * D])
+    decoded = np.asarray(model.apply(variables, none_and_barely, method="decode"))
     assert np.abs(decoded[0] - decoded[1]).max() > 1e-3
-    codes = model.apply(variables, x, method="encode")
-    reconstructed = model.apply(variables, x)
-    np.testing.assert_array_equal(model.apply(variables, codes, method="decode"), reconstructed)
     assert variables["params"]["decoder"]["Dense_0"]["kernel"].shape[0] == 2 * D
 
 
-def test_by_slot_generated_codes_have_one_latent_of_each_group():
-    model = TopKVAE(**MLP, **SLOT)
+def test_by_slot_generated_codes_have_one_latent_of_each_group(slots):
     frequency_D = jnp.asarray([0.2, 0.0, 0.8, 1.0, 0.0, 0.0])
-    codes = np.asarray(
-        model.apply({}, 5000, frequency_D, method="prior", rngs={"latent": jax.random.key(0)})
-    )
+    codes = np.asarray(sample_slots(jax.random.key(0), 5000, frequency_D, K))
     np.testing.assert_array_equal(np.sum(codes.reshape(-1, K, D // K) != 0, axis=-1), 1)
     np.testing.assert_allclose(np.mean(codes != 0, axis=0), frequency_D, atol=0.02)
     np.testing.assert_allclose(codes[codes != 0].std(), 1, atol=0.05)
+    drawn = slots.model.apply(
+        {}, 9, frequency_D, method="prior", rngs={"latent": jax.random.key(0)}
+    )
+    np.testing.assert_array_equal(np.sum(drawn.reshape(-1, K, D // K) != 0, axis=-1), 1)
