@@ -21,7 +21,7 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
 
-SYSTEMS = {name: {"model": name} for name in MODELS} | {
+SYSTEMS: dict[str, dict[str, Any]] = {name: {"model": name} for name in MODELS} | {
     "by element": {"selection": "element", "sensitivity_every": 3},
     "per sample": {"selection": "sample", "mask_input": True},
     "by slot": {"selection": "slot", "mask_input": True},
