@@ -1,9 +1,6 @@
 """The experiment of supports: choices on held-out images, the chosen one on the test images."""
 
-import pytest
-
 from experiments import supports
-from experiments.records.rows import Row
 from experiments.supports import CHOICE, SLOT, variants
 from vae_topk_jax.config import Config
 
@@ -21,18 +18,7 @@ def test_variants_are_compared_on_held_out_images_and_the_chosen_one_on_test_ima
     assert not {"measured", "validation"} & {*final[SLOT].data, *final[SLOT].config}
 
     study.measure([chosen])
-    assert_exactly_k(study.results.rows)
-
-
-@pytest.mark.long
-def test_the_chosen_one_generates_too(study):
-    study.measure(row for row in supports.rows(study, "final", "512/256") if SLOT in row.title)
-    assert_exactly_k(study.results.rows)
-    assert "fid_clf_mixture" in study.results.rows[0].metrics
-
-
-def assert_exactly_k(rows: list[Row]) -> None:
-    for row in rows:
-        fewest, most = row.metrics["fewest_latents"], row.metrics["most_latents"]
-        assert fewest == row.metrics["active_latents"] == most == 8
-        assert 1 <= row.metrics["supports"] <= row.data["test"]
+    (row,) = study.results.rows
+    fewest, most = row.metrics["fewest_latents"], row.metrics["most_latents"]
+    assert fewest == row.metrics["active_latents"] == most == 8
+    assert 1 <= row.metrics["supports"] <= row.data["test"]

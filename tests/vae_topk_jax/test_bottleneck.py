@@ -17,6 +17,7 @@ from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.rule import SelectionRule
 
 B, D, K = 16, 6, 2
+RULES = [rule for rule in get_args(SelectionRule) if rule != "slot"]
 OF_AN_IMAGE = ("sample", "slot")  # rules that need no statistics
 BY_STATISTICS = pytest.mark.parametrize("layer", ["dimension", "element"], indirect=True)
 
@@ -26,7 +27,7 @@ def z() -> jax.Array:
     return jax.random.normal(jax.random.key(0), (B, D)) * jnp.arange(1.0, D + 1)[None]
 
 
-@pytest.fixture(params=get_args(SelectionRule))
+@pytest.fixture(params=[*RULES, pytest.param("slot", marks=pytest.mark.long)])
 def layer(request: pytest.FixtureRequest) -> BatchTopK:
     return BatchTopK(k=K, importance="mean_abs_mu", decay=0.9, selection=request.param)
 

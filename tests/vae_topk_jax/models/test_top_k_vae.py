@@ -33,7 +33,6 @@ OPTIONS = {
     "annealed, decoder sensitivity": {"k_anneal": 0.3, "sensitivity_every": 2},
     "annealed, by element": {"selection": "element", "score": "kl", "k_anneal": 0.3},
     "nested, inactive latents free": {"nested": True, "kl_inactive": 0.0},
-    "by slot": {"selection": "slot", "choice_balance": 0.01},
     "nested, per sample": {"selection": "sample", "score": "signal_to_noise", "nested": True},
 }
 
