@@ -4,8 +4,9 @@
     python -m experiments.supports --preset paper --part final
 
 The first line compares the variants, one change at a time, on 5,000 training images that are held
-out, and takes an hour on one CPU core; the second trains what was chosen on all training images and
-scores it on the test images.
+out, and takes a quarter of an hour on one CPU core; the second trains what was chosen on all
+training images and scores it on the test images. Expect by slot 19.7 dB of the first, and 20.5 dB
+of the second with the smaller body, 0.6 dB more than by element.
 """
 
 import functools
