@@ -160,7 +160,7 @@ TABLES = {
         "supports",
         _in(supports.CHOICE, *_RECONSTRUCTED, *_USED, "supports"),
         "K = 8 of 64, 5,000 validation images",
-        tuple(supports.variants()),
+        (*supports.variants(), *(f"{rule}, balanced by bias" for rule in ("element", "sample"))),
     ),
     "slots": PageTable(
         "supports",
