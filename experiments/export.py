@@ -32,7 +32,7 @@ def main(
     inference = load(checkpoint, verify=verify)
     metrics = find_metrics(checkpoint, inference)
     folder = export_model(inference, out, part, refine=refine)
-    card = write_card(folder, inference, metrics, define(metrics))
+    card = write_card(folder, inference, metrics, define(metrics, inference.info.measured))
     for path in sorted(folder.iterdir()):
         console.print(f"{path}: {path.stat().st_size:,} bytes")
     console.print(

@@ -17,6 +17,7 @@ EXPERIMENTS = (
     "measures.stability",
     "collapse",
     "ablation",
+    "supports",
     "compare",
     "rate",
     "likelihood",

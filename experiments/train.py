@@ -190,7 +190,7 @@ def train(options: Options) -> None:
             with sole_writer(options.out):
                 ResultsFile(options.out).add(row)
             values = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
-            console.print(f"test images: {values}")
+            console.print(f"{inputs.about.get('measured', 'test')} images: {values}")
             console.print(f"checkpoint: {latest_checkpoint(options.out)}")
 
 

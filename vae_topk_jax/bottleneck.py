@@ -20,19 +20,22 @@ class Options(TypedDict, total=False):
     valid_B: Array | None
     count: ArrayLike | None
     weight_D: Array | None
+    score_BxD: Array | None
 
 
 class BatchTopK(nn.Module):
     """Keeps the k most important latents and sets the others to zero.
 
     In training the batch chooses; at inference running statistics of the batches do, so that an
-    output does not depend on the rest of its batch. Three rules of selection:
+    output does not depend on the rest of its batch. Four rules of selection:
 
         element     the B k entries of the largest score; at inference the entries whose score
                     reaches the running threshold: k latents per image on average (the default)
         dimension   the k dimensions of the largest importance, the same for the whole batch; at
                     inference those of the largest running importance (the paper)
         sample      the k entries of the largest score in each image, in training and at inference
+        slot        the entry of the largest score in each of k groups of D / k neighbours, in
+                    training and at inference; k divides D
 
     The latent may have any leading axes: (B, D), tokens (B, T, D), maps (B, H, W, D). Together they
     are the batch, and what is said of an image holds for each token or position: by element the
@@ -63,7 +66,7 @@ class BatchTopK(nn.Module):
             `nn.BatchNorm`.
         axis_name: mapped axis over which the batch is split (`shard_map`, `pmap`, `vmap`). Under
             plain `jit` with shardings the batch is global already and none is needed.
-        selection: the rule, one of the three above.
+        selection: the rule, one of the four above.
         score: what ranks entries: a name in `vae_topk_jax.scores.SCORES` or a callable of (z, mu,
             logvar).
         calibration: by element, what the running threshold averages: "boundary", halfway between
@@ -133,17 +136,18 @@ class BatchTopK(nn.Module):
             use_running_average: where the attribute is None.
             **options: valid_B, which marks the real examples of a padded batch, of the leading
                 shape; count, how many latents pass in place of k (it need not be static, so it can
-                be annealed; by element it counts only in training); weight_D, what a unit of each
-                dimension is worth, which multiplies importances and scores.
+                be annealed; by element it counts only in training, by slot it is refused);
+                weight_D, what a unit of each dimension is worth, which multiplies importances and
+                scores; score_BxD, which ranks entries in place of `score`, of the shape of z.
 
         Returns:
             z_BxD with all other entries set to zero.
 
         Raises:
-            ValueError: k outside [1, D], shapes that differ, an unknown importance, score or
-                selection, `use_running_average` given twice or not at all, or inference before the
-                first update. (Under `jit` the count of updates is not known while tracing; there
-                the output of such a call is NaN.)
+            ValueError: k outside [1, D], or by slot no divisor of D, shapes that differ, an unknown
+                importance, score or selection, `use_running_average` given twice or not at all, or
+                inference before the first update. (Under `jit` the count of updates is not known
+                while tracing; there the output of such a call is NaN.)
         """
         selection = self.select(
             z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average, **options

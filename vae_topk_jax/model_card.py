@@ -83,5 +83,6 @@ def _facts(folder: Path, inference: "Inference", metrics: Mapping[str, float]) -
         "changes": ", ".join(f"{k}={v}" for k, v in config.changed().items()),
         "metrics": {name: f"{value:.5g}" for name, value in metrics.items()},
         "test": f"{info.data['test']:,}",
+        "measured": info.measured,
         "selection": ". What is active is decided by statistics of training" if is_sparse else "",
     }

@@ -51,7 +51,8 @@ class BatchTopK(_Switched):
             same names as in the `batch_stats` of Linen.
 
     Raises:
-        ValueError: k outside [1, D], an unknown selection or calibration.
+        ValueError: k outside [1, D], or by slot no divisor of D; an unknown selection or
+            calibration.
 
     Examples:
         >>> import jax

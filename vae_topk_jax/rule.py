@@ -26,9 +26,10 @@ from vae_topk_jax.selection import (
     lowest_kept,
     sample_top_k_mask,
 )
+from vae_topk_jax.slots import check_slots, slot_mask
 from vae_topk_jax.statistics import TopKStatistics
 
-SelectionRule = Literal["dimension", "element", "sample"]
+SelectionRule = Literal["dimension", "element", "sample", "slot"]
 Calibration = Literal["boundary", "lowest"]
 
 
@@ -56,6 +57,7 @@ class Latent:
         valid_B: marks the real examples of a padded batch.
         count: how many latents pass in place of k.
         weight_D: what a unit of each dimension is worth.
+        score_BxD: what ranks entries in place of the rule's score.
         shape: of the latent before it was folded.
     """
 
@@ -65,6 +67,7 @@ class Latent:
     valid_B: Array | None
     count: ArrayLike | None
     weight_D: Array | None
+    score_BxD: Array | None
     shape: tuple[int, ...]
 
     @classmethod
@@ -77,6 +80,7 @@ class Latent:
         valid_B: Array | None = None,
         count: ArrayLike | None = None,
         weight_D: Array | None = None,
+        score_BxD: Array | None = None,
     ) -> "Latent":
         """The latent of the arguments of `BatchTopK`.
 
@@ -89,8 +93,11 @@ class Latent:
         check_valid(valid_B, *z_BxD.shape[:-1])
         if weight_D is not None:
             check_shape("weight", weight_D, "one latent", z_BxD.shape[-1:])
+        if score_BxD is not None:
+            check_latent(z=z_BxD, score=score_BxD)
+            score_BxD = fold(score_BxD).astype(jnp.float32)
         folded = (fold(z_BxD), fold(mu_BxD), fold(logvar_BxD), fold_valid(valid_B))
-        return cls(*folded, count, weight_D, z_BxD.shape)
+        return cls(*folded, count, weight_D, score_BxD, z_BxD.shape)
 
     @property
     def size(self) -> int:
@@ -128,16 +135,16 @@ class TopKRule:
         """Refuses a rule that is none for D = `size` dimensions.
 
         Raises:
-            ValueError: k outside [1, D], an unknown selection or calibration, or a cap where there
-                is no threshold.
+            ValueError: k outside [1, D], or by slot no divisor of D; an unknown selection or
+                calibration, or a cap where there is no threshold.
         """
         for name, choices in (("selection", SelectionRule), ("calibration", Calibration)):
             if (value := getattr(self, name)) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
         if self.cap and self.selection != "element":
             raise ValueError(f"cap must be False by {self.selection}, which keeps k, got True")
-        check = check_mean_k if self.selection == "element" else check_k
-        check(self.k, size)
+        checks: dict[str, Callable] = {"element": check_mean_k, "slot": check_slots}
+        checks.get(self.selection, check_k)(self.k, size)
 
     def choose_by_batch(
         self, latent: Latent, statistics: TopKStatistics
@@ -172,7 +179,8 @@ class TopKRule:
         """
         self.check(latent.size)
         is_known = not isinstance(statistics.count, jax.core.Tracer)
-        if is_known and self.selection != "sample" and int(statistics.count) == 0:
+        needs_them = self.selection in ("dimension", "element")
+        if is_known and needs_them and int(statistics.count) == 0:
             raise ValueError(
                 "BatchTopK has seen no batch yet (its count is 0), so its running average cannot "
                 "choose dimensions: train first, or call with use_running_average=False"
@@ -182,9 +190,12 @@ class TopKRule:
         return Selection(mask_BxD.reshape(latent.shape))
 
     def scores(self, latent: Latent) -> Array:
-        """score_BxD, float32, by which entries are ranked: `score` times the weight."""
-        posterior = latent.z_BxD, latent.mu_BxD, latent.logvar_BxD
-        scores_BxD = lookup("score", self.score, SCORES)(*posterior)
+        """score_BxD, float32, by which entries are ranked: `score`, or the scores that were
+        given, times the weight."""
+        scores_BxD = latent.score_BxD
+        if scores_BxD is None:
+            posterior = latent.z_BxD, latent.mu_BxD, latent.logvar_BxD
+            scores_BxD = lookup("score", self.score, SCORES)(*posterior)
         return scores_BxD if latent.weight_D is None else scores_BxD * latent.weight_D[None, :]
 
     def _importance(self, latent: Latent) -> Array:
@@ -218,7 +229,7 @@ class TopKRule:
             if self.calibration == "lowest":
                 level = lowest_kept(scores_BxD, mask_BxD, self.axis_name)
             return mask_BxD, level
-        mask_BxD = self._per_sample(scores_BxD, count)
+        mask_BxD = self._per_image(scores_BxD, count)
         level_B = jax.vmap(boundary)(scores_BxD, mask_BxD)
         return mask_BxD, importances.batch_mean(level_B[:, None], valid_B, self.axis_name)[0]
 
@@ -230,8 +241,8 @@ class TopKRule:
         unseen: float,
     ) -> Array:
         """mask_BxD of the running statistics; `unseen` everywhere where they have seen no batch."""
-        if self.selection == "sample":
-            return self._per_sample(scores_BxD, count)
+        if self.selection in ("sample", "slot"):
+            return self._per_image(scores_BxD, count)
         if self.selection == "dimension":
             mask_D = self._dimensions(statistics.importance, count)
             mask_BxD = jnp.broadcast_to(mask_D, scores_BxD.shape)
@@ -248,7 +259,13 @@ class TopKRule:
         k = self.k if count is None else len(importance_D)
         return batch_top_k_mask(importance_D, k, count)
 
-    def _per_sample(self, scores_BxD: Array, count: ArrayLike | None) -> Array:
+    def _per_image(self, scores_BxD: Array, count: ArrayLike | None) -> Array:
+        if self.selection == "slot":
+            if count is not None:
+                raise ValueError(
+                    "count must be None by slot, where one latent of each group passes"
+                )
+            return slot_mask(scores_BxD, self.k)
         k = self.k if count is None else scores_BxD.shape[1]
         return sample_top_k_mask(scores_BxD, k, count)
 

@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 from vae_topk_jax.config import Config
+from vae_topk_jax.data.dataset import Measured
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.training import Trainer
 
@@ -18,7 +19,8 @@ class RunInfo:
     Attributes:
         config: the configuration.
         image_shape: (H, W, C).
-        data: {"source": ..., "train": number of images, "test": number of images}.
+        data: {"source": ..., "train": number of images, "test": number of images}, and "measured":
+            "validation" where the latter were held out of the training images.
         data_digest: `Dataset.digest`, equal for two sources that gave the same images.
 
     Raises:
@@ -42,6 +44,11 @@ class RunInfo:
     def trainer(self) -> Trainer:
         """The trainer of the run."""
         return Trainer(self.config, self.image_shape, self.data["train"])
+
+    @property
+    def measured(self) -> Measured:
+        """What the run was measured on beside its training images."""
+        return "validation" if self.data.get("measured") == "validation" else "test"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types."""

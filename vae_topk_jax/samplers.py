@@ -36,6 +36,29 @@ def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
     return apply_mask(z_NxD, jnp.abs(z_NxD) >= smallest_D[None, :])
 
 
+def sample_slots(key: Array, n: int, frequency_D: Array, k: int) -> Array:
+    """n codes of N(0, 1) entries, of which one in each of k groups of D / k neighbours is not zero.
+
+    Args:
+        key: typed key.
+        n: how many codes.
+        frequency_D: how often each dimension is the one of its group, up to a factor.
+        k: how many groups.
+
+    Examples:
+        >>> frequency_D = jnp.array([0.0, 1.0, 1.0, 0.0])
+        >>> (sample_slots(jax.random.key(0), 2, frequency_D, k=2) != 0).tolist()
+        [[False, True, True, False], [False, True, True, False]]
+    """
+    choice_key, value_key = jax.random.split(key)
+    size = frequency_D.shape[0]
+    log_KxS = jnp.log(jnp.maximum(frequency_D, 0.0)).reshape(k, -1)
+    chosen_NxK = jax.random.categorical(choice_key, log_KxS, shape=(n, k))
+    mask_NxKxS = jax.nn.one_hot(chosen_NxK, size // k, dtype=jnp.float32)
+    values_NxD = jax.random.normal(value_key, (n, size), jnp.float32)
+    return apply_mask(values_NxD, mask_NxKxS.reshape(n, size))
+
+
 def sample_spike_and_slab(
     key: Array, rate_NxD: Array, mu_NxD: ArrayLike = 0.0, std_NxD: ArrayLike = 1.0
 ) -> Array:

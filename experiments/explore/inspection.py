@@ -83,7 +83,8 @@ class Inspector:
         """How the mask of inference chose the code of an image.
 
         By dimension the running importance ranks, the same for every image; by element and per
-        sample the image's own scores. For a model with another rule only the outcome is given.
+        sample the image's own scores; by slot what the encoder finds probable. For a model with
+        another rule only the outcome is given.
         """
         active_D = self.code(x_HxWxC) != 0
         config, count = self.model.config, len(active_D)
@@ -96,6 +97,7 @@ class Inspector:
 
         statistics = find_statistics(self.model.state.batch_stats)
         assert statistics is not None
+        level: float | None = None
         weighted = " x decoder sensitivity" if config.sensitivity_every else ""
         if config.selection == "dimension":
             level = float(boundary(statistics.importance, self.model.frequency))
@@ -106,7 +108,14 @@ class Inspector:
             ranked_by = f"importance: {config.importance}{weighted}"
             return Choice(active_D, np.asarray(statistics.importance), level, ranked_by, rule)
         rank_D = np.asarray(self._scores(self.model.variables, x_HxWxC[None])[0])
-        if config.selection == "element":
+        ranked_by = f"score: {config.score}{weighted}"
+        if config.selection == "slot":
+            ranked_by = "probability in its group"
+            rule = (
+                f"by slot: of each of K = {config.k} groups of {count // config.k} latents the one "
+                "that the encoder finds most probable"
+            )
+        elif config.selection == "element":
             level = float(statistics.threshold)
             rule = (
                 f"by element: every entry whose score reaches the running threshold (dashed); "
@@ -115,7 +124,7 @@ class Inspector:
         else:
             level = float(boundary(jnp.asarray(rank_D), jnp.asarray(active_D)))
             rule = f"per sample: the K = {config.k} entries of the largest score in this image"
-        return Choice(active_D, rank_D, level, f"score: {config.score}{weighted}", rule)
+        return Choice(active_D, rank_D, level, ranked_by, rule)
 
     @functools.cached_property
     def _scores(self) -> Callable[..., Any]:

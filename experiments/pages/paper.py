@@ -4,7 +4,17 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments import ablation, collapse, compare, likelihood, rate, stitch, table1, table2
+from experiments import (
+    ablation,
+    collapse,
+    compare,
+    likelihood,
+    rate,
+    stitch,
+    supports,
+    table1,
+    table2,
+)
 from experiments.pages.table import PageTable
 from experiments.reporting.columns import ACCURACY
 from experiments.reporting.tables import Column
@@ -23,7 +33,7 @@ from vae_topk_jax.runs.inputs import PENULTIMATE, PIXELS
 
 _COLUMNS = {
     column.metric: column
-    for command in (table1, ablation, compare, rate, likelihood, stitch)
+    for command in (table1, ablation, compare, rate, likelihood, stitch, supports)
     for columns in command.LAYOUT.tables.values()
     for column in columns
 }
@@ -145,6 +155,20 @@ TABLES = {
         _in(ablation.VARIANT, "active_dims", "psnr"),
         "K = 8 of 64",
         ("element: |mu|", "element: |mu|, K annealed", "element: |mu|, KL of active only"),
+    ),
+    "supports": PageTable(
+        "supports",
+        "supports",
+        _in(supports.CHOICE, *_RECONSTRUCTED, *_USED, "supports"),
+        "K = 8 of 64, 5,000 validation images",
+        (*supports.variants(), *(f"{rule}, balanced by bias" for rule in ("element", "sample"))),
+    ),
+    "slots": PageTable(
+        "supports",
+        "supports",
+        _in(next(iter(supports.RECIPES)), *_RECONSTRUCTED, *_GENERATED, *_USED, "supports"),
+        "K = 8 of 64, test images",
+        tuple(supports.finalists()),
     ),
     "collapse-mlp": _collapse("mlp"),
     "collapse-conv": _collapse("conv"),

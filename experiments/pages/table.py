@@ -77,7 +77,8 @@ def _in_italics(text: str) -> str:
 
 def _shown(model: str) -> str:
     rule, _, ranking = model.partition(": ")
-    return _SHOWN.get(model) or (f"{_RULES[rule]}, {ranking}" if rule in _RULES else model)
+    is_ranked = ranking and rule in _RULES
+    return _SHOWN.get(model) or (f"{_RULES[rule]}, {ranking}" if is_ranked else model)
 
 
 def _format(column: Column, summary: Summary) -> str:

@@ -15,7 +15,14 @@ from vae_topk_jax.foreign import read_regular
 
 RESULTS_NAME = "results.json"
 _MOST = 1 << 30  # bytes
-_ADDED = [("standardize", "none"), ("structural", 0.0), ("cap", False)]
+_ADDED = [
+    ("standardize", "none"),
+    ("structural", 0.0),
+    ("cap", False),
+    ("mask_input", False),
+    ("choice_temperature", 2.0),
+    ("choice_balance", 0.001),
+]
 
 
 class Place(NamedTuple):

@@ -25,6 +25,7 @@ from experiments.reporting.layout import Experiment
 from experiments.reporting.plain import plain_layouts
 from experiments.reporting.protocol import banner
 from experiments.reporting.settings import describe_settings
+from experiments.reporting.splits import describe_splits, split_of_all
 from experiments.reporting.tables import (
     Table,
     difference_table,
@@ -98,6 +99,8 @@ def _sections(results: Results, rows: Sequence[Row], shown: Shown) -> Iterator[S
 def _experiment(experiment: Experiment, rows: Sequence[Row]) -> Iterator[Block]:
     if experiment.intro:
         yield experiment.intro
+    if lines := list(describe_splits(rows)):
+        yield Bullets(lines)
     yield from experiment.opening(rows)
     tables = [*_tables(experiment, rows)]
     yield from (table for table, is_short in tables if is_short)
@@ -146,7 +149,7 @@ def _run(results: Results, rows: Sequence[Row]) -> Iterator[str]:
         values = json.loads(data)
         yield (
             f"Data: {values['source']}, {values['train']:,} training and "
-            f"{values['test']:,} test images."
+            f"{values['test']:,} {values.get('measured', 'test')} images."
         )
     seeds = sorted({row.seed for row in rows if row.seed is not None})
     yield f"Seeds: {', '.join(map(str, seeds)) or 'none'}." + (
@@ -173,10 +176,12 @@ def _definitions(environment: Mapping[str, Any], rows: Sequence[Row]) -> Iterato
     probe = environment.get("probe_accuracy") or next(
         (row.metrics["probe_accuracy"] for row in rows if "probe_accuracy" in row.metrics), None
     )
+    measured = split_of_all(rows)
     yield from define(
         metrics,
-        samples=f", {samples:,} images against {test:,} test images" if samples else "",
-        probe=f" ({100 * probe:.2f} % of the clean test images)" if probe else "",
+        measured,
+        samples=f", {samples:,} images against {test:,} {measured} images" if samples else "",
+        probe=f" ({100 * probe:.2f} % of the clean {measured} images)" if probe else "",
     )
     yield "Bold in a table of values: the best of the trained autoencoders."
     yield "Bold in a table of differences: the interval leaves out zero."

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-# by the metrics' common prefix; {samples} and {probe} are filled in where they are known
+# by the metrics' common prefix; {measured} is the split that figures are from; {samples} and
+# {probe} are filled in where they are known
 DEFINITIONS = {
-    "psnr": "PSNR: peak signal-to-noise ratio of each test image, averaged over the images.",
+    "psnr": "PSNR: peak signal-to-noise ratio of each {measured} image, averaged over the images.",
     "psnr_of_mean_error": "PSNR of mean error: PSNR of the squared error averaged over all images.",
     "ssim": "SSIM: structural similarity, Gaussian window of 11 pixels with sigma 1.5.",
     "fid_clf": "FID-clf: Frechet distance on 128 penultimate features of our own MNIST CNN"
@@ -12,22 +13,22 @@ DEFINITIONS = {
     "fid_clf_sd": "Over classifiers: standard deviation of FID-clf over three classifiers trained "
     "with other seeds; FID-clf itself is that of the first.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
-    "active_latents": "Active latents: mean number of latents that are not zero in a test image; "
-    "under noise, in a noisy one.",
+    "active_latents": "Active latents: mean number of latents that are not zero in a {measured} "
+    "image; under noise, in a noisy one.",
     "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
-    "hoyer": "Hoyer: mean Hoyer sparsity of the test codes over their standard deviations; 0 where "
-    "all latents are equally large, 1 where one alone is not zero.",
+    "hoyer": "Hoyer: mean Hoyer sparsity of the {measured} codes over their standard deviations; 0 "
+    "where all latents are equally large, 1 where one alone is not zero.",
     "active_units": "Active units: latents whose code varies by more than 0.01 (its variance) over "
-    "the test images.",
-    "linear_probe": "Linear probe: accuracy on the test codes of a logistic regression fitted to "
-    "10,000 training codes.",
+    "the {measured} images.",
+    "linear_probe": "Linear probe: accuracy on the {measured} codes of a logistic regression "
+    "fitted to 10,000 training codes.",
     "parameters": "Parameters: all that is trained; of PCA, components and mean.",
     "seconds_epoch": "An epoch: median time of a pass over the training images, without the first, "
     "which compiles.",
     "inference_ms": "Inference: time per image from a noisy image to its code, of 64 at once.",
     "encode_ms": "Encoding: time per image, of 1,024 at once.",
     "rate": "Rate: KL of the posterior to N(0, 1) where a latent is active, and what it costs to "
-    "say which are, with each latent's own frequency as the prior; mean over test images.",
+    "say which are, with each latent's own frequency as the prior; mean over {measured} images.",
     "mse": "MSE: mean squared error per pixel.",
     "distortion": "Distortion: negative log-likelihood under a Gaussian with the MSE as variance.",
     "explained_variance": "Explained variance: 1 - squared error over variance of the inputs.",
@@ -46,9 +47,21 @@ DEFINITIONS = {
 }
 
 
-def define(metrics: Iterable[str], samples: str = "", probe: str = "") -> Iterator[str]:
-    """The definitions of the metrics among these."""
+def define(
+    metrics: Iterable[str], measured: str = "test", samples: str = "", probe: str = ""
+) -> Iterator[str]:
+    """The definitions of the metrics among these.
+
+    Args:
+        metrics: their names.
+        measured: the split that they were measured on.
+        samples, probe: what is known of generated images and of the classifier.
+
+    Examples:
+        >>> next(define(["active_latents"], "validation"))
+        'Active latents: mean number of latents that are not zero in a validation image.'
+    """
     names = list(metrics)
     for prefix, text in DEFINITIONS.items():
         if any(name.startswith(prefix) for name in names):
-            yield text.format(samples=samples, probe=probe)
+            yield text.format(measured=measured, samples=samples, probe=probe)

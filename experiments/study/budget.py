@@ -45,6 +45,7 @@ class Budget:
             Table 2; 0: no such rows.
         classifiers: digit classifiers, of one seed each, that generated images are judged by.
         stability_batches: test batches of each size in the stability study.
+        validation: how many training images are held out where something is chosen.
         train_images, test_images: the first so many are used; None: all.
     """
 
@@ -59,6 +60,7 @@ class Budget:
     denoised: int = 0
     classifiers: int = 1
     stability_batches: int = 50
+    validation: int = 5_000
     train_images: int | None = None
     test_images: int | None = None
 
@@ -84,6 +86,7 @@ PRESETS = {
         samples=200,
         mixture_codes=500,
         stability_batches=2,
+        validation=200,
         train_images=1000,
         test_images=512,
     ),

@@ -17,7 +17,8 @@ from experiments.study.budget import Budget
 from experiments.study.keys import study_key
 from experiments.study.planned import Measurement, Planned
 from vae_topk_jax.config import Config, fields_for
-from vae_topk_jax.data import Dataset, to_unit_float
+from vae_topk_jax.data import DataOptions, Dataset, to_unit_float
+from vae_topk_jax.data.splits import limited
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import Features, TrainedProbe, load_or_train_probe
 from vae_topk_jax.run_info import RunInfo
@@ -86,7 +87,7 @@ class Study:
 
     @functools.cached_property
     def test_images(self) -> np.ndarray:
-        """Float test images in [0, 1]."""
+        """Float images in [0, 1] that are not trained on: the test split, or the validation one."""
         return to_unit_float(self.dataset.test_images)
 
     @property
@@ -114,7 +115,8 @@ class Study:
         self.bar.show("digit classifier")
         epochs = self.budget.probe.over(len(self.dataset.train_images))
         probe = load_or_train_probe(self.dataset, epochs=epochs, seed=seed)
-        console.print(f"digit classifier {seed}: {probe.test_accuracy:.4f} on the test images")
+        measured = self.dataset.measured
+        console.print(f"digit classifier {seed}: {probe.test_accuracy:.4f}, {measured} images")
         return probe
 
     def config(self, defaults: Mapping[str, Any] | None = None, **changes: Any) -> Config:
@@ -134,6 +136,12 @@ class Study:
     def on(self, dataset: Dataset) -> "Study":
         """The same study of other images, with the same results file."""
         return dataclasses.replace(self, dataset=dataset, _last_trained={})
+
+    @functools.cached_property
+    def for_choices(self) -> "Study":
+        """The same study, measured on training images that are held out, so that what is chosen by
+        it can be scored on the test images afterwards."""
+        return self.on(limited(self.dataset, DataOptions(validation=self.budget.validation)))
 
     def train(self, config: Config) -> Trained:
         """A model trained with this configuration; the last one is kept, to be measured twice."""
@@ -158,6 +166,8 @@ class Study:
             cost: about how long it takes, in trainings of a small model.
         """
         config = {**config, "test_latent": self.test_latent}
+        if self.dataset.measured == "validation":
+            config["validation"] = len(self.dataset.test_images)
         return Planned(place, config, self.dataset.describe(), measure, cost)
 
     def plan_trained(

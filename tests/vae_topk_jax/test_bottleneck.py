@@ -17,6 +17,8 @@ from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.rule import SelectionRule
 
 B, D, K = 16, 6, 2
+RULES = [rule for rule in get_args(SelectionRule) if rule != "slot"]
+OF_AN_IMAGE = ("sample", "slot")  # rules that need no statistics
 BY_STATISTICS = pytest.mark.parametrize("layer", ["dimension", "element"], indirect=True)
 
 
@@ -25,7 +27,7 @@ def z() -> jax.Array:
     return jax.random.normal(jax.random.key(0), (B, D)) * jnp.arange(1.0, D + 1)[None]
 
 
-@pytest.fixture(params=get_args(SelectionRule))
+@pytest.fixture(params=[*RULES, pytest.param("slot", marks=pytest.mark.long)])
 def layer(request: pytest.FixtureRequest) -> BatchTopK:
     return BatchTopK(k=K, importance="mean_abs_mu", decay=0.9, selection=request.param)
 
@@ -63,6 +65,8 @@ def assert_passes(kept: jax.Array, k: int, rule: str) -> None:
     assert count_B.sum() == k * len(kept)
     assert rule == "element" or (count_B == k).all()
     assert rule != "dimension" or len(active(kept)) == k
+    if rule == "slot":
+        assert (np.sum(np.asarray(kept).reshape(len(kept), k, -1) != 0, axis=2) == 1).all()
 
 
 def test_initialising_updates_nothing(layer, z):
@@ -298,13 +302,14 @@ def test_agreement_is_the_overlap_of_the_batchs_choice_and_the_running_one(layer
     chosen = train(layer, variables, other)[0] != 0
     running = infer(layer, variables, other) != 0
     overlap = np.sum(chosen & running) / np.sum(chosen | running)
-    assert (overlap == 1) == (layer.selection == "sample")
+    assert (overlap == 1) == (layer.selection in OF_AN_IMAGE)
     np.testing.assert_allclose(agreement(variables, other), overlap, rtol=1e-6)
     assert agreement(variables, z) == 1
-    assert agreement(init(layer, z), z) == int(layer.selection == "sample")
+    assert agreement(init(layer, z), z) == int(layer.selection in OF_AN_IMAGE)
 
 
 @pytest.mark.parametrize("count", [1, 4, D])
+@pytest.mark.parametrize("layer", ["dimension", "element", "sample"], indirect=True)
 def test_count_takes_the_place_of_k_and_need_not_be_static(layer, z, count):
     variables = trained(layer, z)
     kept, after = jax.jit(functools.partial(train, layer))(variables, z, count=count)
@@ -325,6 +330,16 @@ def test_a_custom_score_ranks_entries(z):
     layer = BatchTopK(k=1, selection="sample", score=lambda z, mu, logvar: -jnp.abs(z))
     kept = train(layer, init(layer, z), z)[0]
     np.testing.assert_array_equal(np.abs(kept).max(axis=1), np.abs(z).min(axis=1))
+
+
+def test_scores_that_are_given_rank_in_place_of_the_layers(layer, z):
+    variables = init(layer, z)
+    options = {"method": "select", "logvar_BxD": jnp.zeros_like(z)}
+    given, _ = train(layer, variables, z, z, **options, score_BxD=jnp.abs(z[:, ::-1]))
+    reverse, _ = train(layer, variables, z[:, ::-1], z, **options)
+    chosen, _ = train(layer, variables, z[:, ::-1], z[:, ::-1], **options)
+    expected = reverse if layer.selection == "dimension" else chosen
+    np.testing.assert_array_equal(given.mask_BxD, expected.mask_BxD)
 
 
 def test_drops_into_a_model_like_batch_norm(z):
@@ -350,6 +365,8 @@ def test_drops_into_a_model_like_batch_norm(z):
         ({"k": K, "importance": "size"}, "importance must be a callable or one of"),
         ({"k": K, "importance": lambda z, mu, logvar: z}, r"importance must return shape \(6,\)"),
         ({"k": K, "decay": 1.5}, "decay must lie in"),
+        ({"k": 4, "selection": "slot"}, "k must divide the 6 dimensions by slot, got 4"),
+        ({"k": 1.5, "selection": "slot"}, "k must be an integer, got 1.5"),
         ({"k": K, "selection": "row"}, "selection must be one of .*'sample'.*, got 'row'"),
         ({"k": K, "calibration": "mean"}, "calibration must be one of .*'lowest'.*, got 'mean'"),
         ({"k": K, "cap": True, "selection": "sample"}, "cap must be False by sample"),
@@ -373,9 +390,16 @@ def test_bad_attributes_are_named(z, options, message):
         ((jnp.zeros((2, 3)),), {"valid_B": jnp.ones(3)}, "valid must have shape"),
         ((jnp.zeros((2, 4, 3)),), {"valid_B": jnp.ones(2)}, r"valid must have shape \(2, 4\)"),
         ((jnp.zeros((2, 3)),), {"weight_D": jnp.ones(2)}, "weight must have the shape of one"),
+        ((jnp.zeros((2, 3)),), {"score_BxD": jnp.ones(3)}, "score must have the shape of z"),
     ],
 )
 def test_bad_arrays_are_named(arguments, options, message):
     layer = BatchTopK(k=1, use_running_average=False)
     with pytest.raises(ValueError, match=message):
         layer.init(jax.random.key(0), *arguments, **options)
+
+
+def test_by_slot_a_count_is_refused(z):
+    layer = BatchTopK(k=K, selection="slot")
+    with pytest.raises(ValueError, match="count must be None by slot"):
+        train(layer, init(layer, z), z, count=3)

@@ -66,6 +66,8 @@ def configs(draw: st.DrawFn) -> Config:
         fields["k"] = draw(st.integers(1, fields["latent_dim"]))
     if fields.get("nested"):
         fields |= {"selection": "sample", "k_anneal": 0.0}
+    if fields.get("selection") == "slot":
+        fields |= {"latent_dim": fields["k"] * draw(st.integers(1, 9)), "k_anneal": 0.0}
     if fields.get("likelihood") in ("gaussian", "bernoulli"):
         fields["standardize"] = "none"
     elif "structural" in fields:
@@ -215,6 +217,9 @@ def test_a_system_that_is_not_there_is_named(model):
             {"nested": True, "selection": "sample", "k_anneal": 0.5},
             "nested must be False .* with k_anneal, got True",
         ),
+        ({"nested": True, "selection": "slot"}, "nested must be False .* by slot .*, got True"),
+        ({"k_anneal": 0.5, "selection": "slot"}, "k_anneal must be 0 by slot, got 0.5"),
+        ({"k": 7, "selection": "slot"}, "k must divide the 64 dimensions by slot, got 7"),
     ],
 )
 def test_options_that_exclude_each_other_are_named(fields, message):

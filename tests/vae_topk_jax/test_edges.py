@@ -1,6 +1,7 @@
 """Edges of the statistics: nothing left out, nothing active, and padding, which never counts."""
 
 import functools
+from typing import get_args
 
 import chex
 import jax
@@ -11,20 +12,23 @@ import pytest
 from vae_topk_jax import BatchTopK
 from vae_topk_jax.models import VSC, BatchTopKSAE, BetaVAE, System, TopKVAE
 from vae_topk_jax.models.sparse_generator import SparseGenerator
+from vae_topk_jax.rule import SelectionRule
 
 SHAPE, D, K, B, PADDING = (4, 4, 1), 6, 2, 8, 3
 GIVEN = {"image_shape": SHAPE, "latent_dim": D}
 TOP_K = functools.partial(TopKVAE, **GIVEN, widths=(8,), k=K, kl_inactive=0.5, sensitivity_every=1)
 SYSTEMS: dict[str, System] = {
     "beta_vae": BetaVAE(**GIVEN, widths=(8,)),
-    **{rule: TOP_K(selection=rule) for rule in ("dimension", "element", "sample")},
+    **{rule: TOP_K(selection=rule) for rule in get_args(SelectionRule)},
     "batch_topk_sae": BatchTopKSAE(**GIVEN, k=K, dead_after=B, k_anneal=0.5),
     "vsc": VSC(**GIVEN, widths=(8,)),
     "sparse_generator": SparseGenerator(**GIVEN, widths=(8,), inference_steps=3),
 }
 
 
-@pytest.fixture(params=SYSTEMS)
+@pytest.fixture(
+    params=[x if x != "slot" else pytest.param(x, marks=pytest.mark.long) for x in SYSTEMS]
+)
 def system(request: pytest.FixtureRequest) -> System:
     return SYSTEMS[request.param]
 

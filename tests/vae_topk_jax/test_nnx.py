@@ -115,7 +115,8 @@ def test_fifty_steps_give_the_bits_of_linen(batches, rule):
 def test_every_argument_is_that_of_linen(z, rule):
     own = {"k": 3, "selection": rule, "importance": "mean_abs_mu", "score": "kl", "decay": 0.5}
     own |= {"calibration": "lowest", "calibrate_after": 1, "cap": rule == "element"}
-    given = {"valid_B": jnp.arange(B) < 12, "count": 2, "weight_D": jnp.arange(1.0, D + 1)}
+    given = {"valid_B": jnp.arange(B) < 12, "weight_D": jnp.arange(1.0, D + 1)}
+    given |= {"score_BxD": jnp.cos(z)} if rule == "slot" else {"count": 2}
     layer, linen = BatchTopK(D, **own), vae_topk_jax.BatchTopK(**own)
     variables = {"batch_stats": vars(layer.statistics)}
     for scale in (1.0, 2.0):

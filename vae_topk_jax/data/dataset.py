@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from vae_topk_jax.data.factors import Factors
 from vae_topk_jax.data.rows import Images, Rows, chunks, in_memory, select
 
 __all__ = ["DataError", "Dataset", "to_unit_float"]
+
+
+# What a split that is not trained on is.
+Measured: TypeAlias = Literal["test", "validation"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +39,8 @@ class Dataset:
         factors: what the images were made from, where that is known.
         train_factors, test_factors: int32 (N, F) and (M, F), the number of each factor's value;
             None without `factors`.
+        measured: what the test split is: "validation" where it is a part of the training split that
+            was held out for choices.
 
     Raises:
         DataError: A wrong dtype or shape, an empty split, or parts that do not fit together.
@@ -57,6 +63,7 @@ class Dataset:
     factors: Factors | None = None
     train_factors: np.ndarray | None = None
     test_factors: np.ndarray | None = None
+    measured: Measured = "test"
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -151,12 +158,11 @@ class Dataset:
         return sha.hexdigest()
 
     def describe(self) -> dict[str, str | int]:
-        """The entry that result files carry about their data."""
-        return {
-            "source": self.source,
-            "train": len(self.train_images),
-            "test": len(self.test_images),
-        }
+        """The entry that result files carry about their data; "measured" stands there where it is
+        not the test split."""
+        counts = {"train": len(self.train_images), "test": len(self.test_images)}
+        measured = {} if self.measured == "test" else {"measured": self.measured}
+        return {"source": self.source} | counts | measured
 
     def limit(self, train: int | None = None, test: int | None = None) -> Dataset:
         """The first images of each split, for quick runs.

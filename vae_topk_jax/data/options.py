@@ -15,10 +15,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "tensor": (str,),
     "test_fraction": (float, int),
     "split_seed": (int,),
+    "validation": (int,),
     "limit": (int,),
 }
 # What every source takes: they choose among the examples.
-FOR_ALL = frozenset({"test_fraction", "split_seed", "limit"})
+FOR_ALL = frozenset({"test_fraction", "split_seed", "validation", "limit"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +49,14 @@ class DataOptions:
     not given, of 10,000 examples at most."""
     split_seed: int = 0
     """Decides what is held out, and what --limit takes."""
+    validation: int | None = None
+    """Hold out so many training examples, drawn at random, and measure on them in place of the test
+    split, which is not looked at: for choices that are to be scored on it once they are made."""
     limit: int | None = None
     """At most so many examples of each split, drawn at random."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "limit"):
+        for name in ("image_size", "validation", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise DataError(f"{name} must be at least 1, got {value}")
         if self.colour not in (None, "grey", "rgb"):

@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_topk_jax.data.dataset import Dataset
+from vae_topk_jax.data.dataset import Dataset, Measured
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.factors import Factors
 from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.rows import Images, in_memory, select
 
 TEST_FRACTION, MOST_TEST = 0.1, 10_000
+# The stream of random numbers that the validation split is drawn from.
+_VALIDATION = 2
 
 
 class Split(NamedTuple):
@@ -54,13 +56,20 @@ def to_dataset(found: Found, options: DataOptions) -> Dataset:
             split, or parts that do not fit together.
     """
     train, test, source = found.train, found.test, found.source
+    measured: Measured = "test"
     if test is None:
         train, test, source = _hold_out(found, options)
     else:
         _refuse_unused(source, options)
+    if options.validation is not None:
+        measured, size = "validation", len(train.images)
+        rng = np.random.default_rng([options.split_seed, _VALIDATION])
+        train, test = _split(train, options.validation, rng, f"{source}: for validation")
+        source += f", {options.validation:,} of {size:,} training examples held out for validation"
+        source += f" (seed {options.split_seed})"
     train, test = (_drawn(split, options, number) for number, split in enumerate((train, test)))
     if options.limit is not None:
-        source += f", {len(train.images)} train and {len(test.images)} test examples drawn"
+        source += f", {len(train.images)} train and {len(test.images)} {measured} examples drawn"
         source += f" (seed {options.split_seed})"
     return Dataset(
         name=found.name,
@@ -72,14 +81,22 @@ def to_dataset(found: Found, options: DataOptions) -> Dataset:
         factors=found.factors,
         train_factors=train.factors,
         test_factors=test.factors,
+        measured=measured,
     )
 
 
 def limited(dataset: Dataset, options: DataOptions) -> Dataset:
-    """`options.limit` examples at most of a dataset that has a test split.
+    """The examples of a dataset that `options` leaves, and those that are measured on.
 
     Raises:
-        DataError: a test fraction.
+        DataError: a test fraction, which is for data without a test split; too few examples to hold
+            that many out.
+
+    Examples:
+        >>> images, labels = np.zeros((6, 8, 8, 1), np.uint8), np.arange(6, dtype=np.int32)
+        >>> data = Dataset("tiny", "made by hand", images, labels, images[:2], labels[:2])
+        >>> limited(data, DataOptions(validation=1)).measured
+        'validation'
     """
     whole = Found(
         dataset.name,
@@ -96,12 +113,18 @@ def _hold_out(found: Found, options: DataOptions) -> tuple[Split, Split, str]:
     fraction = options.test_fraction
     held = min(round(TEST_FRACTION * size), MOST_TEST) if fraction is None else fraction * size
     held = max(1, round(held))
+    rng = np.random.default_rng(options.split_seed)
+    train, test = _split(found.train, held, rng, f"{found.source}: for the test")
+    return train, test, f"{found.source}, {held} of {size} held out (seed {options.split_seed})"
+
+
+def _split(split: Split, held: int, rng: np.random.Generator, purpose: str) -> tuple[Split, Split]:
+    """What is left when so many examples are held out, and those."""
+    size = len(split.images)
     if held >= size:
-        raise DataError(f"{found.source}: cannot hold out {held} of {size} examples for the test")
-    drawn = np.random.default_rng(options.split_seed).permutation(size)
-    test, train = np.sort(drawn[:held]), np.sort(drawn[held:])
-    source = f"{found.source}, {held} of {size} held out (seed {options.split_seed})"
-    return found.train.select(train), found.train.select(test), source
+        raise DataError(f"{purpose} cannot hold out {held} of {size} examples")
+    drawn = rng.permutation(size)
+    return split.select(np.sort(drawn[held:])), split.select(np.sort(drawn[:held]))
 
 
 def _drawn(split: Split, options: DataOptions, stream: int) -> Split:
@@ -119,8 +142,8 @@ def _refuse_unused(source: str, options: DataOptions) -> None:
             f"test_fraction is for data without a test split, which {source} has: leave it out, "
             f"got {options.test_fraction}"
         )
-    if options.split_seed and options.limit is None:
+    if options.split_seed and options.limit is None and options.validation is None:
         raise DataError(
-            f"split_seed changes nothing of {source}, which has a test split, without a limit: "
-            f"leave it out, got {options.split_seed}"
+            f"split_seed changes nothing of {source}, which has a test split, without a limit or "
+            f"validation: leave it out, got {options.split_seed}"
         )

@@ -97,7 +97,16 @@ class Generator(System):
 
     def decode(self, z_BxD: Array) -> Array:
         """The mean of the inputs given codes: images in [0, 1], or inputs of any values."""
-        return self.restored(self.rule.mean(self.decoder(z_BxD)))
+        return self.restored(self.rule.mean(self.decoder(self.decoder_input(z_BxD))))
+
+    def decoder_input(self, z_BxD: Array, mask_BxD: Array | None = None) -> Array:
+        """What the decoder's layers see of codes: the codes themselves.
+
+        Args:
+            z_BxD: the codes.
+            mask_BxD: in training, a mask with a gradient that is the codes' support.
+        """
+        return z_BxD
 
     def output_variance(self) -> Array:
         """The variance of an input given its code, (H, W, C), where the likelihood learns it.

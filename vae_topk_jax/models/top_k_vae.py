@@ -1,11 +1,12 @@
 """The batch Top-K VAE, the paper's and its variants."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -14,11 +15,17 @@ from vae_topk_jax.fields import OneOf
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.losses import masked_kl
 from vae_topk_jax.models.system import check_k
-from vae_topk_jax.models.vae import BetaVAE, Code
+from vae_topk_jax.models.vae import BetaVAE, Code, Heads
 from vae_topk_jax.rule import SelectionRule
+from vae_topk_jax.samplers import sample_slots
 from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import annealed_k, apply_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity
+from vae_topk_jax.slots import check_slots, slot_imbalance, slot_softmax
+
+# Of the posterior at the start of training by slot: with the prior's variance of 1 the latents are
+# noise for so long that the same ones of each group are chosen for all images.
+START_LOGVAR = -2.0
 
 
 class TopKVAE(BetaVAE):
@@ -28,6 +35,15 @@ class TopKVAE(BetaVAE):
     all D, before the mask. The default selects by element and weighs scores by the decoder's
     sensitivity; the literal paper is `selection="dimension", importance="mean_abs_z",
     sensitivity_every=0`.
+
+    By slot the encoder has a head of logits l besides, K groups of D / K, and
+
+        mask = one-hot argmax of each group of l + g / T,    g ~ Gumbel(0, 1) in training, else 0
+        loss = reconstruction + beta KL + choice_balance (log(D / K) - entropy of the mean softmax)
+
+    T being `choice_temperature` and the entropy that of a group, averaged over the groups. To
+    differentiation the mask is the softmax of the same argument, so the logits of latents that were
+    not chosen learn as well. With `mask_input` the decoder sees [z, z != 0], a function of z alone.
 
     Examples:
         >>> model = TopKVAE(image_shape=(28, 28, 1), latent_dim=64, k=8, selection="sample")
@@ -44,7 +60,8 @@ class TopKVAE(BetaVAE):
     References:
         Byeon & Lee, "A Study on Batch Top-K Sparse Latent Representations with EMA-Based Inference
         in VAE-Based Models". Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022
-        (nested).
+        (nested). Jang, Gu & Poole, "Categorical Reparameterization with Gumbel-Softmax", and
+        Maddison, Mnih & Teh, "The Concrete Distribution", both ICLR 2017 (by slot).
     """
 
     is_sparse = True
@@ -52,8 +69,9 @@ class TopKVAE(BetaVAE):
     k: Annotated[int, Ge(1)] = 8
     """K, how many of the D latents pass the mask."""
     selection: SelectionRule = "element"
-    """What the K are: B * K entries of the batch by element, K entries of each image per sample, or
-    the batch's K dimensions by dimension, which is the paper's."""
+    """What the K are: B * K entries of the batch by element, K entries of each image per sample,
+    the batch's K dimensions by dimension, which is the paper's, or by slot one of each K groups of
+    D / K dimensions, which the encoder chooses."""
     importance: Annotated[str | Callable[..., Array], OneOf(IMPORTANCES)] = "kl"
     """What ranks dimensions, by dimension; "mean_abs_z" is the paper's literal rule."""
     score: Annotated[str | Score, OneOf(SCORES)] = "abs_mu"
@@ -68,10 +86,17 @@ class TopKVAE(BetaVAE):
     one model serves every K (by dimension or per sample)."""
     sensitivity_every: Annotated[int, Ge(0)] = 10
     """Multiply importances and scores by the decoder's sensitivity to the dimension, estimated on
-    every so many batches; 0: do not."""
+    every so many batches; 0: do not. By slot nothing is multiplied."""
     kl_inactive: Annotated[float, Ge(0)] = 1.0
     """Weight of the KL of masked entries beside that of active ones: 1 is the paper's KL before the
     mask, 0 leaves them free, more pulls them to the prior."""
+    mask_input: bool = False
+    """Let the decoder see which latents are active, z != 0, beside their values."""
+    choice_temperature: Annotated[float, Gt(0)] = 2.0
+    """Temperature of the Gumbel-softmax that draws the choice in training, by slot: what the noise
+    of the logits is divided by."""
+    choice_balance: Annotated[float, Ge(0)] = 0.001
+    """Weight of the term that keeps all dimensions of a group in use, by slot; 0: none."""
 
     cap: bool = False
     """By element, let at most K latents of an image pass at inference, the largest of those above
@@ -82,11 +107,15 @@ class TopKVAE(BetaVAE):
         if self.cap and self.selection != "element":
             raise ValueError(f"cap must be False by {self.selection}, which keeps K, got True")
         check_k(self.k, self.latent_dim)
-        if self.nested and (self.selection == "element" or self.k_anneal):
+        if self.nested and (self.selection in ("element", "slot") or self.k_anneal):
             raise ValueError(
-                "nested must be False by element (a threshold serves one K) and with k_anneal, "
-                "got True"
+                "nested must be False by element (a threshold serves one K), by slot and with "
+                "k_anneal, got True"
             )
+        if self.selection == "slot":
+            check_slots(self.k, self.latent_dim)
+            if self.k_anneal:
+                raise ValueError(f"k_anneal must be 0 by slot, got {self.k_anneal}")
 
     @property
     def summary(self) -> str:
@@ -102,22 +131,40 @@ class TopKVAE(BetaVAE):
             score=self.score,
             cap=self.cap,
         )
-        if self.sensitivity_every:
+        if self.selection == "slot":
+            self.choice_head = nn.Dense(self.latent_dim, dtype=self.dtype)
+        if self._is_weighted:
             self.sensitivity = DecoderSensitivity(
                 self.latent_dim, self.sensitivity_every, self.ema_decay
             )
+
+    @property
+    def _logvar_start(self) -> dict[str, Any]:
+        if self.selection != "slot":
+            return super()._logvar_start
+        bias_init = nn.initializers.constant(START_LOGVAR)
+        return {"kernel_init": nn.initializers.zeros, "bias_init": bias_init}
+
+    def _heads(self, h_BxF: Array) -> Heads:
+        heads = super()._heads(h_BxF)
+        if self.selection != "slot":
+            return heads
+        return heads._replace(logits_BxD=self.choice_head(h_BxF).astype(jnp.float32))
 
     def bottleneck(
         self,
         z_BxD: Array,
         mu_BxD: Array,
         logvar_BxD: Array,
+        logits_BxD: Array | None = None,
         *,
         valid_B: Array | None = None,
         use_running_average: bool,
         progress: ArrayLike | None = None,
     ) -> Code:
         """z with all but k latents set to zero, and the selection."""
+        trains = progress is not None
+        soft_BxD = None if logits_BxD is None else self._soft_choice(logits_BxD, trains)
         selection = self.batch_top_k.select(
             z_BxD,
             mu_BxD,
@@ -126,13 +173,50 @@ class TopKVAE(BetaVAE):
             use_running_average=use_running_average,
             count=None if progress is None else self._count(progress),
             weight_D=self._weight(),
+            score_BxD=soft_BxD,
         )
-        return Code(apply_mask(z_BxD, selection.mask_BxD), selection)
+        kept_BxD = apply_mask(z_BxD, selection.mask_BxD)
+        if logits_BxD is None or soft_BxD is None or not trains:
+            return Code(kept_BxD, selection)
+        slope_BxD = soft_BxD - jax.lax.stop_gradient(soft_BxD)  # zero, with a gradient
+        imbalance = slot_imbalance(slot_softmax(logits_BxD, self.k), self.k, valid_B)
+        return Code(
+            kept_BxD + jax.lax.stop_gradient(z_BxD) * slope_BxD,
+            selection,
+            selection.mask_BxD + slope_BxD,
+            self.choice_balance * imbalance,
+        )
+
+    def _soft_choice(self, logits_BxD: Array, trains: bool) -> Array:
+        """The relaxed choice of each group; its largest entry is the one that passes."""
+        if trains:
+            gumbel_BxD = jax.random.gumbel(self.make_rng("latent"), logits_BxD.shape, jnp.float32)
+            logits_BxD = logits_BxD + gumbel_BxD / self.choice_temperature
+        return slot_softmax(logits_BxD, self.k)
+
+    def decoder_input(self, z_BxD: Array, mask_BxD: Array | None = None) -> Array:
+        """The codes, and with `mask_input` their support beside them."""
+        if not self.mask_input:
+            return z_BxD
+        mask_BxD = z_BxD != 0 if mask_BxD is None else mask_BxD
+        return jnp.concatenate([z_BxD, mask_BxD.astype(z_BxD.dtype)], axis=-1)
+
+    def prior(self, n: int, frequency_D: Array) -> Array:
+        if self.selection != "slot":
+            return super().prior(n, frequency_D)
+        return sample_slots(self.make_rng("latent"), n, frequency_D, self.k)
+
+    def latents(self, x_BxHxWxC: Array) -> Array:
+        """The posterior means before any mask; by slot the codes, of which `sparsify` leaves the
+        largest entry of each group."""
+        return self.encode(x_BxHxWxC) if self.selection == "slot" else super().latents(x_BxHxWxC)
 
     def scores(self, x_BxHxWxC: Array) -> Array:
         """score_BxD, by which the entries of an image are ranked at inference: `score` times the
         decoder's relative sensitivity. (By dimension the running importance ranks instead.)"""
-        mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
+        mu_BxD, logvar_BxD, logits_BxD = self.heads(x_BxHxWxC)
+        if logits_BxD is not None:
+            return slot_softmax(logits_BxD, self.k)
         return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
 
     def swaps(self) -> Array | None:
@@ -151,7 +235,7 @@ class TopKVAE(BetaVAE):
 
     def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
         """Estimates the decoder's sensitivity at the codes, every `sensitivity_every` batches."""
-        if self.sensitivity_every:
+        if self._is_weighted:
             key = self.make_rng("latent")
             self.sensitivity.observe(self._pure_decoder(), z_BxD, key, valid_B)
 
@@ -167,13 +251,18 @@ class TopKVAE(BetaVAE):
     def _weight(self) -> Array | None:
         """The decoder's sensitivity over its mean, so that scores keep their scale; None where it
         does not weigh."""
-        if not self.sensitivity_every:
+        if not self._is_weighted:
             return None
         sensitivity_D = self.sensitivity()
         return sensitivity_D / jnp.maximum(jnp.mean(sensitivity_D), 1e-12)
+
+    @property
+    def _is_weighted(self) -> bool:
+        return self.sensitivity_every > 0 and self.selection != "slot"
 
     def _pure_decoder(self) -> Callable[[Array], Array]:
         """The mean of the standardised inputs as a function of codes that jax may transform."""
         decoder, variables = self.decoder.unbind()
         mean = self.rule.mean
-        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, z_BxD)))
+        seen = self.decoder_input
+        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, seen(z_BxD))))

@@ -1,6 +1,6 @@
 """The VAE and the beta-VAE."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -15,16 +15,34 @@ from vae_topk_jax.networks import BODIES
 from vae_topk_jax.rule import Selection
 
 
+class Heads(NamedTuple):
+    """What the encoder says of a batch.
+
+    Attributes:
+        mu_BxD, logvar_BxD: of the posterior, before any mask.
+        logits_BxD: how much each latent should be chosen; None where nothing of the kind is learnt.
+    """
+
+    mu_BxD: Array
+    logvar_BxD: Array
+    logits_BxD: Array | None = None
+
+
 class Code(NamedTuple):
-    """What the decoder sees, and how it was chosen.
+    """What is decoded, and how it was chosen.
 
     Attributes:
         z_BxD: the latent, zero where it was masked.
         selection: None in a dense model.
+        mask_BxD: the support of z with the gradient of a choice that is learnt; None where there is
+            none.
+        penalty: () what the choice adds to the loss in training; None: nothing.
     """
 
     z_BxD: Array
     selection: Selection | None = None
+    mask_BxD: Array | None = None
+    penalty: Array | None = None
 
 
 class VAE(Generator):
@@ -56,19 +74,32 @@ class VAE(Generator):
         super().setup()
         self.encoder = BODIES[self.body][0](self.widths, self.dtype)
         self.mu_head = nn.Dense(self.latent_dim, dtype=self.dtype)
-        self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype)
+        self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype, **self._logvar_start)
+
+    @property
+    def _logvar_start(self) -> dict[str, Any]:
+        """How the head of the log-variances starts, where not as other layers."""
+        return {}
 
     def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
-        h_BxF = self.encoder(self.standardized(x_BxHxWxC))
+        heads = self.heads(x_BxHxWxC)
+        return heads.mu_BxD, heads.logvar_BxD
+
+    def heads(self, x_BxHxWxC: Array) -> Heads:
+        """All that the encoder says of a batch."""
+        return self._heads(self.encoder(self.standardized(x_BxHxWxC)))
+
+    def _heads(self, h_BxF: Array) -> Heads:
         mu_BxD, logvar_BxD = self.mu_head(h_BxF), self.logvar_head(h_BxF)
-        return mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32)
+        return Heads(mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32))
 
     def bottleneck(
         self,
         z_BxD: Array,
         mu_BxD: Array,
         logvar_BxD: Array,
+        logits_BxD: Array | None = None,
         *,
         valid_B: Array | None = None,
         use_running_average: bool,
@@ -98,11 +129,9 @@ class VAE(Generator):
     def encode(
         self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
     ) -> Array:
-        mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
-        z_BxD = self._sample(mu_BxD, logvar_BxD) if sample else mu_BxD
-        return self.bottleneck(
-            z_BxD, mu_BxD, logvar_BxD, use_running_average=use_running_average
-        ).z_BxD
+        heads = self.heads(x_BxHxWxC)
+        z_BxD = self._sample(heads.mu_BxD, heads.logvar_BxD) if sample else heads.mu_BxD
+        return self.bottleneck(z_BxD, *heads, use_running_average=use_running_average).z_BxD
 
     def loss(
         self,
@@ -118,19 +147,22 @@ class VAE(Generator):
         The terms have "kl", without its beta. A sparse model in training adds "agreement", that of
         its batch's mask with the running one.
         """
-        mu_BxD, logvar_BxD = self.posterior(x_BxHxWxC)
+        heads = self.heads(x_BxHxWxC)
+        mu_BxD, logvar_BxD, _ = heads
         z_BxD = self._sample(mu_BxD, logvar_BxD) if train else mu_BxD
         code = self.bottleneck(
             z_BxD,
-            mu_BxD,
-            logvar_BxD,
+            *heads,
             valid_B=valid_B,
             use_running_average=not train,
             progress=progress if train else None,
         )
         kl_B = self.divergence(mu_BxD, logvar_BxD, code)
-        terms = self._bound(code.z_BxD, kl_B, target_BxHxWxC, valid_B, progress)
+        seen_BxI = self.decoder_input(code.z_BxD, code.mask_BxD)
+        terms = self._bound(seen_BxI, kl_B, target_BxHxWxC, valid_B, progress)
         if train:
+            if code.penalty is not None:
+                terms["loss"] += code.penalty
             self.observe(code.z_BxD, valid_B)
             if code.selection is not None:
                 terms["agreement"] = jnp.asarray(code.selection.agreement)

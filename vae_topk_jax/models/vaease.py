@@ -62,6 +62,7 @@ class VAEase(VAE):
         z_BxD: Array,
         mu_BxD: Array,
         logvar_BxD: Array,
+        logits_BxD: Array | None = None,
         *,
         valid_B: Array | None = None,
         use_running_average: bool,

@@ -57,9 +57,36 @@ def test_data_with_a_test_split_keep_it():
         limited(small_dataset(), DataOptions(split_seed=1))
 
 
+def test_validation_images_are_taken_from_the_training_ones_by_seed():
+    whole = to_dataset(FOUND, DataOptions())
+    drawn = [limited(whole, DataOptions(validation=20, split_seed=seed)) for seed in (0, 0, 1)]
+    train, measured = numbers(drawn[0].train_images), numbers(drawn[0].test_images)
+    assert (len(train), len(measured)) == (70, 20)
+    assert sorted(train + measured) == numbers(whole.train_images)
+    assert drawn[0].test_labels.tolist() == measured
+    assert measured == numbers(drawn[1].test_images) != numbers(drawn[2].test_images)
+    assert drawn[0].digest == drawn[1].digest != whole.digest
+    assert drawn[0].describe() == {
+        "source": "by hand, 10 of 100 held out (seed 0), "
+        "20 of 90 training examples held out for validation (seed 0)",
+        "train": 70,
+        "test": 20,
+        "measured": "validation",
+    }
+    fewer = limited(whole, DataOptions(validation=20, limit=8))
+    assert {*numbers(fewer.test_images)} < {*measured}
+    assert fewer.limit(train=3).measured == "validation"
+
+
+def test_validation_leaves_something_to_train_on():
+    with pytest.raises(DataError, match="for validation cannot hold out 6 of 6 examples"):
+        limited(small_dataset(), DataOptions(validation=6))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"validation": 0}, "validation must be at least 1, got 0"),
         ({"image_size": 0}, "image_size must be at least 1, got 0"),
         ({"limit": -1}, "limit must be at least 1, got -1"),
         ({"colour": "red"}, "colour must be 'grey' or 'rgb', got 'red'"),

@@ -21,9 +21,10 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
 
-SYSTEMS = {name: {"model": name} for name in MODELS} | {
+SYSTEMS: dict[str, dict[str, Any]] = {name: {"model": name} for name in MODELS} | {
     "by element": {"selection": "element", "sensitivity_every": 3},
-    "per sample": {"selection": "sample"},
+    "per sample": {"selection": "sample", "mask_input": True},
+    "by slot": {"selection": "slot", "mask_input": True},
     "fixed mask": {"importance": "fixed"},
 }
 VECTORS: dict[str, dict[str, Any]] = {
@@ -46,7 +47,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease"} | {"batch_topk_sae"}
+USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease", "by slot"}
+USUAL |= {"batch_topk_sae"}
 STEPS_200 = 25
 
 

@@ -1,7 +1,7 @@
 """TopKVAE: the paper's rule, the default one, and what every option does."""
 
 import functools
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,15 @@ from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
-from vae_topk_jax.models.vae import Code
+from vae_topk_jax.models.top_k_vae import START_LOGVAR
+from vae_topk_jax.models.vae import Code, Heads
 from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.run_info import RunInfo
+from vae_topk_jax.samplers import sample_slots
+from vae_topk_jax.slots import slot_imbalance, slot_softmax
 
 D, K = MLP["latent_dim"], 2
-RULES = get_args(SelectionRule)
+RULES = [rule for rule in get_args(SelectionRule) if rule != "slot"]  # where a score ranks
 PAPER = {"selection": "dimension", "importance": "mean_abs_z", "sensitivity_every": 0}
 PLAIN = {"k": K, "selection": "dimension", "sensitivity_every": 0}
 
@@ -182,3 +185,85 @@ def test_a_dimension_that_the_decoder_ignores_is_not_selected(x, rule):
 def test_a_cap_is_refused_where_there_is_no_threshold():
     with pytest.raises(ValueError, match="cap must be False by dimension, which keeps K, got True"):
         Config(selection="dimension", cap=True)
+
+
+class Slots(NamedTuple):
+    """A model by slot whose decoder sees the mask, and what its encoder says of some images."""
+
+    model: TopKVAE
+    variables: dict
+    x: jax.Array
+    heads: Heads
+
+
+@pytest.fixture(scope="module")
+def slots() -> Slots:
+    model = TopKVAE(**MLP, k=K, selection="slot", mask_input=True)
+    x = jax.random.uniform(jax.random.key(0), (5, *SHAPE))
+    variables = init(model, x)
+    return Slots(model, variables, x, model.apply(variables, x, method="heads"))
+
+
+def test_by_slot_the_encoder_chooses_one_latent_of_each_group_the_most_probable(slots):
+    model, variables, x, heads = slots
+    best = np.asarray(heads.logits_BxD).reshape(-1, K, D // K).argmax(-1)
+    codes = np.asarray(model.apply(variables, x, method="encode"))
+    np.testing.assert_array_equal((codes != 0).reshape(-1, K, D // K).argmax(-1), best)
+    np.testing.assert_array_equal(codes[codes != 0], np.asarray(heads.mu_BxD)[codes != 0])
+    np.testing.assert_array_equal(model.apply(variables, codes, method="sparsify"), codes)
+    np.testing.assert_array_equal(heads.logvar_BxD, START_LOGVAR)
+
+
+def test_by_slot_training_draws_the_choice_and_teaches_it(slots):
+    """What is decoded is a code with one latent of each group; its gradient reaches the logits of
+    the latents that were not chosen."""
+    model, variables, _, (mu, logvar, logits) = slots
+
+    def code_of(logits: jax.Array, key: jax.Array) -> Code:
+        return model.apply(
+            variables, mu, mu, logvar, logits, use_running_average=False, progress=0.5,
+            method="bottleneck", mutable=["batch_stats"], rngs={"latent": key},
+        )[0]  # fmt: skip
+
+    def seen(logits: jax.Array, key: jax.Array) -> tuple[jax.Array, Code]:
+        code = code_of(logits, key)
+        return jnp.sum(model.decoder_input(code.z_BxD, code.mask_BxD) ** 2), code
+
+    keys = jax.random.split(jax.random.key(3), 4000)
+    teach = jax.jit(jax.vmap(jax.grad(seen, has_aux=True), (None, 0)))
+    slope, codes = teach(logits, keys)
+    np.testing.assert_array_equal(codes.mask_BxD, codes.selection.mask_BxD)
+    np.testing.assert_array_equal(codes.z_BxD, codes.selection.mask_BxD * mu[None])
+    drawn = np.mean(codes.selection.mask_BxD, axis=0)
+    np.testing.assert_allclose(drawn, slot_softmax(2.0 * logits, K), atol=0.04)  # temperature 2
+    assert np.all(np.asarray(slope[0]) != 0)
+    expected = model.choice_balance * slot_imbalance(slot_softmax(logits, K), K)
+    np.testing.assert_allclose(codes.penalty, expected, rtol=1e-6)
+
+
+def test_the_penalty_of_a_choice_is_part_of_the_loss(slots):
+    model = slots.model.clone(choice_balance=100.0)
+    (value, terms), _ = loss(model, slots.variables, slots.x)
+    penalty = 100 * slot_imbalance(slot_softmax(slots.heads.logits_BxD, K), K)
+    assert value == terms["loss"]
+    np.testing.assert_allclose(value - penalty, terms["reconstruction"], atol=0.01)
+
+
+def test_the_decoder_may_see_which_latents_are_active(slots):
+    model, variables, *_ = slots
+    none_and_barely = jnp.array([[0.0] * D, [1e-30] * D])
+    decoded = np.asarray(model.apply(variables, none_and_barely, method="decode"))
+    assert np.abs(decoded[0] - decoded[1]).max() > 1e-3
+    assert variables["params"]["decoder"]["Dense_0"]["kernel"].shape[0] == 2 * D
+
+
+def test_by_slot_generated_codes_have_one_latent_of_each_group(slots):
+    frequency_D = jnp.asarray([0.2, 0.0, 0.8, 1.0, 0.0, 0.0])
+    codes = np.asarray(sample_slots(jax.random.key(0), 5000, frequency_D, K))
+    np.testing.assert_array_equal(np.sum(codes.reshape(-1, K, D // K) != 0, axis=-1), 1)
+    np.testing.assert_allclose(np.mean(codes != 0, axis=0), frequency_D, atol=0.02)
+    np.testing.assert_allclose(codes[codes != 0].std(), 1, atol=0.05)
+    drawn = slots.model.apply(
+        {}, 9, frequency_D, method="prior", rngs={"latent": jax.random.key(0)}
+    )
+    np.testing.assert_array_equal(np.sum(drawn.reshape(-1, K, D // K) != 0, axis=-1), 1)
