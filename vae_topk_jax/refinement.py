@@ -195,7 +195,9 @@ def improved(
         codes.append(jnp.where(active[-1], offered_DxD, 0.0))
     z_MxD, active_MxD = jnp.concatenate(codes), jnp.concatenate(active)
     energy_M = objective.of(x_HxWxC, decode(z_MxD), z_MxD, active_MxD)
-    best = jnp.argmin(jnp.where(jnp.isfinite(energy_M), energy_M, jnp.inf))
+    zeros_M = jnp.sum(active_MxD & (z_MxD == 0), axis=1)  # they would no longer be active
+    is_fit_M = jnp.isfinite(energy_M) & (zeros_M <= zeros_M[0])
+    best = jnp.argmin(jnp.where(is_fit_M, energy_M, jnp.inf))
     return z_MxD[best], active_MxD[best]
 
 

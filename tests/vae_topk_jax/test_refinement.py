@@ -140,6 +140,16 @@ def test_by_dimension_no_image_leaves_the_dimensions_of_all():
     assert not TopKVAE(selection="dimension", latent_dim=3).swaps().any()
 
 
+def test_by_slot_an_exchange_stays_in_its_group(blobs):
+    model = untrained(blobs, widths=(16,), selection="slot", mask_input=True)
+    x = to_unit_float(blobs.test_images[:8])
+    codes = [np.asarray(model.encode(x, refine=passes)) for passes in (0, 2)]
+    active = [(z != 0).reshape(len(x), 2, -1) for z in codes]
+    assert (active[1].sum(axis=2) == 1).all()
+    assert (active[1] != active[0]).any()
+    assert (energies(model, x, codes[1]) < energies(model, x, codes[0])).all()
+
+
 def test_the_prior_of_vaease_weighs_as_its_variance():
     model = VAEase(image_shape=(1, 1, 4), latent_dim=3, widths=(4,))
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, 1, 4)))

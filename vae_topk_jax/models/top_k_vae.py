@@ -220,10 +220,18 @@ class TopKVAE(BetaVAE):
         return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
 
     def swaps(self) -> Array | None:
-        """None by dimension, whose K dimensions are those of all images; else any."""
-        if self.selection != "dimension":
-            return None
-        return jnp.zeros((self.latent_dim, self.latent_dim), bool)
+        """By dimension none, since the K dimensions are those of all images; by slot within a
+        group; else any for any."""
+        if self.selection == "dimension":
+            return jnp.zeros((self.latent_dim, self.latent_dim), bool)
+        if self.selection == "slot":
+            group_D = jnp.arange(self.latent_dim) // (self.latent_dim // self.k)
+            return group_D[:, None] == group_D[None]
+        return None
+
+    def offers(self, x_BxHxWxC: Array) -> Array | None:
+        """By slot the means of the posterior: the encoder has one for each latent of a group."""
+        return self.latents(x_BxHxWxC) if self.selection == "slot" else None
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, that of masked entries weighted by `kl_inactive`."""
