@@ -1,4 +1,4 @@
-"""TopK, Matryoshka, JumpReLU and L1 dictionaries against their equations in NumPy."""
+"""TopK, Matryoshka, JumpReLU, gated and L1 dictionaries against their equations in NumPy."""
 
 import functools
 
@@ -9,7 +9,14 @@ import optax
 import pytest
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.models import BatchTopKSAE, JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
+from vae_topk_jax.models import (
+    BatchTopKSAE,
+    GatedSAE,
+    JumpReLUSAE,
+    MatryoshkaSAE,
+    ReLUSAE,
+    TopKSAE,
+)
 from vae_topk_jax.models.dictionary import centred_product
 from vae_topk_jax.models.jump_relu_sae import above, jump_relu
 
@@ -172,6 +179,48 @@ def test_l1_taxes_the_latents(x):
     terms = train_terms(model, variables, x)
     np.testing.assert_allclose(terms["l1"], f.sum(axis=1).mean(), rtol=1e-5)
     np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 0.5 * terms["l1"], 1e-5)
+
+
+def test_the_gated_loss_and_its_gradients_are_those_of_the_paper(x):
+    model = GatedSAE(**GIVEN, sparsity_weight=0.5)
+    params = variables_of(model, x)["params"]
+    for number, name in enumerate(("r_mag", "b_mag")):
+        params[name] = 0.3 * jax.random.normal(jax.random.key(5 + number), (D,))
+    stats = model.init(jax.random.key(1), x)["batch_stats"]
+
+    def ours(params):
+        loss, terms = model.apply(
+            {"params": params, "batch_stats": stats},
+            x,
+            x,
+            train=True,
+            method="loss",
+            mutable=["batch_stats"],
+        )[0]
+        return loss, terms
+
+    def of_the_paper(params):
+        flat = x[:, 0, 0]
+        product = (flat - params["b_dec"][None]) @ params["W_enc"]
+        gate = jax.nn.relu(product + params["b_enc"][None])
+        f = jax.nn.relu(jnp.exp(params["r_mag"])[None] * product + params["b_mag"][None])
+        z = jax.lax.stop_gradient((gate > 0).astype(jnp.float32)) * f
+        frozen = jax.lax.stop_gradient(params)
+        again = [
+            jnp.sum(jnp.square(flat - code @ held["W_dec"] - held["b_dec"][None])) / B
+            for code, held in ((z, params), (gate, frozen))
+        ]
+        l1 = jnp.sum(gate) / B
+        return sum(again) + 0.5 * l1, {"reconstruction": again[0], "auxiliary": again[1], "l1": l1}
+
+    (loss, terms), grads = jax.jit(jax.value_and_grad(ours, has_aux=True))(params)
+    (expected, parts), slopes = jax.jit(jax.value_and_grad(of_the_paper, has_aux=True))(params)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for name, part in parts.items():
+        np.testing.assert_allclose(terms[name], part, rtol=1e-5)
+    for name, slope in slopes.items():
+        assert np.abs(slope).max() > 0
+        np.testing.assert_allclose(grads[name], slope, rtol=1e-4, atol=1e-5)
 
 
 def plain_product(x_BxF, b_F, w_FxD):
