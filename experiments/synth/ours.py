@@ -27,7 +27,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "bandwidth": 2.0,
     },
     "L1 SAE": {"model": "relu_sae", "sparsity_weight": 6.0},
-    "Gated SAE": {"model": "gated_sae", "sparsity_weight": 3.0},
+    "Gated SAE": {"model": "gated_sae", "sparsity_weight": 6.6},
 }
 
 
