@@ -162,9 +162,7 @@ def load_dictionary_learning(
     if "gate_bias" in names:
         tensors = read_tensors(path, _GATED)
         weights = _transposed(tensors, tensors["gate_bias"], tensors["decoder_bias"])
-        return build(
-            GatedSAE, weights | {"r_mag": tensors["r_mag"], "b_mag": tensors["mag_bias"]}
-        )
+        return build(GatedSAE, weights | {"r_mag": tensors["r_mag"], "b_mag": tensors["mag_bias"]})
     tensors = read_tensors(path, _DICTIONARY_LEARNING)
     return build(
         TopKSAE if per_input else BatchTopKSAE,
