@@ -1,5 +1,5 @@
 """TopK, Matryoshka, JumpReLU, gated and L1 SAEs of dictionary_learning and SAELens: read as those
-would, written back to the same codes, and loaded by the classes of both where they are installed."""
+would, written back to the same codes, and loaded by the classes of both where installed."""
 
 import importlib
 import json
