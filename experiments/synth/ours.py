@@ -42,6 +42,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "Top-K VAE, linear, beta 1e-6": _LINEAR | {"beta": 1e-6},
     "Top-K VAE, linear, beta 0.001": _LINEAR | {"beta": 0.001},
     "Top-K VAE, linear, beta 1": _LINEAR | {"beta": 1.0},
+    "Top-K VAE, linear, beta 1, KL of active latents": _LINEAR | {"beta": 1.0, "kl_inactive": 0.0},
 }
 
 
