@@ -30,6 +30,10 @@ _LINEAR = {
 MODELS: dict[str, dict[str, Any]] = {
     "BatchTopK SAE": {"model": "batch_topk_sae"},
     "Matryoshka BatchTopK SAE": {"model": "matryoshka_sae"},
+    "Matryoshka, five inner widths": {
+        "model": "matryoshka_sae",
+        "group_fractions": (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4),
+    },
     "TopK SAE": {"model": "top_k_sae"},
     "JumpReLU SAE": {
         "model": "jump_relu_sae",
