@@ -52,7 +52,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 def config_of(title: str, preset: Preset, seed: int) -> Config:
     """The configuration of a row."""
-    fields = {"k": preset.k, "pixel_reduction": "sum"} | MODELS[title]
+    fields: dict[str, Any] = {"k": preset.k, "pixel_reduction": "sum"} | MODELS[title]
     if "k" not in fields_for(fields["model"]):
         del fields["k"]
     config = Config(

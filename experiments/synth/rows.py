@@ -51,14 +51,18 @@ class Rows:
         for title in filter(lambda title: only in title, ours.MODELS):
             config = ours.config_of(title, self.preset, seed)
             settings = ours.describe(config, self.preset)
-            row = self._row(title, seed, settings, lambda title=title: trained()[title], cost=1.0)
+
+            def train_ours(title: str = title) -> Found:
+                return trained()[title]
+
+            row = self._row(title, seed, settings, train_ours, cost=1.0)
             if not has(row.key):
                 missing[title] = config
             yield row
         for title, peer in peers.installed().items():
             settings = ours.truth_settings(self.preset) | {"seed": seed, "k": self.preset.k}
 
-            def train_theirs(peer=peer) -> Found:
+            def train_theirs(peer: peers.Peer = peer) -> Found:
                 return peer.train(self.preset, self.truth, seed)
 
             if only in title:
