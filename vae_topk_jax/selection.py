@@ -353,7 +353,8 @@ def _nth_largest(x_BxD: Array, n: Array, bits: int, count: Callable[[Array], Arr
         candidate = found | (word(1) << (word(bits - 1) - jnp.asarray(i, word)))
         return jnp.where(count(x_BxD >= candidate) >= n, candidate, found)
 
-    return jax.lax.fori_loop(0, bits, settle_bit, jnp.zeros(n.shape, word))
+    nothing = count(x_BxD != x_BxD).astype(word)  # 0, and under shard_map of the type of a count
+    return jax.lax.fori_loop(0, bits, settle_bit, nothing)
 
 
 def _count(chosen_BxD: Array, axis_name: str | None) -> Array:
