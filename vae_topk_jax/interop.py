@@ -6,6 +6,7 @@
 | `MatryoshkaSAE` | `MatryoshkaBatchTopKSAE` | the same, with widths in the metadata |
 | `TopKSAE` | `AutoEncoderTopK` | "topk" |
 | `JumpReLUSAE` | `JumpReluAutoEncoder` | "jumprelu" |
+| `GatedSAE` | `GatedAutoEncoder` | "gated" |
 | `ReLUSAE` | `AutoEncoder` | "standard" |
 
 Weights travel as safetensors and settings as JSON: nothing is unpickled. `dictionary_learning`
@@ -30,7 +31,14 @@ import numpy as np
 
 from vae_topk_jax.files import write_atomic
 from vae_topk_jax.foreign import read_regular
-from vae_topk_jax.models import BatchTopKSAE, JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
+from vae_topk_jax.models import (
+    BatchTopKSAE,
+    GatedSAE,
+    JumpReLUSAE,
+    MatryoshkaSAE,
+    ReLUSAE,
+    TopKSAE,
+)
 from vae_topk_jax.sae_weights import SAE, build, file_threshold, in_input_units, inner_widths
 from vae_topk_jax.selection import check_k, check_mean_k
 from vae_topk_jax.tensor_files import (
@@ -56,6 +64,14 @@ _STANDARD = {
     "encoder.bias": Layout("D"),
     "decoder.weight": Layout("FD"),
 }
+_GATED = {
+    "decoder_bias": Layout("F"),
+    "encoder.weight": Layout("DF"),
+    "gate_bias": Layout("D"),
+    "r_mag": Layout("D"),
+    "mag_bias": Layout("D"),
+    "decoder.weight": Layout("FD"),
+}
 _WEIGHT = {
     "W_enc": Layout("FD"),
     "b_enc": Layout("D"),
@@ -68,6 +84,14 @@ _MATRYOSHKA = _WEIGHT | {
     "group_sizes": Layout("G", INTEGERS),
 }
 _SAELENS = _WEIGHT | {"threshold": Layout("D")}
+_SAELENS_GATED = {
+    "W_enc": Layout("FD"),
+    "b_gate": Layout("D"),
+    "r_mag": Layout("D"),
+    "b_mag": Layout("D"),
+    "W_dec": Layout("DF"),
+    "b_dec": Layout("F"),
+}
 _SAELENS_OPTIONAL = {"scaling_factor": Layout("D")}  # once written with every SAE, as ones
 _MOST_SETTINGS = 4 << 20  # bytes
 _SAELENS_SETTINGS = {
@@ -77,7 +101,7 @@ _SAELENS_SETTINGS = {
     "reshape_activations": "none",
 }
 _SAELENS_READ: dict[str, tuple[Any, ...]] = {
-    "architecture": ("jumprelu", "topk", "standard"),
+    "architecture": ("jumprelu", "topk", "gated", "standard"),
     "apply_b_dec_to_input": (True, False),
     "normalize_activations": ("none", None, False),  # False, None and the next two: before 6.0
     "reshape_activations": ("none", None),
@@ -134,11 +158,15 @@ def load_dictionary_learning(
         return build(MatryoshkaSAE, tensors, k, threshold, widths)
     if "bias" in names:
         tensors = read_tensors(path, _STANDARD)
-        return build(ReLUSAE, _transposed(tensors, tensors["bias"]))
+        return build(ReLUSAE, _transposed(tensors, tensors["encoder.bias"], tensors["bias"]))
+    if "gate_bias" in names:
+        tensors = read_tensors(path, _GATED)
+        weights = _transposed(tensors, tensors["gate_bias"], tensors["decoder_bias"])
+        return build(GatedSAE, weights | {"r_mag": tensors["r_mag"], "b_mag": tensors["mag_bias"]})
     tensors = read_tensors(path, _DICTIONARY_LEARNING)
     return build(
         TopKSAE if per_input else BatchTopKSAE,
-        _transposed(tensors, tensors["b_dec"]),
+        _transposed(tensors, tensors["encoder.bias"], tensors["b_dec"]),
         int(tensors["k"]),
         float(tensors["threshold"]),
     )
@@ -155,9 +183,12 @@ def save_dictionary_learning(path: Path | str, sae: SAE) -> None:
         b_enc = params["b_enc"] - params["b_dec"] @ params["W_enc"]
         write_tensors(Path(path), params | {"b_enc": b_enc})
         return
-    b_dec = params["b_dec"]
+    b_enc, b_dec, linear = params["b_enc"], params["b_dec"], _untransposed(params)
     if isinstance(model, ReLUSAE):
-        tensors = {"bias": b_dec} | _untransposed(params)
+        tensors = linear | {"encoder.bias": b_enc, "bias": b_dec}
+    elif isinstance(model, GatedSAE):
+        magnitude = {"r_mag": params["r_mag"], "mag_bias": params["b_mag"]}
+        tensors = linear | magnitude | {"gate_bias": b_enc, "decoder_bias": b_dec}
     else:
         k = getattr(model, "k", None)
         if not isinstance(k, numbers.Integral):
@@ -171,7 +202,7 @@ def save_dictionary_learning(path: Path | str, sae: SAE) -> None:
             sizes = np.diff([0, *model.widths])
             tensors = params | statistics | {"group_sizes": sizes.astype(np.int64)}
         else:
-            tensors = _untransposed(params) | {"b_dec": b_dec} | statistics
+            tensors = linear | {"encoder.bias": b_enc, "b_dec": b_dec} | statistics
     write_tensors(Path(path), tensors)
 
 
@@ -196,7 +227,7 @@ def load_saelens(folder: Path | str, k: float | None = None) -> SAE:
     folder = Path(folder)
     settings = _read_settings(folder / _SETTINGS)
     architecture = settings.get("architecture", "jumprelu")
-    layouts = _SAELENS if architecture == "jumprelu" else _WEIGHT
+    layouts = {"jumprelu": _SAELENS, "gated": _SAELENS_GATED}.get(architecture, _WEIGHT)
     tensors = read_tensors(folder / _WEIGHTS, layouts, _SAELENS_OPTIONAL)
     latents, inputs = tensors["W_dec"].shape
     for name, size in (("d_in", inputs), ("d_sae", latents)):
@@ -211,10 +242,15 @@ def load_saelens(folder: Path | str, k: float | None = None) -> SAE:
             f"scaling_factor in {folder / _WEIGHTS} must be 1, got {scaling[0]:g}: "
             "multiply the rows of W_dec by it"
         )
+    if architecture == "gated":
+        tensors["b_enc"] = tensors.pop("b_gate")
     if not settings.get("apply_b_dec_to_input", True):
-        tensors["b_enc"] = tensors["b_enc"] + tensors["b_dec"] @ tensors["W_enc"]
-    if architecture == "standard":
-        return build(ReLUSAE, tensors)
+        moved_D = tensors["b_dec"] @ tensors["W_enc"]
+        tensors["b_enc"] = tensors["b_enc"] + moved_D
+        if architecture == "gated":
+            tensors["b_mag"] = tensors["b_mag"] + np.exp(tensors["r_mag"]) * moved_D
+    if architecture in ("standard", "gated"):
+        return build(ReLUSAE if architecture == "standard" else GatedSAE, tensors)
     if architecture == "topk":
         if settings.get("rescale_acts_by_decoder_norm", False):
             tensors = _rescaled(tensors)
@@ -249,6 +285,9 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
     details: dict[str, Any] = {}
     if isinstance(model, ReLUSAE):
         training = settings["architecture"] = "standard"
+    elif isinstance(model, GatedSAE):
+        training = settings["architecture"] = "gated"
+        params["b_gate"] = params.pop("b_enc")
     elif isinstance(model, TopKSAE):
         training = settings["architecture"] = "topk"
         settings |= {"k": model.k, "rescale_acts_by_decoder_norm": False}
@@ -276,10 +315,12 @@ def save_saelens(folder: Path | str, sae: SAE) -> None:
     write_atomic(folder / _SETTINGS, json.dumps(settings, indent=2).encode())
 
 
-def _transposed(tensors: Mapping[str, np.ndarray], b_dec: np.ndarray) -> dict[str, np.ndarray]:
+def _transposed(
+    tensors: Mapping[str, np.ndarray], b_enc: np.ndarray, b_dec: np.ndarray
+) -> dict[str, np.ndarray]:
     return {
         "W_enc": tensors["encoder.weight"].T,
-        "b_enc": tensors["encoder.bias"],
+        "b_enc": b_enc,
         "W_dec": tensors["decoder.weight"].T,
         "b_dec": b_dec,
     }
@@ -288,7 +329,6 @@ def _transposed(tensors: Mapping[str, np.ndarray], b_dec: np.ndarray) -> dict[st
 def _untransposed(params: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "encoder.weight": params["W_enc"].T,
-        "encoder.bias": params["b_enc"],
         "decoder.weight": params["W_dec"].T,
     }
 

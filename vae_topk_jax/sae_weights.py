@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_topk_jax.models import JumpReLUSAE, ReLUSAE
 from vae_topk_jax.models.dictionary import Dictionary
+from vae_topk_jax.models.top_k_sae import TopKDictionary
 from vae_topk_jax.selection import check_mean_k
 
 
@@ -57,7 +57,7 @@ def build(
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)
     stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["batch_stats"])
     has_threshold = threshold is not None and threshold >= 0
-    if has_threshold or kind in (ReLUSAE, JumpReLUSAE):
+    if has_threshold or not issubclass(kind, TopKDictionary):
         # a latent is never below 0, so that a threshold there lets all that are above it pass
         above = np.nextafter(np.float32(max(threshold or 0, 0)), np.float32(np.inf))
         stats["batch_top_k"] |= {

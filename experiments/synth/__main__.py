@@ -45,12 +45,12 @@ def main(
             raise ValueError(f"seeds must be distinct and at least 0, got {seeds}")
         sizes = sizes._replace(seeds=seeds)
     folder = out or Path(f"runs/synth-{preset}")
-    bar = RowsBar()
     truth = make_ground_truth(jax.random.key(0), sizes.setting)
-    rows = list(Rows(preset, sizes, truth, folder / "directions", bar).all(only))
+    results = ResultsFile(folder)
+    rows = Rows(preset, sizes, truth, folder / "directions").all(only, results.has)
     if not rows:
         raise ValueError(f"only must be part of the title of a row, got {only!r}")
-    measure_rows(rows, ResultsFile(folder), bar, shown_seed=sizes.seeds[0])
+    measure_rows(rows, results, RowsBar(), shown_seed=sizes.seeds[0])
     write_report(folder, [LAYOUT])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from experiments.synth.found import Found
 from experiments.synth.presets import Preset
 from vae_topk_jax.data.batches import epoch_batches
-from vae_topk_jax.synthetic import GroundTruth
+from vae_topk_jax.synthetic import GroundTruth, Setting
 
 GROUP_FRACTIONS = (1 / 32, 1 / 8, 1 / 2, 1)
 
@@ -46,6 +46,46 @@ def tensors(truth: GroundTruth, preset: Preset, seed: int) -> Iterator[Any]:
 
     for step in range(preset.steps):
         yield torch.from_numpy(np.array(vectors(truth, step)))
+
+
+def saelens_trees(setting: Setting) -> Any:
+    """Its trees of features, as ours stand: siblings exclude each other, and a child is as strong
+    as its parent."""
+    from sae_lens import synthetic
+
+    return synthetic.generate_hierarchy(
+        setting.features,
+        synthetic.HierarchyConfig(
+            total_root_nodes=setting.roots,
+            branching_factor=setting.branching,
+            max_depth=setting.depth,
+            mutually_exclusive_portion=1.0,
+            compensate_probabilities=True,
+            scale_children_by_parent=True,
+        ),
+    )
+
+
+def saelens_generator(truth: GroundTruth, trees: Any) -> Any:
+    """Its generator of the features of a ground truth, with these trees; `sample(n)` draws them."""
+    import torch
+    from sae_lens import synthetic
+
+    probability, deviation, mean, factor, own = (
+        torch.from_numpy(np.array(array))
+        for array in (
+            *(truth.probability_G, truth.deviation_G, truth.mean_G),
+            *truth.correlation,
+        )
+    )
+    return synthetic.ActivationGenerator(
+        num_features=len(mean),
+        firing_probabilities=probability,
+        std_firing_magnitudes=deviation,
+        mean_firing_magnitudes=mean,
+        modify_activations=trees.modifier,
+        correlation_matrix=(factor, own**2),
+    )
 
 
 def saelens_trainer(

@@ -14,7 +14,6 @@ class Preset(NamedTuple):
         k: the mean number of active latents that is asked for.
         batch_size, samples: of a training; each sample is seen once.
         learning_rate: constant.
-        turns: in how many parts a training is reported; they divide its steps.
         evaluated: how many samples, other ones, a dictionary is measured on.
         seeds: of the dictionaries.
     """
@@ -25,7 +24,6 @@ class Preset(NamedTuple):
     batch_size: int
     samples: int
     learning_rate: float = 3e-4
-    turns: int = 16
     evaluated: int = 102_400
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -43,7 +41,6 @@ PRESETS = {
         batch_size=256,
         samples=64 * 256,
         learning_rate=3e-3,
-        turns=4,
         evaluated=1024,
         seeds=(0,),
     ),

@@ -1,18 +1,19 @@
 """The rows of the study: every dictionary, seed by seed."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.records.rows import Place
-from experiments.study.bar import RowsBar
+from experiments.records.rows import Key, Place
 from experiments.study.planned import Measurement, Planned
 from experiments.synth import ours, peers
 from experiments.synth.found import Found, measure
 from experiments.synth.presets import Preset
+from vae_topk_jax.config import Config
 from vae_topk_jax.metrics.recovery import mean_correlation
 from vae_topk_jax.synthetic import GroundTruth
 
@@ -28,35 +29,44 @@ class Rows:
         preset: sizes.
         truth: what all dictionaries are trained on.
         folder: where the directions of each are kept, which the stability over seeds is taken of.
-        bar: shows how far the trainings are.
     """
 
     variant: str
     preset: Preset
     truth: GroundTruth
     folder: Path
-    bar: RowsBar
 
-    def all(self, only: str = "") -> Iterator[Planned]:
-        """Those whose title contains `only`, seed by seed."""
-        for seed in self.preset.seeds:
-            for title in ours.MODELS:
-                config = ours.config_of(title, self.preset, seed)
-                settings = ours.describe(config, self.preset)
+    def all(self, only: str = "", has: Callable[[Key], bool] = lambda key: False) -> list[Planned]:
+        """Those whose title contains `only`, seed by seed.
 
-                def train_ours(config=config) -> Found:
-                    return ours.train(config, self.preset, self.truth, self.bar)
+        Args:
+            only: part of a title.
+            has: whether a row need not be measured; its dictionary is not trained either.
+        """
+        return [row for seed in self.preset.seeds for row in self._of_seed(seed, only, has)]
 
-                if only in title:
-                    yield self._row(title, seed, settings, train_ours, cost=1.0)
-            for title, peer in peers.installed().items():
-                settings = ours.truth_settings(self.preset) | {"seed": seed, "k": self.preset.k}
+    def _of_seed(self, seed: int, only: str, has: Callable[[Key], bool]) -> Iterator[Planned]:
+        missing: dict[str, Config] = {}
+        trained = functools.cache(lambda: ours.train(missing, self.preset, self.truth))
+        for title in filter(lambda title: only in title, ours.MODELS):
+            config = ours.config_of(title, self.preset, seed)
+            settings = ours.describe(config, self.preset)
 
-                def train_theirs(peer=peer, seed=seed) -> Found:
-                    return peer.train(self.preset, self.truth, seed)
+            def train_ours(title: str = title) -> Found:
+                return trained()[title]
 
-                if only in title:
-                    yield self._row(title, seed, settings, train_theirs, cost=3.0)
+            row = self._row(title, seed, settings, train_ours, cost=1.0)
+            if not has(row.key):
+                missing[title] = config
+            yield row
+        for title, peer in peers.installed().items():
+            settings = ours.truth_settings(self.preset) | {"seed": seed, "k": self.preset.k}
+
+            def train_theirs(peer: peers.Peer = peer) -> Found:
+                return peer.train(self.preset, self.truth, seed)
+
+            if only in title:
+                yield self._row(title, seed, settings, train_theirs, cost=3.0)
 
     def _row(
         self,

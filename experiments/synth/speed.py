@@ -131,33 +131,10 @@ def _saelens(preset: Preset, batches: Any) -> Step:
 def _drawn_by_saelens(preset: Preset, truth: GroundTruth) -> Any:
     """Its own generator, with the numbers of ours and its own trees."""
     import torch
-    from sae_lens import synthetic
 
-    setting = preset.setting
-    trees = synthetic.generate_hierarchy(
-        setting.features,
-        synthetic.HierarchyConfig(
-            total_root_nodes=setting.roots,
-            branching_factor=setting.branching,
-            max_depth=setting.depth,
-            mutually_exclusive_portion=1.0,
-            scale_children_by_parent=True,
-        ),
-    )
-    probability, deviation, mean, factor, own, directions, bias = (
-        torch.from_numpy(np.array(array))
-        for array in (
-            *(truth.probability_G, truth.deviation_G, truth.mean_G),
-            *(*truth.correlation, truth.directions_GxF, truth.bias_F),
-        )
-    )
-    generator = synthetic.ActivationGenerator(
-        setting.features,
-        probability,
-        deviation,
-        mean,
-        modify_activations=trees.modifier,
-        correlation_matrix=(factor, own**2),
+    generator = peers.saelens_generator(truth, peers.saelens_trees(preset.setting))
+    directions, bias = (
+        torch.from_numpy(np.array(array)) for array in (truth.directions_GxF, truth.bias_F)
     )
     while True:
         yield generator.sample(preset.batch_size) @ directions + bias

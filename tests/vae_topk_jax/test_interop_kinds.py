@@ -1,5 +1,5 @@
-"""TopK, Matryoshka, JumpReLU and L1 SAEs of dictionary_learning and SAELens: read as those would,
-written back to the same codes, and loaded by the classes of both where they are installed."""
+"""TopK, Matryoshka, JumpReLU, gated and L1 SAEs of dictionary_learning and SAELens: read as those
+would, written back to the same codes, and loaded by the classes of both where installed."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from vae_topk_jax.interop import (
     save_dictionary_learning,
     save_saelens,
 )
-from vae_topk_jax.models import JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
+from vae_topk_jax.models import GatedSAE, JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
 from vae_topk_jax.sae_weights import SAE
 
 D, F, K = 10, 6, 3
@@ -26,22 +26,29 @@ KINDS = {
     "matryoshka": MatryoshkaSAE,
     "topk": TopKSAE,
     "jumprelu": JumpReLUSAE,
+    "gated": GatedSAE,
     "standard": ReLUSAE,
 }
 rng = np.random.default_rng(0)
 W_ENC, W_DEC = (rng.normal(size=s).astype(np.float32) for s in ((F, D), (D, F)))
 B_ENC, B_DEC = (rng.normal(size=s).astype(np.float32) for s in (D, F))
 THRESHOLD = np.abs(rng.normal(size=D)).astype(np.float32)
+R_MAG, B_MAG = (rng.normal(size=D).astype(np.float32) for _ in range(2))
 X = rng.normal(size=(9, F)).astype(np.float32)
 WEIGHTS = {"W_enc": W_ENC, "b_enc": B_ENC, "W_dec": W_DEC, "b_dec": B_DEC}
+GATED = {n: a for n, a in WEIGHTS.items() if n != "b_enc"}
+GATED |= {"b_gate": B_ENC, "r_mag": R_MAG, "b_mag": B_MAG}
 OPTIONS = {"topk": {"per_input": True}, "jumprelu": {"k": K}}
 
 
-def expected_codes(kind: str, b_enc: np.ndarray = B_ENC) -> np.ndarray:
+def expected_codes(kind: str, subtracted: np.ndarray = B_DEC) -> np.ndarray:
     """Worked out here."""
-    pre = (X - B_DEC) @ W_ENC + b_enc
+    pre = (X - subtracted) @ W_ENC + B_ENC
     if kind == "topk":
         pre = np.where(pre >= np.sort(pre, axis=1)[:, -K, None], pre, 0)
+    if kind == "gated":
+        magnitude = np.exp(R_MAG) * (pre - B_ENC) + B_MAG
+        return np.where(pre > 0, magnitude, 0).clip(0)
     level = {"matryoshka": 0.4, "jumprelu": THRESHOLD}.get(kind, 0)
     return np.where(pre > level, pre, 0).clip(0)
 
@@ -55,6 +62,14 @@ def theirs(kind: str, path: Path) -> Path:
         "topk": linear | counts | {"b_dec": B_DEC},
         # its encoder does not subtract b_dec
         "jumprelu": WEIGHTS | {"b_enc": B_ENC - B_DEC @ W_ENC, "threshold": THRESHOLD},
+        "gated": {
+            "encoder.weight": W_ENC.T,
+            "gate_bias": B_ENC,
+            "r_mag": R_MAG,
+            "mag_bias": B_MAG,
+            "decoder.weight": W_DEC.T,
+            "decoder_bias": B_DEC,
+        },
         "standard": linear | {"bias": B_DEC},
     }[kind]
     save_file({name: np.array(a, order="C") for name, a in tensors.items()}, path)
@@ -80,7 +95,7 @@ def lens(kind: str, folder: Path, **changes) -> Path:
     settings |= {"k": K, "rescale_acts_by_decoder_norm": False} if kind == "topk" else {}
     thresholds = {"matryoshka": np.full(D, 0.4, np.float32), "jumprelu": THRESHOLD}
     more = {"threshold": thresholds[kind]} if kind in thresholds else {}
-    save_file(WEIGHTS | more, folder / "sae_weights.safetensors")
+    save_file((GATED if kind == "gated" else WEIGHTS) | more, folder / "sae_weights.safetensors")
     (folder / "cfg.json").write_text(json.dumps(settings | changes))
     return folder
 
@@ -118,6 +133,13 @@ def test_saelens_is_read_and_written_back(kind, tmp_path):
     assert_is(sae, kind)
     save_saelens(tmp_path / "b", sae)
     assert_is(load_saelens(tmp_path / "b"), kind)
+
+
+@pytest.mark.parametrize("kind", ["gated", "standard"])
+def test_an_encoder_that_subtracts_nothing_has_the_difference_in_its_biases(kind, tmp_path):
+    sae = load_saelens(lens(kind, tmp_path / "a", apply_b_dec_to_input=False))
+    expected = expected_codes(kind, np.zeros(F, np.float32))
+    np.testing.assert_allclose(apply(sae, X[:, None, None], "encode"), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +210,11 @@ def test_dictionary_learning_itself_has_the_same_codes(kind, tmp_path):
         module = peer("dictionary_learning.trainers.matryoshka_batch_top_k")
         sae = module.MatryoshkaBatchTopKSAE(F, D, K, [2, 3, 5])
     else:
-        name = {"jumprelu": "JumpReluAutoEncoder", "standard": "AutoEncoder"}[kind]
+        name = {
+            "jumprelu": "JumpReluAutoEncoder",
+            "gated": "GatedAutoEncoder",
+            "standard": "AutoEncoder",
+        }[kind]
         sae = getattr(dictionary, name)(F, D)
     ours = load_dictionary_learning(theirs(kind, tmp_path / "a"), **OPTIONS.get(kind, {}))
     save_dictionary_learning(tmp_path / "b", ours)
@@ -214,12 +240,13 @@ def test_what_saelens_itself_trains_and_saves_is_read(kind, tmp_path):
         "matryoshka": ("MatryoshkaBatchTopK", {"k": 3.0, "matryoshka_widths": [2, 5, D]}),
         "topk": ("TopK", {"k": K}),
         "jumprelu": ("JumpReLU", {"target_l0": 3.0, "jumprelu_sparsity_loss_mode": "quadratic"}),
+        "gated": ("Gated", {}),
         "standard": ("Standard", {}),
     }[kind]
     config = getattr(module, f"{name}TrainingSAEConfig")(**sizes, **more)
     sae = getattr(module, f"{name}TrainingSAE")(config)
     with torch.no_grad():
-        for parameter, value in WEIGHTS.items():
+        for parameter, value in (GATED if kind == "gated" else WEIGHTS).items():
             getattr(sae, parameter).copy_(torch.tensor(value))
         if kind == "matryoshka":
             sae.topk_threshold.fill_(0.4)

@@ -1,6 +1,7 @@
 """One file per system; each is a linen module with the methods of `System`."""
 
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.gated_sae import GatedSAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
 from vae_topk_jax.models.registry import MODELS
@@ -19,6 +20,7 @@ __all__ = [
     "VSC",
     "BatchTopKSAE",
     "BetaVAE",
+    "GatedSAE",
     "JumpReLUSAE",
     "MatryoshkaSAE",
     "ReLUSAE",

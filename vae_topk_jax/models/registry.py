@@ -2,6 +2,7 @@
 
 from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.gated_sae import GatedSAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
 from vae_topk_jax.models.relu_sae import ReLUSAE
@@ -21,6 +22,7 @@ MODELS: dict[str, type[System]] = {
     "top_k_sae": TopKSAE,
     "matryoshka_sae": MatryoshkaSAE,
     "jump_relu_sae": JumpReLUSAE,
+    "gated_sae": GatedSAE,
     "relu_sae": ReLUSAE,
     "vaease": VAEase,
     "vsc": VSC,

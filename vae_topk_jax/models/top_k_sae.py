@@ -45,22 +45,37 @@ class TopKDictionary(Dictionary):
 
     def penalty(self, code: TrainingCode, progress: ArrayLike) -> tuple[Array, dict[str, Array]]:
         """The fraction of the residual's variance left by the dead latents; 0 if none is dead."""
-        residual_BxF = jax.lax.stop_gradient(code.residual_BxF)
-        aux_k = min(self.aux_k or max(1, residual_BxF.shape[1] // 2), self.latent_dim)
+        aux_k = min(self.aux_k or max(1, code.residual_BxF.shape[1] // 2), self.latent_dim)
+        dead = jnp.sum(code.dead_D, dtype=jnp.int32)
 
-        def left() -> Array:
-            rank_BxD = jnp.where(code.dead_D[None, :], code.f_BxD, -jnp.inf)
-            aux_BxD = apply_mask(code.f_BxD, sample_top_k_mask(rank_BxD, aux_k))
-            again_BxF = self._product(aux_BxD, self.W_dec)
-            mean_F = batch_mean(residual_BxF, code.valid_B)
-            error, variance = (
-                batch_average(jnp.sum(jnp.square(residual_BxF - guess), axis=1), code.valid_B)
-                for guess in (again_BxF, mean_F[None, :])
-            )
-            return jnp.where(variance > 0, error / jnp.where(variance > 0, variance, 1.0), 0.0)
+        def of_all_dead() -> Array:
+            # As many as are chosen of at most, so that all of them are: without the other columns.
+            (index_A,) = jnp.nonzero(code.dead_D, size=aux_k, fill_value=self.latent_dim)
+            f_BxA = code.f_BxD.at[:, index_A].get(mode="fill", fill_value=0.0)
+            W_AxF = self.W_dec.at[index_A].get(mode="fill", fill_value=0.0)
+            return self._left(code, jnp.where(f_BxA > 0, f_BxA, 0.0), W_AxF)
 
-        auxiliary = jax.lax.cond(jnp.any(code.dead_D), left, lambda: jnp.float32(0.0))
+        def of_the_largest() -> Array:
+            is_dead_BxD = code.dead_D[None, :] & (code.f_BxD > 0)
+            rank_BxD = jnp.where(is_dead_BxD, code.f_BxD, -jnp.inf)
+            chosen_BxD = apply_mask(code.f_BxD, sample_top_k_mask(rank_BxD, aux_k))
+            return self._left(code, chosen_BxD, self.W_dec)
+
+        branches = (lambda: jnp.float32(0.0), of_all_dead, of_the_largest)
+        which = (dead > 0).astype(jnp.int32) + (dead > aux_k).astype(jnp.int32)
+        auxiliary = jax.lax.switch(which, branches)
         return self.aux_weight * auxiliary, {"auxiliary": auxiliary}
+
+    def _left(self, code: TrainingCode, aux_BxA: Array, W_AxF: Array) -> Array:
+        """The fraction of the residual's variance that these latents leave."""
+        residual_BxF = jax.lax.stop_gradient(code.residual_BxF)
+        again_BxF = self._product(aux_BxA, W_AxF)
+        mean_F = batch_mean(residual_BxF, code.valid_B)
+        error, variance = (
+            batch_average(jnp.sum(jnp.square(residual_BxF - guess), axis=1), code.valid_B)
+            for guess in (again_BxF, mean_F[None, :])
+        )
+        return jnp.where(variance > 0, error / jnp.where(variance > 0, variance, 1.0), 0.0)
 
 
 class TopKSAE(TopKDictionary):

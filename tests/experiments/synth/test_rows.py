@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from experiments.records.rows import read_results
-from experiments.study.bar import RowsBar
 from experiments.synth import ours, peers
 from experiments.synth.__main__ import main
 from experiments.synth.found import Found, measure
@@ -47,7 +46,7 @@ def test_a_dictionary_that_knows_the_features_is_perfect_up_to_what_it_leaves_ou
 
 def test_every_row_has_its_place_and_its_settings(truth, tmp_path):
     sizes = TINY._replace(seeds=(0, 1))
-    rows = list(Rows("tiny", sizes, truth, tmp_path, RowsBar()).all())
+    rows = Rows("tiny", sizes, truth, tmp_path).all()
     titles = [*ours.MODELS, *peers.installed()]
     assert [(row.place.model, row.place.seed) for row in rows] == [
         (title, seed) for seed in sizes.seeds for title in titles
@@ -56,9 +55,9 @@ def test_every_row_has_its_place_and_its_settings(truth, tmp_path):
     assert {row.config["samples"] for row in rows} == {TINY.samples}
 
 
-def test_presets_divide_into_turns():
+def test_presets_divide_into_batches():
     for preset in PRESETS.values():
-        assert preset.steps % preset.turns == 0
+        assert preset.steps % ours.DRAWN == 0
         assert preset.samples == preset.steps * preset.batch_size
 
 

@@ -1,6 +1,8 @@
-"""TopK, Matryoshka, JumpReLU and L1 dictionaries against their equations in NumPy."""
+"""TopK, Matryoshka, JumpReLU, gated and L1 dictionaries against their equations in NumPy."""
 
 import functools
+import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +11,15 @@ import optax
 import pytest
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.models import BatchTopKSAE, JumpReLUSAE, MatryoshkaSAE, ReLUSAE, TopKSAE
-from vae_topk_jax.models.dictionary import centred_product
+from vae_topk_jax.models import (
+    BatchTopKSAE,
+    GatedSAE,
+    JumpReLUSAE,
+    MatryoshkaSAE,
+    ReLUSAE,
+    TopKSAE,
+)
+from vae_topk_jax.models.dictionary import TrainingCode, centred_product
 from vae_topk_jax.models.jump_relu_sae import above, jump_relu
 
 F, D, K, B = 6, 16, 3, 12
@@ -58,6 +67,57 @@ def test_top_k_keeps_the_k_largest_of_each_input(x):
     terms = train_terms(model, variables, x)
     np.testing.assert_allclose(terms["reconstruction"], error, rtol=1e-5)
     np.testing.assert_allclose(terms["loss"], terms["reconstruction"], rtol=1e-6)
+
+
+def test_the_dead_explain_the_residual_by_the_largest_of_each_input():
+    """Fewer dead latents than are chosen of, as many, more; with ties, and entries of 0."""
+    aux_k, keys = 4, jax.random.split(jax.random.key(6), 3)
+    model = TopKSAE(**GIVEN, k=K, aux_k=aux_k, aux_weight=1.0)
+    pre_BxD = jnp.round(2 * jax.random.normal(keys[0], (B, D))) / 2
+    residual_BxF = jax.random.normal(keys[1], (B, F))
+    W_DxF = jax.random.normal(keys[2], (D, F))
+    variables = model.init(jax.random.key(1), jnp.zeros((1, 1, 1, F)))
+
+    def ours(pre_BxD, W_DxF, dead_D):
+        f_BxD = jax.nn.relu(pre_BxD)
+        code = TrainingCode(f_BxD, f_BxD, f_BxD, residual_BxF, dead_D, None)
+        held = {**variables, "params": {**variables["params"], "W_dec": W_DxF}}
+        return model.apply(held, code, 1.0, method="penalty")[0]
+
+    def by_sorting(pre_BxD, W_DxF, dead_D):
+        f_BxD = jax.nn.relu(pre_BxD)
+        rank_BxD = jnp.where(dead_D[None], f_BxD, -jnp.inf)
+        best_BxA = jax.lax.top_k(rank_BxD, aux_k)[1]
+        mask_BxD = jnp.zeros((B, D)).at[jnp.arange(B)[:, None], best_BxA].set(1.0)
+        guess_BxF = (f_BxD * jnp.where(dead_D[None], mask_BxD, 0.0)) @ W_DxF
+        spread_BxF = residual_BxF - jnp.mean(residual_BxF, axis=0)[None]
+        left = jnp.sum(jnp.square(residual_BxF - guess_BxF)) / jnp.sum(jnp.square(spread_BxF))
+        return jnp.where(jnp.any(dead_D), left, 0.0)
+
+    step, reference = (jax.jit(jax.value_and_grad(g, (0, 1))) for g in (ours, by_sorting))
+    for dead in (0, 2, aux_k, 9, 99):
+        dead_D = jnp.arange(D) % 5 * 4 + jnp.arange(D) // 5 < dead
+        (value, grads), (expected, slopes) = (g(pre_BxD, W_DxF, dead_D) for g in (step, reference))
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+        for grad, slope in zip(grads, slopes, strict=True):
+            np.testing.assert_allclose(grad, slope, atol=1e-6)
+
+
+def test_no_step_sorts_the_latents_of_a_batch():
+    model = TopKSAE((1, 1, 8), latent_dim=2**16, k=64, aux_k=384)
+    x = jax.ShapeDtypeStruct((8192, 1, 1, 8), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+
+    def loss(params, batch_stats, x):
+        held = {"params": params, "batch_stats": batch_stats}
+        return model.apply(held, x, x, train=True, method="loss", mutable=["batch_stats"])[0][0]
+
+    step = jax.jit(jax.grad(loss)).lower(variables["params"], variables["batch_stats"], x)
+    for line in step.compile().as_text().splitlines():
+        operation = line.partition("metadata")[0]
+        if re.search(r" sort\(| topk\(|\"TopK\"", operation):
+            shapes = re.findall(r"\[([\d,]+)\]", operation)
+            assert all(math.prod(map(int, s.split(","))) <= 1_000_000 for s in shapes), line
 
 
 def test_matryoshka_adds_up_the_errors_of_its_beginnings(x):
@@ -172,6 +232,48 @@ def test_l1_taxes_the_latents(x):
     terms = train_terms(model, variables, x)
     np.testing.assert_allclose(terms["l1"], f.sum(axis=1).mean(), rtol=1e-5)
     np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 0.5 * terms["l1"], 1e-5)
+
+
+def test_the_gated_loss_and_its_gradients_are_those_of_the_paper(x):
+    model = GatedSAE(**GIVEN, sparsity_weight=0.5)
+    params = variables_of(model, x)["params"]
+    for number, name in enumerate(("r_mag", "b_mag")):
+        params[name] = 0.3 * jax.random.normal(jax.random.key(5 + number), (D,))
+    stats = model.init(jax.random.key(1), x)["batch_stats"]
+
+    def ours(params):
+        loss, terms = model.apply(
+            {"params": params, "batch_stats": stats},
+            x,
+            x,
+            train=True,
+            method="loss",
+            mutable=["batch_stats"],
+        )[0]
+        return loss, terms
+
+    def of_the_paper(params):
+        flat = x[:, 0, 0]
+        product = (flat - params["b_dec"][None]) @ params["W_enc"]
+        gate = jax.nn.relu(product + params["b_enc"][None])
+        f = jax.nn.relu(jnp.exp(params["r_mag"])[None] * product + params["b_mag"][None])
+        z = jax.lax.stop_gradient((gate > 0).astype(jnp.float32)) * f
+        frozen = jax.lax.stop_gradient(params)
+        again = [
+            jnp.sum(jnp.square(flat - code @ held["W_dec"] - held["b_dec"][None])) / B
+            for code, held in ((z, params), (gate, frozen))
+        ]
+        l1 = jnp.sum(gate) / B
+        return sum(again) + 0.5 * l1, {"reconstruction": again[0], "auxiliary": again[1], "l1": l1}
+
+    (loss, terms), grads = jax.jit(jax.value_and_grad(ours, has_aux=True))(params)
+    (expected, parts), slopes = jax.jit(jax.value_and_grad(of_the_paper, has_aux=True))(params)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for name, part in parts.items():
+        np.testing.assert_allclose(terms[name], part, rtol=1e-5)
+    for name, slope in slopes.items():
+        assert np.abs(slope).max() > 0
+        np.testing.assert_allclose(grads[name], slope, rtol=1e-4, atol=1e-5)
 
 
 def plain_product(x_BxF, b_F, w_FxD):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from experiments.synth.peers import saelens_generator, saelens_trees
 from vae_topk_jax.synthetic import SETTINGS, Setting, draw_features, make_ground_truth
 from vae_topk_jax.synthetic.directions import orthogonalise, superposition
 from vae_topk_jax.synthetic.ground_truth import GroundTruth
@@ -139,37 +140,14 @@ def both() -> Compared:
     synthetic, torch = peer("sae_lens.synthetic"), peer("torch")
     setting = SETTINGS["small"]
     truth = make_ground_truth(jax.random.key(0), setting)
-
-    def tensor(array: jax.Array) -> object:
-        return torch.tensor(np.array(array))
-
-    trees = synthetic.generate_hierarchy(
-        setting.features,
-        synthetic.HierarchyConfig(
-            total_root_nodes=setting.roots,
-            branching_factor=setting.branching,
-            max_depth=setting.depth,
-            mutually_exclusive_portion=1.0,
-            compensate_probabilities=True,
-            scale_children_by_parent=True,
-        ),
-    )
+    trees = saelens_trees(setting)
     often = synthetic.zipfian_firing_probabilities(
         setting.features, setting.exponent, setting.most, setting.least
     )
     drawn = (often * trees.compute_probability_correction_factors(often)).clamp(max=1.0)
     np.testing.assert_allclose(truth.probability_G, drawn.numpy(), rtol=1e-4)
-    factor, own = truth.correlation
-    theirs = synthetic.ActivationGenerator(
-        num_features=setting.features,
-        firing_probabilities=drawn,
-        std_firing_magnitudes=tensor(truth.deviation_G),
-        mean_firing_magnitudes=tensor(truth.mean_G),
-        modify_activations=trees.modifier,
-        correlation_matrix=(tensor(factor), tensor(own) ** 2),
-    )
     torch.manual_seed(0)
-    return Compared(truth, theirs)
+    return Compared(truth, saelens_generator(truth, trees))
 
 
 class Moments(NamedTuple):
