@@ -48,6 +48,22 @@ def float_of(order: Array) -> Array:
     return jnp.where(order < _LOWEST, -jnp.inf, x)
 
 
+class Order(NamedTuple):
+    """How floats are compared.
+
+    Attributes:
+        rank: what stands for them in comparisons.
+        value: the floats again.
+    """
+
+    rank: Callable[[Array], Array]
+    value: Callable[[Array], Array]
+
+
+INTEGERS = Order(ordered_bits, float_of)
+FLOATS = Order(lambda x: x, lambda x: x)
+
+
 def bits_of(x: Array) -> int:
     """How many bits an entry has."""
     return 8 * x.dtype.itemsize

@@ -23,11 +23,13 @@ from jax.typing import ArrayLike
 from vae_topk_jax.checks import check_latent, check_number, check_valid
 from vae_topk_jax.folding import fold, fold_valid
 from vae_topk_jax.ranking import (
+    FLOATS,
+    INTEGERS,
+    Order,
     bits_of,
     count_all,
     count_rows,
     find_place,
-    float_of,
     nth_largest,
     nth_largest_float,
     ordered_bits,
@@ -191,58 +193,54 @@ def _element_top_k(
         order_BxD = ordered_bits(scores_BxD)
         count = functools.partial(count_all, axis_name=axis_name)
         smallest = nth_largest(order_BxD, places, 32, count)
-        return _of_smallest(scores_BxD, order_BxD, smallest, places, axis_name)
+        return _of_smallest(order_BxD, smallest, INTEGERS, places, axis_name)
 
     def by_floats(scores_BxD: Array, places: Array) -> ElementMask:
         smallest = nth_largest_float(scores_BxD, places, axis_name)
-        return _of_smallest(scores_BxD, scores_BxD, smallest, places, axis_name)
+        return _of_smallest(scores_BxD, smallest, FLOATS, places, axis_name)
 
     return jax.lax.platform_dependent(scores_BxD, places, cpu=by_integers, default=by_floats)
 
 
 def _of_smallest(
-    scores_BxD: Array, rank_BxD: Array, smallest: Array, places: Array, axis_name: str | None
+    rank_BxD: Array, smallest: Array, order: Order, places: Array, axis_name: str | None
 ) -> ElementMask:
-    """The mask of those above the smallest that passes, and of as many that are equal to it as
+    """The mask of the scores above the smallest that passes, and of as many that are equal to it as
     there are places left.
 
     Args:
-        scores_BxD: the scores.
-        rank_BxD: the scores, or `ordered_bits` of them, in whose order the mask is.
-        smallest: of the ranks that pass, from `nth_largest` or `nth_largest_float`.
+        rank_BxD: the scores in that order.
+        smallest: of the ranks that pass.
+        order: in which scores are compared.
         places: how many pass.
         axis_name: mapped axis over which the batch is split.
     """
-    # Two reads of the scores: the numbers of the first tell the second what passes. They compare
-    # in other words, so that no compiler keeps what was compared from the one for the other.
-    is_open_BxD = scores_BxD > -jnp.inf
+    bottom, top = order.rank(jnp.float32(-jnp.inf)), order.rank(jnp.float32(jnp.inf))
+    # Two reads of the ranks: the numbers of the first tell the second what passes. They compare in
+    # other words, so that no compiler keeps an array from the one for the other.
+    is_open_BxD = rank_BxD > bottom
     reaches_BxD = is_open_BxD & (rank_BxD >= smallest)
-    tied_BxD = is_open_BxD & (rank_BxD == smallest)
-    least, below = (
-        extreme(extreme(jnp.where(chosen_BxD, scores_BxD, otherwise), axis=1))
-        for extreme, chosen_BxD, otherwise in (
-            (jnp.min, is_open_BxD, jnp.inf),
-            (jnp.max, is_open_BxD & ~reaches_BxD, -jnp.inf),
-        )
-    )
-    if axis_name is not None:
-        below, least = jax.lax.pmax(below, axis_name), jax.lax.pmin(least, axis_name)
-    tied_B = count_rows(tied_BxD)[:, 0]
+    tied_B = count_rows(is_open_BxD & (rank_BxD == smallest))[:, 0]
     ties, reaching = jnp.sum(tied_B), jnp.sum(count_rows(reaches_BxD))
+    least = jnp.min(jnp.where(is_open_BxD, rank_BxD, top))
+    below = jnp.max(jnp.where(is_open_BxD & ~reaches_BxD, rank_BxD, bottom))
     if axis_name is not None:
         ties, reaching = jax.lax.psum((ties, reaching), axis_name)
+        least, below = jax.lax.pmin(least, axis_name), jax.lax.pmax(below, axis_name)
     left = places - (reaching - ties)
-    place = find_place(tied_B, left, axis_name)
 
-    at = jnp.clip(place.row, 0, len(scores_BxD) - 1)
-    tied_D = (scores_BxD[at] > -jnp.inf) & (rank_BxD[at] == smallest)
-    first_D = tied_D & (jnp.cumsum(tied_D, dtype=jnp.int32) <= place.number)
-    row_Bx1 = jnp.arange(len(scores_BxD), dtype=jnp.int32)[:, None]
-    passes_BxD = jnp.where(row_Bx1 < place.row, ~(rank_BxD < smallest), rank_BxD > smallest)
-    kept_BxD = is_open_BxD & (passes_BxD | ((row_Bx1 == place.row) & first_D[None]))
-    score = float_of(smallest) if smallest.dtype == jnp.uint32 else smallest
-    lowest = jnp.where(places > 0, jnp.where(score > -jnp.inf, score, least), jnp.inf)
-    threshold = _halfway(lowest, jnp.where(ties > left, score, below))
+    row, number = find_place(tied_B, left, axis_name)
+    rank_D = rank_BxD[jnp.clip(row, 0, len(rank_BxD) - 1)]
+    tied_D = (rank_D > bottom) & (rank_D == smallest)
+    first_D = tied_D & (jnp.cumsum(tied_D, dtype=jnp.int32) <= number)
+    row_Bx1 = jnp.arange(len(rank_BxD), dtype=jnp.int32)[:, None]
+    passes_BxD = jnp.where(row_Bx1 < row, ~(rank_BxD < smallest), rank_BxD > smallest)
+    kept_BxD = is_open_BxD & (passes_BxD | ((row_Bx1 == row) & first_D[None]))
+
+    score = order.value(smallest)
+    lowest = jnp.where(score > -jnp.inf, score, order.value(least))
+    lowest = jnp.where(places > 0, lowest, jnp.inf)
+    threshold = _halfway(lowest, jnp.where(ties > left, score, order.value(below)))
     return ElementMask(kept_BxD.astype(jnp.float32), threshold)
 
 
