@@ -13,7 +13,6 @@ import functools
 import math
 import numbers
 import operator
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,8 +22,18 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.checks import check_latent, check_number, check_valid
 from vae_topk_jax.folding import fold, fold_valid
-
-_RUN = 16  # so many bytes are added up before they are widened
+from vae_topk_jax.ranking import (
+    FLOATS,
+    INTEGERS,
+    Order,
+    bits_of,
+    count_all,
+    count_rows,
+    find_place,
+    nth_largest,
+    nth_largest_float,
+    ordered_bits,
+)
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -94,9 +103,21 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
     k = check_k(k, size)
     scores = _as_float(jax.lax.stop_gradient(fold(scores_BxD)))
     limit = k if count is None else jnp.minimum(jnp.round(count).astype(jnp.int32), k)
+    order_BxD = ordered_bits(scores)
     places_Bx1 = jnp.full((len(scores), 1), limit, jnp.int32)
-    countdown = functools.partial(_countdown, (1, size), None)
-    kept_BxD = _largest(_ordered_bits(scores), places_Bx1, countdown, _count_rows)
+    smallest_Bx1 = nth_largest(order_BxD, places_Bx1, bits_of(order_BxD), count_rows)
+    above_BxD = order_BxD > smallest_Bx1
+    tied_BxD = (order_BxD == smallest_Bx1) & (order_BxD > 0)
+    left_Bx1 = places_Bx1 - count_rows(above_BxD)
+
+    def first_tied() -> Array:
+        countdown_1xD = jnp.arange(size, 0, -1, dtype=jnp.uint32)[None]
+        rank_BxD = jnp.where(tied_BxD, countdown_1xD, jnp.uint32(0))
+        last_Bx1 = nth_largest(rank_BxD, left_Bx1, size.bit_length(), count_rows)
+        return tied_BxD & (rank_BxD >= last_Bx1)
+
+    too_many = jnp.any(count_rows(tied_BxD) > left_Bx1)
+    kept_BxD = above_BxD | jax.lax.cond(too_many, first_tied, lambda: tied_BxD)
     return kept_BxD.astype(scores.dtype).reshape(scores_BxD.shape)
 
 
@@ -120,11 +141,10 @@ def element_top_k(
 ) -> ElementMask:
     """The mask of the B k largest of the B D scores: k latents per image on average.
 
-    The smallest score kept is found exactly, bit by bit: floats in the order of their bit patterns,
-    32 counts of how many lie above. So k need not be static, nothing is sorted, and a batch that is
-    split over devices exchanges counts alone. Ties for the last places, which take log2(B D) counts
-    more, go to the lower index of the flattened batch; NaN and -inf are never selected, nor any
-    score of a padded example.
+    The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`).
+    So k need not be static, nothing is sorted, and a batch that is split over devices exchanges
+    counts alone. Ties for the last places go to the lower index of the flattened batch; NaN and
+    -inf are never selected, nor any score of a padded example.
 
     Args:
         scores_BxD: one number per entry, (..., D).
@@ -160,19 +180,67 @@ def _element_top_k(
     scores_BxD: Array, k: ArrayLike, valid_B: Array | None, axis_name: str | None
 ) -> ElementMask:
     scores_BxD = jax.lax.stop_gradient(scores_BxD.astype(jnp.float32))
-    order_BxD = _ordered_bits(scores_BxD)
     examples = jnp.float32(scores_BxD.shape[0])
     if valid_B is not None:
-        order_BxD = jnp.where(valid_B.astype(bool)[:, None], order_BxD, jnp.uint32(0))
-        examples = jnp.sum(valid_B.astype(bool), dtype=jnp.float32)
+        valid_B = valid_B.astype(bool)
+        scores_BxD = jnp.where(valid_B[:, None], scores_BxD, -jnp.inf)
+        examples = jnp.sum(valid_B, dtype=jnp.float32)
     if axis_name is not None:
         examples = jax.lax.psum(examples, axis_name)
     places = jnp.round(jnp.asarray(k, jnp.float32) * examples).astype(jnp.int32)
 
-    countdown = functools.partial(_countdown, order_BxD.shape, axis_name)
-    count = functools.partial(_count, axis_name=axis_name)
-    kept_BxD = _largest(order_BxD, places, countdown, count)
-    threshold = boundary(scores_BxD, kept_BxD, order_BxD > 0, axis_name)
+    def by_integers(scores_BxD: Array, places: Array) -> ElementMask:
+        order_BxD = ordered_bits(scores_BxD)
+        count = functools.partial(count_all, axis_name=axis_name)
+        smallest = nth_largest(order_BxD, places, 32, count)
+        return _of_smallest(order_BxD, smallest, INTEGERS, places, axis_name)
+
+    def by_floats(scores_BxD: Array, places: Array) -> ElementMask:
+        smallest = nth_largest_float(scores_BxD, places, axis_name)
+        return _of_smallest(scores_BxD, smallest, FLOATS, places, axis_name)
+
+    return jax.lax.platform_dependent(scores_BxD, places, cpu=by_integers, default=by_floats)
+
+
+def _of_smallest(
+    rank_BxD: Array, smallest: Array, order: Order, places: Array, axis_name: str | None
+) -> ElementMask:
+    """The mask of the scores above the smallest that passes, and of as many that are equal to it as
+    there are places left.
+
+    Args:
+        rank_BxD: the scores in that order.
+        smallest: of the ranks that pass.
+        order: in which scores are compared.
+        places: how many pass.
+        axis_name: mapped axis over which the batch is split.
+    """
+    bottom, top = order.rank(jnp.float32(-jnp.inf)), order.rank(jnp.float32(jnp.inf))
+    # Two reads of the ranks: the numbers of the first tell the second what passes. They compare in
+    # other words, so that no compiler keeps an array from the one for the other.
+    is_open_BxD = rank_BxD > bottom
+    reaches_BxD = is_open_BxD & (rank_BxD >= smallest)
+    tied_B = count_rows(is_open_BxD & (rank_BxD == smallest))[:, 0]
+    ties, reaching = jnp.sum(tied_B), jnp.sum(count_rows(reaches_BxD))
+    least = jnp.min(jnp.where(is_open_BxD, rank_BxD, top))
+    below = jnp.max(jnp.where(is_open_BxD & ~reaches_BxD, rank_BxD, bottom))
+    if axis_name is not None:
+        ties, reaching = jax.lax.psum((ties, reaching), axis_name)
+        least, below = jax.lax.pmin(least, axis_name), jax.lax.pmax(below, axis_name)
+    left = places - (reaching - ties)
+
+    row, number = find_place(tied_B, left, axis_name)
+    rank_D = rank_BxD[jnp.clip(row, 0, len(rank_BxD) - 1)]
+    tied_D = (rank_D > bottom) & (rank_D == smallest)
+    first_D = tied_D & (jnp.cumsum(tied_D, dtype=jnp.int32) <= number)
+    row_Bx1 = jnp.arange(len(rank_BxD), dtype=jnp.int32)[:, None]
+    passes_BxD = jnp.where(row_Bx1 < row, ~(rank_BxD < smallest), rank_BxD > smallest)
+    kept_BxD = is_open_BxD & (passes_BxD | ((row_Bx1 == row) & first_D[None]))
+
+    score = order.value(smallest)
+    lowest = jnp.where(score > -jnp.inf, score, order.value(least))
+    lowest = jnp.where(places > 0, lowest, jnp.inf)
+    threshold = _halfway(lowest, jnp.where(ties > left, score, order.value(below)))
     return ElementMask(kept_BxD.astype(jnp.float32), threshold)
 
 
@@ -201,6 +269,10 @@ def boundary(
     highest_left = jnp.max(jnp.where(eligible & ~mask.astype(bool), scores, -jnp.inf))
     if axis_name is not None:
         highest_left = jax.lax.pmax(highest_left, axis_name)
+    return _halfway(lowest, highest_left)
+
+
+def _halfway(lowest: Array, highest_left: Array) -> Array:
     halfway = 0.5 * (lowest + jnp.where(highest_left > -jnp.inf, highest_left, lowest))
     everything = jnp.where(lowest < jnp.inf, jnp.minimum(lowest, 0.0), lowest)
     return jnp.where(highest_left > -jnp.inf, halfway, everything)
@@ -299,95 +371,3 @@ def check_mean_k(k: float, size: int) -> float:
 
 def _as_float(x: Array) -> Array:
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
-
-
-def _ordered_bits(x: Array) -> Array:
-    """Unsigned integers in the order of the floats, 32 bits or more; 0 for NaN and -inf."""
-    x = x if x.dtype == jnp.float64 else x.astype(jnp.float32)
-    x = jnp.where(x == 0, 0, x)  # -0.0 ranks with 0.0
-    word = jnp.dtype(f"uint{_bits(x)}")
-    bits = jax.lax.bitcast_convert_type(x, word)
-    sign = word.type(1) << word.type(_bits(x) - 1)
-    ordered = jnp.where(bits >= sign, ~bits, bits | sign)
-    return jnp.where(jnp.isnan(x) | (x == -jnp.inf), word.type(0), ordered)
-
-
-def _bits(x: Array) -> int:
-    """Of an entry."""
-    return 8 * x.dtype.itemsize
-
-
-def _largest(
-    order_BxD: Array,
-    places: Array,
-    countdown: Callable[[], tuple[Array, int]],
-    count: Callable[[Array], Array],
-) -> Array:
-    """The mask of the largest unsigned integers, none of them 0.
-
-    Args:
-        order_BxD: the integers.
-        places: how many of all, (), or of each row, (B, 1).
-        countdown: what decides which of equal ones stay, the largest, and how many bits it has.
-        count: how many of a mask there are, an int32 of the shape of `places`.
-    """
-    smallest = _nth_largest(order_BxD, places, _bits(order_BxD), count)
-    above_BxD = order_BxD > smallest
-    tied_BxD = (order_BxD == smallest) & (order_BxD > 0)
-    left = places - count(above_BxD)
-
-    def first_tied() -> Array:
-        countdown_BxD, bits = countdown()
-        rank_BxD = jnp.where(tied_BxD, countdown_BxD, jnp.uint32(0))
-        return tied_BxD & (rank_BxD >= _nth_largest(rank_BxD, left, bits, count))
-
-    too_many = jnp.any(count(tied_BxD) > left)
-    return above_BxD | jax.lax.cond(too_many, first_tied, lambda: tied_BxD)
-
-
-def _nth_largest(x_BxD: Array, n: Array, bits: int, count: Callable[[Array], Array]) -> Array:
-    """The n-th largest of the unsigned integers below 2^bits; 0 where there are fewer."""
-    word = x_BxD.dtype.type
-
-    def settle_bit(i: Array, found: Array) -> Array:
-        candidate = found | (word(1) << (word(bits - 1) - jnp.asarray(i, word)))
-        return jnp.where(count(x_BxD >= candidate) >= n, candidate, found)
-
-    nothing = count(x_BxD != x_BxD).astype(word)  # 0, and under shard_map of the type of a count
-    return jax.lax.fori_loop(0, bits, settle_bit, nothing)
-
-
-def _count(chosen_BxD: Array, axis_name: str | None) -> Array:
-    """How many are chosen in all, () int32."""
-    count = jnp.sum(_count_rows(chosen_BxD), dtype=jnp.int32)
-    return count if axis_name is None else jax.lax.psum(count, axis_name)
-
-
-def _count_rows(chosen_BxD: Array) -> Array:
-    """How many of each row are chosen, (B, 1) int32.
-
-    Compilers for CPUs add the bytes of short runs several times faster than numbers of 32 bits, and
-    floats, exact below 2^24, faster than integers.
-    """
-
-    def by_bytes(chosen_BxD: Array) -> Array:
-        padded_BxD = jnp.pad(chosen_BxD, ((0, 0), (0, -chosen_BxD.shape[1] % _RUN)))
-        runs_BxRxN = padded_BxD.astype(jnp.uint8).reshape(len(chosen_BxD), _RUN, -1)
-        sums_BxN = jnp.sum(runs_BxRxN, axis=1, dtype=jnp.uint8)
-        return jnp.sum(sums_BxN, axis=1, keepdims=True, dtype=jnp.int32)
-
-    def by_floats(chosen_BxD: Array) -> Array:
-        return jnp.sum(chosen_BxD, axis=1, keepdims=True, dtype=jnp.float32).astype(jnp.int32)
-
-    return jax.lax.platform_dependent(chosen_BxD, cpu=by_bytes, default=by_floats)
-
-
-def _countdown(shape: tuple[int, ...], axis_name: str | None) -> tuple[Array, int]:
-    """N, N - 1, ..., 1 over the flattened entries of all shards, and how many bits N has."""
-    size = math.prod(shape)
-    shards = 1 if axis_name is None else jax.lax.axis_size(axis_name)
-    start = size * shards
-    index = jnp.arange(size, dtype=jnp.uint32).reshape(shape)
-    if axis_name is not None:
-        index += jnp.uint32(size) * jax.lax.axis_index(axis_name).astype(jnp.uint32)
-    return jnp.uint32(start) - index, start.bit_length()
