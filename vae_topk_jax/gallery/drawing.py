@@ -1,0 +1,72 @@
+"""What the decoder draws for a latent: alone, as a change, and along its range."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vae_topk_jax.inference import Inference
+
+STEPS = 5  # along the range of a latent
+
+
+class Drawing(NamedTuple):
+    """What the decoder makes of one latent.
+
+    Attributes:
+        alone_HxWxC: of a code with nothing but the latent, at its strongest value.
+        change_HxWxC: how that differs from the output of a code of zeros.
+        along_ZxSxHxWxC: of each base code with the latent moved from `low` to `high`.
+        low, high: the ends of its range in the inputs, 0 among them.
+    """
+
+    alone_HxWxC: NDArray
+    change_HxWxC: NDArray
+    along_ZxSxHxWxC: NDArray
+    low: float
+    high: float
+
+
+def draw(
+    model: Inference,
+    latents: Sequence[int],
+    base_ZxD: NDArray,
+    low_D: NDArray,
+    high_D: NDArray,
+) -> Iterator[Drawing]:
+    """What the decoder draws for some latents, one after the other.
+
+    Args:
+        model: the model.
+        latents: their numbers, few enough for their codes to fit into the memory at once.
+        base_ZxD: codes of the base inputs.
+        low_D, high_D: the smallest and the largest value of each latent, 0 among them.
+
+    Examples:
+        >>> from vae_topk_jax import Config
+        >>> from vae_topk_jax.run_info import RunInfo
+        >>> info = RunInfo(Config("beta_vae", latent_dim=2, widths=(4,)), (3, 3, 1), {"train": 128})
+        >>> model = Inference(info.trainer.init(), info)
+        >>> (drawing,) = draw(model, [1], np.zeros((3, 2)), np.zeros(2), np.ones(2))
+        >>> drawing.along_ZxSxHxWxC.shape, drawing.alone_HxWxC.shape
+        ((3, 5, 3, 3, 1), (3, 3, 1))
+        >>> bool(np.array_equal(drawing.alone_HxWxC, drawing.along_ZxSxHxWxC[0, -1]))
+        True
+    """
+    bases, size = base_ZxD.shape
+    zeros = np.zeros(size, np.float32)
+    codes = [zeros]
+    for d in latents:
+        strongest = high_D[d] if high_D[d] >= -low_D[d] else low_D[d]
+        along_ZxSxD = np.repeat(base_ZxD.astype(np.float32)[:, None], STEPS, axis=1)
+        along_ZxSxD[:, :, d] = np.linspace(low_D[d], high_D[d], STEPS)
+        alone_D = zeros.copy()
+        alone_D[d] = strongest
+        codes += [alone_D, *along_ZxSxD.reshape(-1, size)]
+    images = np.asarray(model.decode(np.stack(codes)))
+    nothing, shape = images[0], images.shape[1:]
+    of_latent = images[1:].reshape(len(latents), 1 + bases * STEPS, *shape)
+    for d, (alone, *along) in zip(latents, of_latent, strict=True):
+        along_ZxS = np.reshape(along, (bases, STEPS, *shape))
+        yield Drawing(alone, alone - nothing, along_ZxS, float(low_D[d]), float(high_D[d]))
