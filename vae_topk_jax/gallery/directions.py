@@ -60,7 +60,9 @@ def decoder_directions(
     for start in range(0, size, _BLOCK):
         tangent_TxD = jnp.eye(min(_BLOCK, size), size, k=start, dtype=jnp.float32)
         parts.append([np.asarray(x) for x in derivatives(model.variables, z_NxD, tangent_TxD)])
-    direction_DxF, sensitivity_D = (np.concatenate(found)[:size] for found in zip(*parts, strict=True))
+    direction_DxF, sensitivity_D = (
+        np.concatenate(found)[:size] for found in zip(*parts, strict=True)
+    )
     return direction_DxF, sensitivity_D.astype(np.float64)
 
 

@@ -52,7 +52,9 @@ class Histograms:
         if not len(filled):
             return np.zeros(2), counts_B[:0]
         first, last = filled[0], filled[-1] + 1
-        edges = np.ldexp(np.array([first - SIDE, last - SIDE], float), self._exponent_D[latent] - _BITS)
+        edges = np.ldexp(
+            np.array([first - SIDE, last - SIDE], float), self._exponent_D[latent] - _BITS
+        )
         return edges, counts_B[first:last]
 
     def _widen(self, exponent_D: NDArray) -> None:

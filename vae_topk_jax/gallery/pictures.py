@@ -39,22 +39,32 @@ def signed(change_HxWxC: NDArray) -> NDArray[np.uint8]:
     return Scale(-largest, largest).bytes_of(change_HxWxC)
 
 
-def fitting(shape: tuple[int, int, int], count: int, budget: float) -> tuple[int, int]:
-    """Height and width of pictures that take about `budget` bytes together, no side of more than 96
-    pixels, none larger than the image itself.
-
-    Args:
-        shape: (H, W, C) of an image.
-        count: how many pictures there will be.
-        budget: in bytes.
+def bytes_wanted(shape: tuple[int, ...], count: int) -> float:
+    """About how many bytes `count` pictures of (H, W, C) take in a sheet.
 
     Examples:
-        >>> fitting((28, 28, 1), 1000, 1e6), fitting((64, 32, 3), 100_000, 1e7)
-        ((28, 28), (20, 10))
+        >>> bytes_wanted((10, 10, 1), 100)
+        3500.0
     """
     height, width, channels = shape
-    wanted = count * height * width * _BYTES[3 if channels == 3 else 1]
-    scale = min(1.0, _LARGEST / max(height, width), (budget / max(wanted, 1)) ** 0.5)
+    largest = min(1.0, _LARGEST / max(height, width))
+    return count * height * width * largest**2 * _BYTES[3 if channels == 3 else 1]
+
+
+def fitting(shape: tuple[int, ...], share: float) -> tuple[int, int]:
+    """Height and width of a picture that takes that share of its bytes, no side of more than 96
+    pixels.
+
+    Args:
+        shape: (H, W, C) of the image.
+        share: in (0, 1].
+
+    Examples:
+        >>> fitting((28, 28, 1), 1.0), fitting((64, 32, 3), 0.25)
+        ((28, 28), (32, 16))
+    """
+    height, width, _ = shape
+    scale = min(1.0, _LARGEST / max(height, width)) * share**0.5
     return max(1, round(scale * height)), max(1, round(scale * width))
 
 

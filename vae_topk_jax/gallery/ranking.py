@@ -29,9 +29,7 @@ class Ranking:
         self._value_E = np.zeros(0, np.float64)
         self._start_D = np.zeros(latents + 1, np.int64)
 
-    def add(
-        self, latent_E: NDArray, example_E: NDArray, key_E: NDArray, value_E: NDArray
-    ) -> None:
+    def add(self, latent_E: NDArray, example_E: NDArray, key_E: NDArray, value_E: NDArray) -> None:
         """Takes more entries.
 
         Args:
