@@ -187,6 +187,27 @@ class Inference:
             )
         )
 
+    def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
+        """Writes a static site with a page for every latent; see `vae_topk_jax.gallery`.
+
+        Args:
+            images: the inputs that are looked at, (N, H, W, C), uint8 or floating, or `Rows`.
+            out: the folder to make; an earlier gallery there is replaced.
+            options: of `GalleryOptions`: labels, source, previews, history, against, meta, metrics,
+                examples.
+
+        Returns:
+            The path of the start page, which a browser opens as a file.
+
+        Raises:
+            ValueError: inputs or options that do not fit the model, or a folder that holds anything
+                else.
+        """
+        from vae_topk_jax.gallery.options import GalleryOptions
+        from vae_topk_jax.gallery.site import write_gallery
+
+        return write_gallery(self, images, Path(out), GalleryOptions(**options))
+
     def push_to_hub(
         self,
         repo: str,

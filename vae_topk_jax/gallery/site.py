@@ -36,6 +36,17 @@ BLOCK = 64  # latents to a file
 _BUDGET = 30e6  # bytes of all pictures
 _TEMPLATES = Path(__file__).parent / "templates"
 _ASSETS = ("gallery.css", "gallery.js", "drawing.js", "latent.js", "map.js", "comparison.js")
+# What the columns of the start page are.
+DEFINITIONS = {
+    "frequency": "the fraction of the inputs in which the latent is active, that is not zero",
+    "importance": "the running importance of training, which ranks dimensions",
+    "sensitivity": "how far the output moves with a unit of the latent: the root mean square of "
+    "the derivative's length at the codes of 16 inputs",
+    "purity": "of the inputs that activate the latent, the fraction with their most frequent label",
+    "norm": "the length of its direction, which is the mean of these derivatives",
+    "mean": "the mean value where it is active",
+    "strongest": "its largest value, whatever the sign",
+}
 _WORDS = 3  # texts of a latent that a search looks into
 _LETTERS = 120  # of each
 
@@ -267,7 +278,7 @@ class _Writer:
         page = environment.get_template("gallery.html.j2").render(
             title=describe(findings.model),
             facts=facts,
-            columns=list(findings.columns),
+            columns={name: DEFINITIONS[name] for name in findings.columns},
             labels=[] if activity.of_label_L is None else range(len(activity.of_label_L)),
             comparison=comparison,
         )

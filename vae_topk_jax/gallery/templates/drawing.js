@@ -51,10 +51,11 @@ const drawing = (() => {
       bar.append(svg("title", {}, `${gallery.format(from)} to ${gallery.format(to)}: ${count}`));
       return bar;
     });
-    for (const level of threshold === undefined ? [] : [-threshold, threshold]) {
-      if (level < low || level > high) continue;
-      parts.push(svg("line", { x1: x(level), x2: x(level), y1: 12, y2: HEIGHT - BOTTOM }));
-      parts.push(text(Math.min(Math.max(x(level), 40), WIDTH - 60), 10, "middle", `threshold ${gallery.format(threshold)}`));
+    const levels = threshold === undefined ? [] : [threshold, -threshold].filter((x) => x >= low && x <= high);
+    parts.push(...levels.map((level) => svg("line", { x1: x(level), x2: x(level), y1: 12, y2: HEIGHT - BOTTOM })));
+    if (levels.length) {
+      const middle = Math.min(Math.max(x(levels[0]), 50), WIDTH - 60);
+      parts.push(text(middle, 10, "middle", `threshold ${gallery.format(threshold)}`));
     }
     parts.push(text(LEFT, HEIGHT - 5, "start", gallery.format(low)));
     parts.push(text(WIDTH - LEFT, HEIGHT - 5, "end", gallery.format(high)));

@@ -25,8 +25,9 @@
     return make("li", {}, picture, make("div", {}, format(value)));
   }
 
-  function examples(found) {
-    return Object.entries(TITLES).filter(([choice]) => found[choice]).map(([choice, title]) =>
+  function examples({ examples: found, histogram }) {
+    const titles = { ...TITLES, ...(histogram.threshold === undefined ? { faintest: "Weakest" } : {}) };
+    return Object.entries(titles).filter(([choice]) => found[choice]).map(([choice, title]) =>
       section(title, make("ul", { class: "row" }, ...found[choice].map(example))));
   }
 
@@ -35,8 +36,6 @@
     const sheet = summary.sheets.along;
     if (!sheet || summary.card[d] < 0) return null;
     const file = Math.floor(d / summary.block);
-    let first = d;
-    while (first > file * summary.block && summary.card[first - 1] >= 0) first -= 1;
     const row = summary.card.slice(file * summary.block, d).filter((number) => number >= 0).length;
     const [low, high] = [summary.range[0][d], summary.range[1][d]];
     const tile = (column, text) => drawing.tile(sheet, "along", 0, 72, text, file, row * sheet.columns + column);
@@ -112,7 +111,9 @@
     const { summary } = gallery;
     const components = record.components?.map(([at, value]) => make("li", { class: "text" }, make("small", {}, `value ${at}`), format(value)));
     const children = [
-      ...(record.examples ? examples(record.examples) : [make("p", {}, "No input activates this latent.")]),
+      record.examples
+        ? make("div", { class: "columns" }, ...examples(record))
+        : make("p", {}, "No input activates this latent."),
       drawn(d),
       components ? section("Largest values of its direction", make("ul", { class: "row" }, ...components)) : null,
       make("div", { class: "columns" },
