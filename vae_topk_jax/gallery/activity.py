@@ -80,8 +80,10 @@ class Activity:
             >>> activity.add(codes, codes, start=0)
             >>> activity.frequency_D.round(2).tolist(), activity.purity_D.round(2).tolist()
             ([1.0, 0.33], [0.67, 1.0])
-            >>> activity.of("highest", 0).index_N.tolist(), activity.of("lowest", 1).value_N.tolist()
-            ([1, 2, 0], [-1.0])
+            >>> activity.of("highest", 0).index_N.tolist()
+            [1, 2, 0]
+            >>> activity.of("lowest", 1).value_N.tolist()
+            [-1.0]
         """
         active_NxD = codes_NxD != 0
         row_E, latent_E = np.nonzero(active_NxD)
@@ -157,8 +159,8 @@ def observe(
         ValueError: as `Inference.encode`, or labels that are not N integers of 0 or above.
     """
     if labels is not None:
-        labels = np.asarray(labels)
-        if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        labels = np.atleast_1d(labels)
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or np.min(labels) < 0:
             raise ValueError(
                 f"labels must be {len(images)} integers, not negative, got {labels.dtype} "
                 f"of shape {labels.shape}"

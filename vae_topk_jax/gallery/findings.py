@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -149,7 +150,7 @@ class Findings:
         """The meta-latents of the living latents' directions."""
         if self.options.meta is None or not len(self.alive):
             return None
-        unit = np.asarray(unit_rows(self.direction_DxF[self.alive]))[:, None, None, :]
+        unit = np.asarray(unit_rows(jnp.asarray(self.direction_DxF[self.alive])))[:, None, None, :]
         return np.asarray(self.options.meta.encode(unit))
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -219,7 +220,7 @@ class Findings:
         nearest is given by its cosine alone."""
         if self.match is None:
             return {}
-        found = {
+        found: dict[int, list[Any]] = {
             int(ours): [int(theirs), short(cosine)]
             for ours, theirs, cosine in zip(
                 self.match.ours_P, self.match.theirs_P, self.match.cosine_P, strict=True

@@ -46,8 +46,12 @@ class GalleryOptions:
     @property
     def texts(self) -> Sequence[str] | None:
         """The previews, where they are texts."""
-        is_text = isinstance(self.previews, Sequence)
-        return self.previews if is_text else None
+        return self.previews if isinstance(self.previews, Sequence) else None
+
+    @property
+    def pictures(self) -> Images | None:
+        """The previews, where they are images."""
+        return None if isinstance(self.previews, Sequence) else self.previews
 
     def check(self, model: Inference, images: Images) -> None:
         """Refuses what does not fit the model and its inputs.
@@ -61,12 +65,11 @@ class GalleryOptions:
                     f"previews must be one for each of the {len(images):,} inputs, "
                     f"got {len(self.previews):,}"
                 )
-            if self.texts is None and (
-                self.previews.dtype != np.uint8 or np.ndim(self.previews) != 4
-            ):
+            shown = self.pictures
+            if shown is not None and (shown.dtype != np.uint8 or shown.ndim != 4):
                 raise ValueError(
                     "previews must be texts or uint8 images (N, H, W, C), got "
-                    f"{self.previews.dtype} {self.previews.shape}"
+                    f"{shown.dtype} {shown.shape}"
                 )
         shape = model.info.image_shape
         if self.against is not None and self.against.info.image_shape != shape:

@@ -18,7 +18,7 @@ class Ranking:
         >>> ranking.add(np.array([0, 1]), np.array([7, 7]), np.array([0.5, 2.0]), np.array([1, 2]))
         >>> ranking.add(np.array([0]), np.array([8]), np.array([0.9]), np.array([3]))
         >>> [found.tolist() for found in ranking.of(0)], [found.tolist() for found in ranking.of(1)]
-        ([[8], [3]], [[7], [2]])
+        ([[8], [3.0]], [[7], [2.0]])
     """
 
     def __init__(self, latents: int, n: int):

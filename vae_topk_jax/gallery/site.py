@@ -13,7 +13,6 @@ of it refers to another machine, which the page's content security policy also f
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,29 +25,24 @@ from vae_topk_jax.files import new_folder
 from vae_topk_jax.gallery import pictures
 from vae_topk_jax.gallery.activity import CHOICES
 from vae_topk_jax.gallery.drawing import STEPS, draw
-from vae_topk_jax.gallery.findings import DENSE, Findings, short
+from vae_topk_jax.gallery.findings import Findings
 from vae_topk_jax.gallery.options import GalleryOptions
+from vae_topk_jax.gallery.summary import (
+    BLOCK,
+    DEFINITIONS,
+    comparison_of,
+    describe,
+    facts_of,
+    relation_of,
+    summary_of,
+)
 from vae_topk_jax.gallery.thumbnails import Sheets, are_pictures, scale_of, write_examples
 from vae_topk_jax.inference import Inference
 
 SUMMARY: Final = "data/summary.js"
-BLOCK = 64  # latents to a file
 _BUDGET = 30e6  # bytes of all pictures
 _TEMPLATES = Path(__file__).parent / "templates"
 _ASSETS = ("gallery.css", "gallery.js", "drawing.js", "latent.js", "map.js", "comparison.js")
-# What the columns of the start page are.
-DEFINITIONS = {
-    "frequency": "the fraction of the inputs in which the latent is active, that is not zero",
-    "importance": "the running importance of training, which ranks dimensions",
-    "sensitivity": "how far the output moves with a unit of the latent: the root mean square of "
-    "the derivative's length at the codes of 16 inputs",
-    "purity": "of the inputs that activate the latent, the fraction with their most frequent label",
-    "norm": "the length of its direction, which is the mean of these derivatives",
-    "mean": "the mean value where it is active",
-    "strongest": "its largest value, whatever the sign",
-}
-_WORDS = 3  # texts of a latent that a search looks into
-_LETTERS = 120  # of each
 
 
 def write_gallery(
@@ -105,7 +99,8 @@ class _Writer:
     def write(self) -> None:
         findings = self.findings
         if "examples" in self.sheets:
-            shown = findings.images if self.options.previews is None else self.options.previews
+            pictures_of = self.options.pictures
+            shown = findings.images if pictures_of is None else pictures_of
             write_examples(self.folder, self.sheets["examples"], shown, self.example_N)
         slot = {int(index): number for number, index in enumerate(self.example_N)}
         block: list[dict[str, Any]] = []
@@ -117,11 +112,11 @@ class _Writer:
             if len(block) == BLOCK or latent == self.model.config.latent_dim - 1:
                 self._put(f"records-{latent // BLOCK:03}", block)
                 block = []
-        changes = self._write_drawings(findings, "cards", "along")
+        card = self._write_drawings(findings, "cards", "along")
         if findings.other is not None:
-            changes_of_other = self._write_drawings(findings.other, "others", None)
-            self._put("comparison", self._comparison(changes_of_other))
-        self._put("summary", self._summary(changes))
+            card_of_other = self._write_drawings(findings.other, "others", None)
+            self._put("comparison", comparison_of(findings, card_of_other))
+        self._put("summary", summary_of(findings, card, self.sheets))
         self._write_page()
 
     def _examples(self) -> NDArray[np.int64]:
@@ -135,12 +130,12 @@ class _Writer:
 
     def _plan_sheets(self) -> None:
         """Decides which pictures there are, and of which size."""
-        shape, previews = tuple(self.model.info.image_shape), self.options.previews
+        shape, shown = tuple(self.model.info.image_shape), self.options.pictures
         wanted: dict[str, tuple[tuple[int, ...], int]] = {}
-        if previews is not None and self.options.texts is None:
-            wanted["examples"] = tuple(previews.shape[1:]), len(self.example_N)
+        if shown is not None:
+            wanted["examples"] = tuple(shown.shape[1:]), len(self.example_N)
         if are_pictures(shape):
-            if previews is None:
+            if self.options.previews is None:
                 wanted["examples"] = shape, len(self.example_N)
             alive, other = len(self.findings.alive), self.findings.other
             wanted["cards"] = shape, alive
@@ -183,74 +178,8 @@ class _Writer:
         self.sheets[cards].write_all(self.folder, changes)
         return {int(latent): number for number, latent in enumerate(findings.alive)}
 
-    def _summary(self, card: dict[int, int]) -> dict[str, Any]:
-        findings, options = self.findings, self.options
-        activity, size = findings.activity, findings.activity.latents
-        summary: dict[str, Any] = {
-            "latents": size,
-            "inputs": activity.inputs,
-            "source": options.source,
-            "block": BLOCK,
-            "dense": DENSE,
-            "columns": {n: [short(x) for x in x_D] for n, x_D in findings.columns.items()},
-            "range": [
-                [short(x) for x in activity.lowest_D],
-                [short(x) for x in activity.highest_D],
-            ],
-            "map": {
-                "latent": findings.alive.tolist(),
-                "x": [short(x) for x in findings.place_MxX[:, 0]],
-                "y": [short(x) for x in findings.place_MxX[:, 1]],
-            },
-            "sheets": {name: sheets.describe() for name, sheets in self.sheets.items()},
-            "card": [card.get(latent, -1) for latent in range(size)],
-            "bases": findings.bases,
-            "steps": STEPS,
-            "images": options.texts is None and "examples" in self.sheets,
-        }
-        if findings.label_D is not None:
-            summary["label"] = findings.label_D.tolist()
-        if options.history is not None:
-            summary["history"] = options.history["step"]
-        if options.texts is not None:
-            summary["words"] = [" ".join(self._words(latent)) for latent in range(size)]
-        if findings.meta_MxD is not None:
-            meta = np.zeros((size, 0)).tolist()
-            for latent, line in zip(findings.alive.tolist(), findings.meta_MxD, strict=True):
-                meta[latent] = np.flatnonzero(line).tolist()
-            summary["meta"] = meta
-        return summary
-
-    def _words(self, latent: int) -> Iterator[str]:
-        texts = self.options.texts
-        assert texts is not None
-        for index in self.findings.activity.of("highest", latent).index_N[:_WORDS]:
-            yield str(texts[index])[:_LETTERS].lower()
-
-    def _comparison(self, card: dict[int, int]) -> dict[str, Any]:
-        found, other = self.findings.match, self.findings.other
-        assert other is not None
-        best = (
-            {}
-            if found is None
-            else dict(zip(other.alive.tolist(), found.best_theirs_N, strict=True))
-        )
-        return {
-            "title": describe(other.model),
-            "latents": other.alive.tolist(),
-            "frequency": [short(x) for x in other.activity.frequency_D[other.alive]],
-            "best": [short(best.get(latent, 0.0)) for latent in other.alive.tolist()],
-            "card": [card.get(latent, -1) for latent in other.alive.tolist()],
-            "pairs": []
-            if found is None
-            else [
-                [int(ours), int(theirs), short(cosine)]
-                for ours, theirs, cosine in zip(*found[:3], strict=True)
-            ],
-        }
-
     def _write_page(self) -> None:
-        findings, options = self.findings, self.options
+        findings, of_label_L = self.findings, self.findings.activity.of_label_L
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_TEMPLATES),
             autoescape=True,
@@ -258,29 +187,12 @@ class _Writer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        activity = findings.activity
-        facts: dict[str, Any] = {
-            "inputs": f"{activity.inputs:,}, {options.source}",
-            "latents active in an input": f"{activity.active_D.sum() / activity.inputs:.4g}",
-            "latents never active": f"{activity.latents - len(findings.alive):,}",
-            "latents active in more than half of the inputs": (
-                f"{np.sum(activity.frequency_D > DENSE):,}"
-            ),
-        }
-        facts |= {name.replace("_", " "): f"{x:.4g}" for name, x in options.metrics.items()}
-        comparison = None
-        if findings.other is not None:
-            comparison = {
-                "title": describe(findings.other.model),
-                "relation": _relation(findings.model, findings.other.model),
-                "mean": None if findings.match is None else f"{findings.match.mean:.3f}",
-            }
         page = environment.get_template("gallery.html.j2").render(
             title=describe(findings.model),
-            facts=facts,
+            facts=facts_of(findings),
             columns={name: DEFINITIONS[name] for name in findings.columns},
-            labels=[] if activity.of_label_L is None else range(len(activity.of_label_L)),
-            comparison=comparison,
+            labels=[] if of_label_L is None else range(len(of_label_L)),
+            comparison=relation_of(findings),
         )
         (self.folder / "index.html").write_text(page, encoding="utf-8")
         for name in _ASSETS:
@@ -291,21 +203,3 @@ class _Writer:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
         script = f'gallery.receive("{name}",{text})\n'
         (self.folder / "data" / f"{name}.js").write_text(script, encoding="utf-8")
-
-
-def describe(model: Inference) -> str:
-    """A model in a few words."""
-    config = model.config
-    return f"{config.model}, {config.system.summary}, seed {config.seed}"
-
-
-def _relation(ours: Inference, theirs: Inference) -> str:
-    """What the two models have in common."""
-    mine, other = (model.config.to_dict() | {"seed": None} for model in (ours, theirs))
-    differ = sorted(name for name in mine if name in other and mine[name] != other[name])
-    if ours.config.model != theirs.config.model:
-        return "two systems"
-    if not differ:
-        is_same = ours.config.seed == theirs.config.seed
-        return "the same configuration and seed" if is_same else "two seeds of one configuration"
-    return f"one system, other {', '.join(name.replace('_', ' ') for name in differ)}"
