@@ -17,6 +17,7 @@ from vae_topk_jax.sae_weights import SAE, in_input_units
 from vae_topk_jax.statistics import find_statistics
 
 _BLOCK = 64  # latents at a time
+_EXACT = 200  # points whose forces are summed exactly, which is as fast there
 _COMPONENTS = 50  # of the directions, before they are laid out
 
 
@@ -144,7 +145,8 @@ def layout(direction_MxF: NDArray) -> NDArray[np.float64]:
     if count >= 10:
         first_Mx2 = (place_Mx2 / max(place_Mx2[:, 0].std(), 1e-12) * 1e-4).astype(np.float32)
         perplexity = min(30.0, (count - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init=first_Mx2, random_state=0, n_jobs=-1)
+        method = "exact" if count <= _EXACT else "barnes_hut"
+        tsne = TSNE(perplexity=perplexity, init=first_Mx2, method=method, random_state=0)
         place_Mx2 = tsne.fit_transform(place_MxC.astype(np.float32)).astype(np.float64)
     low, extent = place_Mx2.min(axis=0), np.ptp(place_Mx2, axis=0)
     return (place_Mx2 - low) / np.where(extent > 1e-12, extent, 1.0)
