@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tests.helpers.runs import untrained
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.gallery.activity import CHOICES, Activity, observe
 from vae_topk_jax.metrics.sparsity import active_latents, dims_in_use
@@ -83,12 +82,11 @@ def test_sparse_and_dense_counting_agree(labels):
     np.testing.assert_allclose(activity.together.jaccard(0), both_DxD[0] / either_D)
 
 
-def test_a_models_activity_is_that_of_the_metrics_for_any_batch(blobs):
-    model = untrained(blobs, selection="element")
+def test_a_models_activity_is_that_of_the_metrics_for_any_batch(model, blobs):
     images = blobs.test_images
     codes_NxD = np.asarray(model.encode(to_unit_float(images)))
     whole, parts = (
-        observe(model, images, blobs.test_labels, examples=3, chunk=chunk) for chunk in (128, 32)
+        observe(model, images, blobs.test_labels, examples=3, chunk=chunk) for chunk in (128, 64)
     )
     assert whole.active_D.sum() / len(images) == active_latents(codes_NxD)
     np.testing.assert_array_equal(np.flatnonzero(whole.frequency_D >= 1e-3), dims_in_use(codes_NxD))
@@ -101,6 +99,6 @@ def test_a_models_activity_is_that_of_the_metrics_for_any_batch(blobs):
 
 
 @pytest.mark.parametrize("labels", [np.zeros(3, int), -np.ones(128, int), np.zeros(128)])
-def test_labels_that_are_none_are_refused(blobs, labels):
+def test_labels_that_are_none_are_refused(model, blobs, labels):
     with pytest.raises(ValueError, match="labels must be 128 integers, not negative, got"):
-        observe(untrained(blobs), blobs.test_images, labels)
+        observe(model, blobs.test_images, labels)
