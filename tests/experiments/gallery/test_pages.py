@@ -102,7 +102,7 @@ def test_a_search_finds_and_filters_narrow(page, gallery):
     page.get_by_text("Limits").click()
     limit = float(np.median([x for x in columns["frequency"] if x]))
     page.get_by_role("group", name="frequency").get_by_label("from").fill(str(limit))
-    page.get_by_label("Label", exact=True).select_option("2")
+    page.select_option("#label", "2")
     expected = [
         d for d, x in enumerate(columns["frequency"]) if x >= limit and summary["label"][d] == 2
     ]
@@ -141,7 +141,7 @@ def test_texts_of_files_are_text(page):
 def test_the_map_zooms_and_a_click_opens_a_latent(page, gallery):
     page.get_by_role("link", name="Map").click()
     summary = data_of(gallery, "summary")
-    assert len(summary["map"]["latent"]) > 2000
+    assert len(summary["map"]["latent"]) > 1000
     canvas = page.locator("#plane")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
