@@ -10,25 +10,21 @@ where `experiments.report` links to it.
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from experiments.export import find_metrics
 from experiments.gallery.previews import read_previews
 from experiments.gallery.study_rows import row_to_show, train_row
+from experiments.study.shown_inputs import ShownInputs, Split, find_inputs, run_folder
 from experiments.terminal import cli
-from vae_topk_jax.checkpoint_folder import CHECKPOINTS, latest_checkpoint, read_info
-from vae_topk_jax.data import DataOptions, Dataset, load_dataset
+from vae_topk_jax.checkpoint_folder import read_info
+from vae_topk_jax.data import DataOptions, load_dataset
 from vae_topk_jax.data.rows import Images
 from vae_topk_jax.gallery.options import GalleryOptions
 from vae_topk_jax.gallery.site import write_gallery
 from vae_topk_jax.inference import Inference, load
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.runs.importance_log import read_importance
-from vae_topk_jax.runs.inputs import PIXELS, load_inputs
 from vae_topk_jax.runs.progress import console
-from vae_topk_jax.runs.run_folder import read_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Options:
     reading: DataOptions = dataclasses.field(default_factory=DataOptions)
     inputs: str | None = None
     """What the model sees of them, as in experiments.train; as in the run if not given."""
-    split: Literal["train", "test"] = "test"
+    split: Split = "test"
     """Whose inputs are looked at."""
     previews: Path | None = None
     """What stands for an input on a page: a .txt file with a line for each input of the split, or
@@ -91,29 +87,22 @@ def _of_checkpoint(options: Options) -> tuple[Inference, Images, Path, GalleryOp
     for path in filter(None, (options.checkpoint, options.against, options.meta)):
         if not (path / ABOUT).exists():
             read_info(path)
-    run = run_folder(options.checkpoint)
-    names = {} if run is None else read_names(run)
-    reading = options.reading if options.data else DataOptions.from_saved(names)
-    dataset = load_dataset(options.data or names.get("data", "auto"), reading)
-    name = options.inputs or names.get("inputs", PIXELS)
-    previews: Images | list[str] | None = None
-    if options.previews is not None:
-        previews = read_previews(options.previews)
-    elif name != PIXELS and dataset.train_images.dtype == np.uint8:
-        previews = getattr(dataset, f"{options.split}_images")
-    model = load(options.checkpoint)
+    previews = None if options.previews is None else read_previews(options.previews)
+    inputs = find_inputs(
+        options.checkpoint, options.split, options.data, options.reading, options.inputs
+    )
+    model, run = load(options.checkpoint), run_folder(options.checkpoint)
     shown = GalleryOptions(
-        labels=getattr(dataset, f"{options.split}_labels"),
-        source=_source(options.split, dataset),
-        previews=previews,
+        labels=inputs.labels,
+        source=inputs.source,
+        previews=inputs.previews if previews is None else previews,
         history=None if run is None else read_importance(run),
         against=None if options.against is None else load(options.against),
         meta=None if options.meta is None else load(options.meta),
         metrics={} if run is None else find_metrics(options.checkpoint, model),
         examples=options.examples,
     )
-    images = getattr(load_inputs(name, dataset), options.split)
-    return model, images, options.out or Path("gallery"), shown
+    return model, inputs.images, options.out or Path("gallery"), shown
 
 
 def _of_study(options: Options) -> tuple[Inference, Images, Path, GalleryOptions]:
@@ -122,28 +111,15 @@ def _of_study(options: Options) -> tuple[Inference, Images, Path, GalleryOptions
     dataset = load_dataset(options.data or "auto", options.reading)
     dataset = dataset.limit(row.data["train"], row.data["test"])
     model = train_row(row, dataset, options.results)
-    history = (row.history or {}).get("importance")
+    inputs = ShownInputs.of(dataset, options.split)
     shown = GalleryOptions(
-        labels=getattr(dataset, f"{options.split}_labels"),
-        source=_source(options.split, dataset),
-        history=history,
+        labels=inputs.labels,
+        source=inputs.source,
+        history=(row.history or {}).get("importance"),
         against=None if options.against is None else load(options.against),
         examples=options.examples,
     )
-    images = getattr(dataset, f"{options.split}_images")
-    return model, images, options.out or folder, shown
-
-
-def _source(split: str, dataset: Dataset) -> str:
-    return f"{split} split of {dataset.source}"
-
-
-def run_folder(checkpoint: Path) -> Path | None:
-    """The folder of the run that a checkpoint belongs to; None for model files."""
-    if (checkpoint / ABOUT).exists():
-        return None
-    folder = latest_checkpoint(checkpoint).parent
-    return folder.parent if folder.name == CHECKPOINTS else folder
+    return model, inputs.images, options.out or folder, shown
 
 
 if __name__ == "__main__":
