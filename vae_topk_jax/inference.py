@@ -139,13 +139,18 @@ class Inference:
         """
         return self._in_chunks("encode", self._check_images(x))
 
-    def latents(self, x: Array | np.ndarray) -> Array:
+    def latents(self, x: Array | np.ndarray, *, all_dims: bool = False) -> Array:
         """Latents (N, D) of images before the mask, zero in the dimensions that are not in use.
 
-        Arguments and errors as in `encode`.
+        Args:
+            x: as in `encode`.
+            all_dims: whether dimensions that are not in use keep their latents too.
+
+        Raises:
+            ValueError: as in `encode`.
         """
         mu_NxD = self._in_chunks("latents", self._check_images(x))
-        return apply_mask(mu_NxD, self.frequency >= DEAD)
+        return mu_NxD if all_dims else apply_mask(mu_NxD, self.frequency >= DEAD)
 
     def sparsify(self, z: Array | np.ndarray) -> Array:
         """Codes (N, D) from latents (N, D): the mask of inference, chosen by z alone.

@@ -125,7 +125,7 @@ class Inspector:
         return Choice(active_D, rank_D, level, f"score: {config.score}{weighted}", rule)
 
     def _of_dictionary(self, x_HxWxC: np.ndarray, active_D: np.ndarray) -> Choice:
-        f_D = np.asarray(self.model.latents(x_HxWxC[None])[0])
+        f_D = np.asarray(self.model.latents(x_HxWxC[None], all_dims=True)[0])
         threshold_D = thresholds(self.model)
         is_one = threshold_D is not None and np.ptp(threshold_D) == 0
         level = float(threshold_D[0]) if threshold_D is not None and is_one else None

@@ -228,11 +228,7 @@ class View:
             found = activity.of(choice, latent)
             if len(found.index_N):
                 buttons = markup.thumbnails(
-                    (
-                        int(i),
-                        self.pictures.preview(int(i)),
-                        f"{self.pictures.title(int(i))}: {value:.3g}",
-                    )
+                    (int(i), pictures.preview(int(i)), f"{pictures.title(int(i))}: {value:.3g}")
                     for i, value in zip(*found, strict=True)
                 )
                 parts.append(f"<h4>{title}</h4>{buttons}")
@@ -240,9 +236,8 @@ class View:
         codes_SxD = np.repeat(state.applied(z_D)[None], _STEPS, axis=0)
         codes_SxD[:, latent] = values
         outputs = np.asarray(self.model.model.decode(codes_SxD))
-        strip = [
-            Tile(f"{v:.3g}", self.pictures.pixels(x)) for v, x in zip(values, outputs, strict=True)
-        ]
+        along = zip(values, outputs, strict=True)
+        strip = [Tile(f"{value:.3g}", pictures.pixels(output)) for value, output in along]
         parts.append(f"<h4>This input along its range</h4>{markup.tiles(strip, 'tiles strip')}")
         return f'<div class="detail">{"".join(parts)}</div>'
 

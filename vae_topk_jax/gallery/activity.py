@@ -171,5 +171,5 @@ def observe(
         codes_NxD = np.asarray(model.encode(x))
         if not np.isfinite(codes_NxD).all():
             raise ValueError(f"codes must be finite, got others from input {start} on")
-        activity.add(codes_NxD, np.asarray(model.latents(x)), start)
+        activity.add(codes_NxD, np.asarray(model.latents(x, all_dims=True)), start)
     return activity

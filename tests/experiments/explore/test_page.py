@@ -22,13 +22,16 @@ from experiments import train
 from experiments.explore import __main__ as explore
 from experiments.explore import latency as explore_latency
 from experiments.explore.drawing import as_digit, decode_drawing
-from experiments.explore.inspection import Inspector, with_entry
-from experiments.explore.markup import picture, sliders
+from experiments.explore.inspection import Inspector, checked_entry
+from experiments.explore.markup import Card, cards
+from experiments.explore.state import State
 from experiments.explore.view import View
 from experiments.measures.robustness import noisy
 from experiments.records.pictures import to_uint8
+from experiments.study.shown_inputs import ShownInputs, find_inputs
 from experiments.terminal import cli
 from tests.helpers.checkpoints import rewrite_about
+from tests.helpers.galleries import dictionary
 from tests.helpers.runs import untrained
 from vae_topk_jax import load
 from vae_topk_jax.data import load_dataset, to_unit_float
@@ -36,7 +39,7 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.runs.importance_log import read_importance
 
 ROOT = Path(__file__).parents[3]
-IMAGE, NOISY = (f".tiles:not(.edited) figure:nth-child({number}) img" for number in (1, 2))
+IMAGE, NOISY = (f".outputs .tiles:not(.edited) figure:nth-child({number}) img" for number in (1, 2))
 EDITED = explore_latency.EDITED
 TAG = '<img src="http://127.0.0.1:9/pixel.png">'
 FLAGS = ["--data", "embedded", "--epochs", "1", "--widths", "16", "--latent-dim", "8", "--k", "3"]
@@ -51,12 +54,17 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_dataset("embedded")
+    return ShownInputs.of(load_dataset("embedded"), "test")
 
 
 @pytest.fixture(scope="module")
 def view(run, digits) -> View:
     return View(Inspector(load(run / "checkpoints")), digits)
+
+
+@pytest.fixture(scope="module")
+def images(digits) -> np.ndarray:
+    return to_unit_float(digits.images)
 
 
 @pytest.mark.parametrize("selection", ["dimension", "element", "sample"])
@@ -70,16 +78,70 @@ def test_the_mask_shown_is_the_models(blobs, selection):
         np.testing.assert_array_equal(inspector.code(x), code_D)
 
 
-def test_a_drag_changes_one_entry_and_decodes_it(view, digits):
-    x = to_unit_float(digits.test_images[:1])
-    z_D = view.model.code(x[0])
-    html, edited_D = view.edit(z_D, 5, 2.5)
+def test_a_drag_changes_one_entry_and_decodes_it(view, images):
+    z_D = view.model.code(images[0])
+    shown, link, state = view.edit(z_D, State(0), 5, 2.5)
+    edited_D = state.applied(z_D)
     assert edited_D[5] == 2.5
     np.testing.assert_array_equal(np.delete(edited_D, 5), np.delete(z_D, 5))
     decoded = view.model.model.decode(edited_D[None])[0]
-    np.testing.assert_array_equal(view.model.image(edited_D), decoded.clip(0, 1))
-    assert html != view.edit(z_D, 5, -2.5)[0]
-    assert view.show(x[0], 0.0, 0).edited == view.edit(z_D, 5, z_D[5])[0]
+    np.testing.assert_array_equal(view.model.image(edited_D), decoded)
+    assert shown != view.edit(z_D, State(0), 5, -2.5)[0]
+    assert view.show(images[0], state).edited == shown
+    assert "?index=0&amp;set=5:2.5" in link
+
+
+def test_a_clamp_holds_for_other_inputs_and_an_ablated_latent_is_zero(view, images):
+    first, *_ = np.flatnonzero(view.model.code(images[1]))
+    _, _, state = view.edit(view.model.code(images[0]), State(0), int(first), 0.0)
+    shown = view.show(images[1], state)
+    assert state.applied(shown.z_D)[first] == 0
+    assert shown.z_D[first] != 0
+    assert f'value="0" data-dim="{first}"' in shown.cards
+
+
+def test_the_cards_are_the_active_latents_the_strongest_first(view, images):
+    z_D = view.model.code(images[3])
+    shown = view.cards(z_D, State(3)).partition("<details>")[0]
+    order = [int(d) for d in re.findall('data-dim="([0-9]+)"', shown)]
+    assert order == [d for d in np.argsort(-np.abs(z_D), kind="stable").tolist() if z_D[d]]
+
+
+def test_the_details_of_a_latent_are_its_strongest_inputs_of_both_signs(view, images):
+    codes_NxD = np.asarray(view.model.model.encode(images))
+    latent = int(np.argmax((codes_NxD != 0).sum(axis=0)))
+    shown, link, state = view.open(codes_NxD[0], State(0), latent)
+    assert state.latent == latent
+    assert f"latent={latent}" in link
+    found = [int(i) for i in re.findall('data-index="([0-9]+)"', shown)]
+    column = codes_NxD[:, latent]
+    above, below = np.count_nonzero(column > 0), np.count_nonzero(column < 0)
+    ranked = np.argsort(column, kind="stable")
+    assert set(found) == {*ranked[::-1][: min(8, above)], *ranked[: min(8, below)]}
+
+
+def test_a_link_restores_the_state():
+    state = State(7, 0.25, 3, {5: -1.5, 2: 0.0}, 4)
+    query = dict(part.split("=") for part in state.query[1:].split("&"))
+    assert State.parse(query, 10, 8) == state
+    assert State.parse({}, 10, 8, first=2) == State(2)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"index": "10"}, r"index must be an integer in \[0, 10\), got '10'"),
+        ({"index": "-1"}, "index must be an integer"),
+        ({"seed": "9" * 5000}, "seed must be an integer"),
+        ({"sigma": "nan"}, "sigma must be a number of at most 1, got 'nan'"),
+        ({"set": "1"}, "value must be a number"),
+        ({"set": "8:1"}, r"latent must be an integer in \[0, 8\), got '8'"),
+        ({"latent": TAG}, "latent must be an integer"),
+    ],
+)
+def test_an_address_that_nobody_was_given_is_refused(query, message):
+    with pytest.raises(ValueError, match=message):
+        State.parse(query, 10, 8)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +156,13 @@ def test_a_drag_changes_one_entry_and_decodes_it(view, digits):
 )
 def test_a_drag_that_cannot_be_is_refused(dimension, value, message):
     with pytest.raises(ValueError, match=message):
-        with_entry(np.zeros(3), dimension, value)
+        checked_entry(3, dimension, value)
 
 
-def test_noise_is_a_function_of_sigma_and_seed(view, digits):
-    x = to_unit_float(digits.test_images[0])
-    codes = [view.show(x, *noise).z_D for noise in ((0.5, 0), (0.5, 0), (0.5, 1), (0.0, 1))]
+def test_noise_is_a_function_of_sigma_and_seed(view, images):
+    x = images[0]
+    noise = ((0.5, 0), (0.5, 0), (0.5, 1), (0.0, 1))
+    codes = [view.show(x, State(0, *given)).z_D for given in noise]
     np.testing.assert_array_equal(codes[0], codes[1])
     np.testing.assert_array_equal(codes[0], view.model.code(noisy(x[None], 0.5, 0, True)[0]))
     assert not np.array_equal(codes[0], codes[2])
@@ -109,7 +172,7 @@ def test_noise_is_a_function_of_sigma_and_seed(view, digits):
 @pytest.mark.parametrize("index", [-1, 1000, None, "1", 1.5])
 def test_an_image_that_is_not_there_is_refused(view, index):
     with pytest.raises(ValueError, match=r"index must be an integer in \[0, 1000\), got"):
-        view.image(index)
+        view.pictures.checked_index(index)
 
 
 def test_strings_from_files_are_text(view, digits):
@@ -121,25 +184,54 @@ def test_strings_from_files_are_text(view, digits):
     assert TAG not in summary
 
 
-def test_a_dense_model_stands_beside_it(run, digits, view):
-    assert "start with --dense DIR to compare" in view.show(view.images_NxHxWxC[0], 0, 0).tiles
-    both = View(view.model, digits, view.model)
-    tiles = both.show(view.images_NxHxWxC[0], 0.3, 0).tiles
+def test_a_dense_model_stands_beside_it(digits, view, images):
+    assert view.show(images[0], State(0)).tiles.count("<figure>") == 2
+    tiles = View(view.model, digits, view.model).show(images[0], State(0, 0.3)).tiles
     psnrs = re.findall(r"PSNR ([\d.]+) dB", tiles)
     assert len(psnrs) == 3
     assert psnrs[1] == psnrs[2]
 
 
-def test_images_of_another_shape_are_refused(view, blobs):
+def test_inputs_of_another_shape_are_refused(view, blobs):
     with pytest.raises(ValueError, match=re.escape("(12, 12, 1), got one of (28, 28, 1)")):
-        View(view.model, blobs)
+        View(view.model, ShownInputs.of(blobs, "test"))
 
 
 def test_sliders_reach_as_far_as_the_codes(view):
-    codes_NxD = np.abs(view.model.model.encode(view.images_NxHxWxC[:1000]))
-    assert np.all(codes_NxD.max(axis=0) <= view.limit_D + 1e-6)
-    beyond = sliders(np.array([0.0, 99.0]), np.ones(2), [0, 1])
-    assert 'max="99.00" step="0.05" value="99.0000" data-dim="1"' in beyond
+    beyond = cards([Card(1, 99.0, 1.0, "", True)])
+    assert 'max="99"' in beyond
+    for latent in range(8):
+        assert view._limit(latent) >= np.abs(view.activity.highest_D[latent])
+        assert view._limit(latent) >= np.abs(view.activity.lowest_D[latent])
+
+
+def test_a_dictionary_of_an_array_of_ones_own_in_colour_is_explored(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "mine.npy"
+    np.save(path, rng.integers(0, 256, (40, 8, 8, 3), np.uint8))
+    inputs = ShownInputs.of(load_dataset(path), "train")
+    model = dictionary(to_unit_float(inputs.images), 300)
+    view = View(Inspector(model), inputs)
+    x = view.pictures.input(2)
+    shown = view.show(x, State(2))
+    assert not view.pictures.can_be_drawn
+    assert shown.choice.count("<rect") == 128
+    choice = view.model.choice(x)
+    np.testing.assert_array_equal(choice.rank_D >= choice.level, choice.active_D)
+    active = np.count_nonzero(shown.z_D)
+    assert active > 0
+    assert shown.cards.partition("<details>")[0].count("data-dim") == min(active, 48)
+    assert "error" in view.show(x, State(2)).tiles or "PSNR" in shown.tiles
+
+
+def test_vectors_are_explored_as_squares(tmp_path):
+    path = tmp_path / "vectors.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32))
+    inputs = ShownInputs.of(load_dataset(path), "train")
+    view = View(Inspector(dictionary(inputs.images, 12)), inputs)
+    assert view.pictures.pixels(view.pictures.input(0)).shape == (6, 6)
+    assert "error" in view.show(view.pictures.input(1), State(1)).tiles
+    assert view.pictures.thumbnails().count("<button") == 30
 
 
 def test_importance_over_training_is_shown_where_the_run_kept_it(run, view, tmp_path):
@@ -152,6 +244,7 @@ def test_importance_over_training_is_shown_where_the_run_kept_it(run, view, tmp_
     assert "<img" in view.importance(run / "checkpoints")
     (checkpoint,) = (run / "checkpoints").iterdir()
     assert "<img" in view.importance(checkpoint)
+    assert find_inputs(run, "test").digest == view.inputs.digest
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / checkpoint.name).symlink_to(checkpoint)
     assert read_importance(tmp_path) is None
@@ -197,17 +290,12 @@ def test_what_is_no_drawing_is_refused(data_url):
         decode_drawing(data_url)
 
 
-def test_colour_images_have_pictures(blobs):
-    images = np.repeat(blobs.test_images[:2], 3, axis=3)
-    shown = [picture(to_unit_float(image), "a spot") for image in images]
-    assert shown[0] != shown[1]
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--checkpoint", "none"], "no checkpoint in"),
         (["--checkpoint", "{run}", "--dense", "none"], "no checkpoint in"),
+        (["--checkpoint", "{run}", "--gallery", "none"], "gallery must be a folder that"),
         (["--checkpoint", "{run}", "--port", "70000"], "port must lie in [0, 65535], got 70000"),
         (["--checkpoint", "{run}", "--port", "{taken}"], "cannot listen on 127.0.0.1:{taken}: Add"),
         (["--checkpoint", "{run}", "--host", "203.0.113.1"], "cannot listen on 203.0.113.1:7860"),
@@ -314,17 +402,19 @@ def test_other_hosts_and_origins_and_large_bodies_are_refused(page):
 
 
 @pytest.mark.long
-def test_a_digit_is_picked(page, view):
+def test_a_digit_is_picked(page, view, images):
     index = pick(page, 7)
-    z_D = view.model.code(view.images_NxHxWxC[index])
-    np.testing.assert_array_equal(pixels(page, IMAGE), view.dataset.test_images[index])
+    z_D = view.model.code(images[index])
+    np.testing.assert_array_equal(pixels(page, IMAGE), view.inputs.images[index])
     np.testing.assert_array_equal(pixels(page, EDITED), to_uint8(view.model.image(z_D)))
-    assert sorted(values(page)) == sorted(f"{value:.2f}" for value in z_D)
+    assert [float(value) for value in values(page) if float(value)] == [
+        float(f"{z_D[d]:.3g}") for d in np.argsort(-np.abs(z_D), kind="stable") if z_D[d]
+    ]
     assert page.locator(".choice rect.active").count() == np.count_nonzero(z_D)
 
 
 @pytest.mark.long
-def test_a_latent_is_dragged_with_the_mouse_and_the_image_follows(page, view):
+def test_a_latent_is_dragged_with_the_mouse_and_the_image_follows(page, view, images):
     index = pick(page, 4)
     before, reconstructed = values(page), pixels(page, EDITED)
     with changing(page, EDITED):
@@ -332,14 +422,11 @@ def test_a_latent_is_dragged_with_the_mouse_and_the_image_follows(page, view):
     after = values(page)
     assert [i for i, value in enumerate(after) if value != before[i]] == [1]
     slider = page.locator(explore_latency.LATENT).nth(1)
-    moved = with_entry(
-        view.model.code(view.images_NxHxWxC[index]),
-        int(slider.get_attribute("data-dim")),
-        float(slider.input_value()),
-    )
+    latent, value = int(slider.get_attribute("data-dim")), float(slider.input_value())
+    moved = State(index).clamped(latent, value).applied(view.model.code(images[index]))
     np.testing.assert_array_equal(pixels(page, EDITED), to_uint8(view.model.image(moved)))
     with changing(page, EDITED):
-        page.get_by_role("button", name="Back to the code of the image").click()
+        page.get_by_role("button", name="Back to the code of the input").click()
     np.testing.assert_array_equal(pixels(page, EDITED), reconstructed)
 
 
@@ -353,16 +440,50 @@ def test_a_latent_is_moved_with_the_keyboard(page):
 
 
 @pytest.mark.long
-def test_noise_is_added(page, view):
+def test_noise_is_added(page, view, images):
     index = pick(page, 5)
     page.locator("#sigma input[type=range]").focus()
     with changing(page, NOISY):
         page.keyboard.press("End")
-    expected = noisy(view.images_NxHxWxC[index][None], 1.0, 0, clip=True)[0]
+    expected = noisy(images[index][None], 1.0, 0, clip=True)[0]
     np.testing.assert_array_equal(pixels(page, NOISY), to_uint8(expected))
-    np.testing.assert_array_equal(pixels(page, IMAGE), view.dataset.test_images[index])
+    np.testing.assert_array_equal(pixels(page, IMAGE), view.inputs.images[index])
     with changing(page, NOISY):
         page.keyboard.press("Home")
+
+
+@pytest.mark.long
+def test_a_latent_is_ablated_and_a_link_restores_it(page, view, images):
+    index = pick(page, 3)
+    card = page.locator(".latents .latent").first
+    latent = int(card.locator("input").get_attribute("data-dim"))
+    with changing(page, EDITED):
+        card.get_by_role("button", name="Ablate").click()
+    card.locator("[data-open]").click()
+    page.get_by_role("heading", name=f"Latent {latent}").wait_for()
+    page.wait_for_function(f"location.search.endsWith('latent={latent}')")
+    ablated = pixels(page, EDITED)
+    z_D = State(index).clamped(latent, 0.0).applied(view.model.code(images[index]))
+    np.testing.assert_array_equal(ablated, to_uint8(view.model.image(z_D)))
+    page.reload()
+    page.get_by_role("heading", name=f"Latent {latent}").wait_for()
+    np.testing.assert_array_equal(pixels(page, EDITED), ablated)
+    with changing(page, EDITED):
+        page.get_by_role("button", name="Back to the code of the input").click()
+
+
+@pytest.mark.long
+def test_on_a_narrow_page_the_reconstruction_is_in_sight(page):
+    before = page.viewport_size
+    page.set_viewport_size({"width": 400, "height": 900})
+    for box in (page.locator(".tiles img").nth(n).bounding_box() for n in range(2)):
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 400
+        assert box["y"] + box["height"] <= 900
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    overflow = page.locator(".latents").first.evaluate("(x) => getComputedStyle(x).overflowY")
+    assert overflow == "visible"
+    page.set_viewport_size(before)
 
 
 @pytest.mark.long

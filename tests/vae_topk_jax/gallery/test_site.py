@@ -178,6 +178,8 @@ def test_vectors_have_texts_components_meta_latents_and_stitches(of_vectors, vec
         assert (label, text) == (None, f"{HOSTILE} number{index}")
         assert f"number{index}" in summary["words"][d]
         assert len(record["components"]) == 8
+        at_least = summary["columns"]["frequency"][d] * 64
+        assert sum(record["histogram"]["counts"]) >= at_least - 0.1
         assert [meta for meta, _, _ in record["meta"]] == sorted(
             summary["meta"][d], key=lambda meta: [m for m, _, _ in record["meta"]].index(meta)
         )
