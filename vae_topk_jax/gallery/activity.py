@@ -1,7 +1,7 @@
 """What the latents of a model do on a set of inputs, in one pass of bounded memory."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,11 @@ from vae_topk_jax.data.rows import Images
 from vae_topk_jax.gallery.coactivation import CoActivation
 from vae_topk_jax.gallery.histograms import Histograms
 from vae_topk_jax.gallery.ranking import Ranking
-from vae_topk_jax.inference import Inference
 from vae_topk_jax.inference_inputs import CHUNK
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 
 # What the examples of a latent are chosen by, in the order of a page.
 CHOICES = ("highest", "lowest", "random", "faintest")
@@ -139,7 +142,7 @@ class Activity:
 
 
 def observe(
-    model: Inference,
+    model: "Inference",
     images: Images,
     labels: NDArray[np.integer] | None = None,
     *,

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,15 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.stitching import cosines
 from vae_topk_jax.models import JumpReLUSAE, TopKSAE, TopKVAE
 from vae_topk_jax.models.dictionary import Dictionary
 from vae_topk_jax.sae_weights import SAE, in_input_units
 from vae_topk_jax.statistics import find_statistics
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 
 _BLOCK = 64  # latents at a time
 _EXACT = 200  # points whose forces are summed exactly, which is as fast there
@@ -22,7 +26,7 @@ _COMPONENTS = 50  # of the directions, before they are laid out
 
 
 def decoder_directions(
-    model: Inference, codes_NxD: NDArray
+    model: "Inference", codes_NxD: NDArray
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The direction of every latent in the output, and how far a unit of it moves there.
 
@@ -67,7 +71,7 @@ def decoder_directions(
     return direction_DxF, sensitivity_D.astype(np.float64)
 
 
-def thresholds(model: Inference) -> NDArray[np.float64] | None:
+def thresholds(model: "Inference") -> NDArray[np.float64] | None:
     """threshold_D, the size from which on a latent is active; None where no such rule is at work,
     or where it rests on more than the latent's value."""
     system, size = model.model, model.config.latent_dim

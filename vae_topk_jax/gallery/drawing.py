@@ -1,12 +1,14 @@
 """What the decoder draws for a latent: alone, as a change, and along its range."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_topk_jax.inference import Inference
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 
 STEPS = 5  # along the range of a latent
 
@@ -29,7 +31,7 @@ class Drawing(NamedTuple):
 
 
 def draw(
-    model: Inference,
+    model: "Inference",
     latents: Sequence[int],
     base_ZxD: NDArray,
     low_D: NDArray,
@@ -45,6 +47,7 @@ def draw(
 
     Examples:
         >>> from vae_topk_jax import Config
+        >>> from vae_topk_jax.inference import Inference
         >>> from vae_topk_jax.run_info import RunInfo
         >>> info = RunInfo(Config("beta_vae", latent_dim=2, widths=(4,)), (3, 3, 1), {"train": 128})
         >>> model = Inference(info.trainer.init(), info)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +15,13 @@ from vae_topk_jax.gallery.activity import CHOICES, Activity, observe
 from vae_topk_jax.gallery.comparison import SAME, Match, Stitch, match, stitches
 from vae_topk_jax.gallery.directions import decoder_directions, layout, nearest, thresholds
 from vae_topk_jax.gallery.options import GalleryOptions
-from vae_topk_jax.inference import Inference
 from vae_topk_jax.models.dictionary import Dictionary
 from vae_topk_jax.statistics import find_statistics
 from vae_topk_jax.vectors import unit_rows
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 
 DENSE = 0.5  # of the inputs, from which on a latent counts as dense
 _NEAR, _LABELS, _SIBLINGS, _COMPONENTS = 8, 12, 8, 8
@@ -34,13 +37,13 @@ class Findings:
         activity: counts, extremes and examples.
     """
 
-    model: Inference
+    model: "Inference"
     images: Images
     options: GalleryOptions
     activity: Activity
 
     @classmethod
-    def of(cls, model: Inference, images: Images, options: GalleryOptions) -> "Findings":
+    def of(cls, model: "Inference", images: Images, options: GalleryOptions) -> "Findings":
         """Runs the inputs through the model.
 
         Raises:

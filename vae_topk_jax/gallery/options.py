@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vae_topk_jax.data.rows import Images
-from vae_topk_jax.inference import Inference
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,8 +36,8 @@ class GalleryOptions:
     source: str = "an array"
     previews: Images | Sequence[str] | None = None
     history: Mapping[str, Any] | None = None
-    against: Inference | None = None
-    meta: Inference | None = None
+    against: "Inference | None" = None
+    meta: "Inference | None" = None
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     examples: int = 8
 
@@ -53,7 +55,7 @@ class GalleryOptions:
         """The previews, where they are images."""
         return None if isinstance(self.previews, Sequence) else self.previews
 
-    def check(self, model: Inference, images: Images) -> None:
+    def check(self, model: "Inference", images: Images) -> None:
         """Refuses what does not fit the model and its inputs.
 
         Raises:

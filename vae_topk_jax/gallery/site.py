@@ -14,7 +14,7 @@ of it refers to another machine, which the page's content security policy also f
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 import numpy as np
@@ -37,7 +37,10 @@ from vae_topk_jax.gallery.summary import (
     summary_of,
 )
 from vae_topk_jax.gallery.thumbnails import Sheets, are_pictures, scale_of, write_examples
-from vae_topk_jax.inference import Inference
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 
 SUMMARY: Final = "data/summary.js"
 _BUDGET = 30e6  # bytes of all pictures
@@ -46,7 +49,7 @@ _ASSETS = ("gallery.css", "gallery.js", "drawing.js", "latent.js", "map.js", "co
 
 
 def write_gallery(
-    model: Inference, images: Images, out: Path, options: GalleryOptions | None = None
+    model: "Inference", images: Images, out: Path, options: GalleryOptions | None = None
 ) -> Path:
     """Writes a static site with a page for every latent.
 

@@ -1,14 +1,17 @@
 """What the start page says of all latents and of the model, as JSON has it."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from vae_topk_jax.gallery.drawing import STEPS
 from vae_topk_jax.gallery.findings import DENSE, Findings, short
 from vae_topk_jax.gallery.thumbnails import Sheets
-from vae_topk_jax.inference import Inference
+
+if TYPE_CHECKING:
+    from vae_topk_jax.inference import Inference
+
 
 BLOCK: Final = 64  # latents to a file of records
 # What the columns of the start page are.
@@ -129,13 +132,13 @@ def relation_of(findings: Findings) -> dict[str, str | None] | None:
     }
 
 
-def describe(model: Inference) -> str:
+def describe(model: "Inference") -> str:
     """A model in a few words."""
     config = model.config
     return f"{config.model}, {config.system.summary}, seed {config.seed}"
 
 
-def _relation(ours: Inference, theirs: Inference) -> str:
+def _relation(ours: "Inference", theirs: "Inference") -> str:
     """What the two models have in common."""
     mine, other = (model.config.to_dict() | {"seed": None} for model in (ours, theirs))
     differ = sorted(name for name in mine if name in other and mine[name] != other[name])
