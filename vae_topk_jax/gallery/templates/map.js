@@ -12,14 +12,9 @@
   const toX = (x) => canvas.clientWidth / 2 + (x - 0.5 - left) * zoom * side();
   const toY = (y) => canvas.clientHeight / 2 + (y - 0.5 - top) * zoom * side();
 
-  function hue(d) {
-    const { summary } = gallery;
-    if (element("colour").value === "label") {
-      return (360 * summary.label[d]) / (Math.max(...summary.label) + 1);
-    }
-    const share = 1 + Math.log10(Math.max(summary.columns.frequency[d], 1e-4)) / 4;
-    return 265 - 245 * share;
-  }
+  const isByLabel = () => element("colour").value === "label";
+  const labelHue = (label) => (360 * label) / (Math.max(...gallery.summary.label) + 1);
+  const shareHue = (share) => 20 - 61 * Math.log10(Math.max(share, 1e-4));
 
   function draw() {
     const ratio = window.devicePixelRatio;
@@ -63,12 +58,12 @@
     return found;
   }
 
-  // Zooms so that what is under (x, y) stays there.
+  // Zooms so that what is under (x, y) stays there; by 0: back to the whole map.
   function zoomBy(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
     const after = factor ? Math.min(Math.max(zoom * factor, 0.8), 60) : 1;
-    if (!factor) [left, top] = [0, 0];
-    left += ((x - canvas.clientWidth / 2) / side()) * (1 / zoom - 1 / after) * (factor ? 1 : 0);
-    top += ((y - canvas.clientHeight / 2) / side()) * (1 / zoom - 1 / after) * (factor ? 1 : 0);
+    const moved = (1 / zoom - 1 / after) / side();
+    left = factor ? left + (x - canvas.clientWidth / 2) * moved : 0;
+    top = factor ? top + (y - canvas.clientHeight / 2) * moved : 0;
     zoom = after;
     draw();
   }
@@ -82,7 +77,7 @@
     };
     const next = points.reduce((best, candidate) => (cost(candidate) < cost(best) ? candidate : best), from);
     if (next === from) return;
-    [left, top] = [next.x - 0.5, next.y - 0.5].map((at, axis) => (zoom > 1.2 ? at : [left, top][axis]));
+    if (zoom > 1.2) [left, top] = [next.x - 0.5, next.y - 0.5];
     point(next);
   }
 
@@ -133,11 +128,14 @@
   }
 
   function colour() {
-    for (const each of points) each.hue = hue(each.d);
-    const isLabel = element("colour").value === "label";
-    const shown = isLabel
-      ? [...new Set(gallery.summary.map.latent.map((d) => gallery.summary.label[d]))].sort((a, b) => a - b).slice(0, 20).map((label) => [`label ${label}`, (360 * label) / (Math.max(...gallery.summary.label) + 1)])
-      : [1e-4, 1e-3, 1e-2, 1e-1, 1].map((share) => [percent(share), 265 - 245 * (1 + Math.log10(share) / 4)]);
+    const { columns, label, map } = gallery.summary;
+    for (const each of points) {
+      each.hue = isByLabel() ? labelHue(label[each.d]) : shareHue(columns.frequency[each.d]);
+    }
+    const shown = isByLabel()
+      ? [...new Set(map.latent.map((d) => label[d]))].sort((a, b) => a - b).slice(0, 20)
+        .map((found) => [`label ${found}`, labelHue(found)])
+      : [1e-4, 1e-3, 1e-2, 1e-1, 1].map((share) => [percent(share), shareHue(share)]);
     element("legend").replaceChildren(...shown.map(([name, degrees]) => {
       const mark = make("i", { "aria-hidden": "true" });
       mark.style.background = `hsl(${degrees} 70% var(--dot))`;
