@@ -45,7 +45,15 @@ if TYPE_CHECKING:
 SUMMARY: Final = "data/summary.js"
 _BUDGET = 30e6  # bytes of all pictures
 _TEMPLATES = Path(__file__).parent / "templates"
-_ASSETS = ("gallery.css", "gallery.js", "drawing.js", "latent.js", "map.js", "comparison.js")
+_ASSETS = (
+    "gallery.css",
+    "gallery.js",
+    "drawing.js",
+    "latent.js",
+    "colours.js",
+    "map.js",
+    "comparison.js",
+)
 
 
 def write_gallery(

@@ -5,16 +5,17 @@
   const canvas = element("plane");
   const context = canvas.getContext("2d");
   let [zoom, left, top] = [1, 0, 0]; // of the map's unit square: what is seen, and from where
-  let [points, pointed, dragged, moved] = [null, null, null, 0];
+  let [points, pointed, moved] = [null, null, 0];
   const pointers = new Map();
 
   const side = () => Math.min(canvas.clientWidth, canvas.clientHeight) * 0.92;
   const toX = (x) => canvas.clientWidth / 2 + (x - 0.5 - left) * zoom * side();
   const toY = (y) => canvas.clientHeight / 2 + (y - 0.5 - top) * zoom * side();
 
-  const isByLabel = () => element("colour").value === "label";
-  const labelHue = (label) => (360 * label) / (Math.max(...gallery.summary.label) + 1);
-  const shareHue = (share) => 20 - 61 * Math.log10(Math.max(share, 1e-4));
+  function circle({ x, y }, radius) {
+    context.beginPath();
+    context.arc(toX(x), toY(y), radius, 0, 2 * Math.PI);
+  }
 
   function draw() {
     const ratio = window.devicePixelRatio;
@@ -27,16 +28,14 @@
     for (const point of points) {
       context.globalAlpha = kept.has(point.d) ? 0.9 : 0.12;
       context.fillStyle = `hsl(${point.hue} 70% ${dot})`;
-      context.beginPath();
-      context.arc(toX(point.x), toY(point.y), radius, 0, 2 * Math.PI);
+      circle(point, radius);
       context.fill();
     }
     if (pointed) {
       context.globalAlpha = 1;
       context.strokeStyle = getComputedStyle(canvas).color;
       context.lineWidth = 2;
-      context.beginPath();
-      context.arc(toX(pointed.x), toY(pointed.y), radius + 3, 0, 2 * Math.PI);
+      circle(pointed, radius + 3);
       context.stroke();
     }
   }
@@ -44,8 +43,9 @@
   function point(to) {
     if (to === pointed) return;
     pointed = to;
-    const said = to && [gallery.picture(to.d, 56) ?? "", make("div", {}, `latent ${to.d}, in ${percent(gallery.summary.columns.frequency[to.d])}`)];
-    element("pointed").replaceChildren(...(said ?? []));
+    const share = to && percent(gallery.summary.columns.frequency[to.d]);
+    const said = to ? [gallery.picture(to.d, 56) ?? "", make("div", {}, `latent ${to.d}, in ${share}`)] : [];
+    element("pointed").replaceChildren(...said);
     draw();
   }
 
@@ -76,9 +76,8 @@
       return ahead > 1e-9 && Math.abs(aside) <= 2 * ahead ? ahead + 2 * Math.abs(aside) : Infinity;
     };
     const next = points.reduce((best, candidate) => (cost(candidate) < cost(best) ? candidate : best), from);
-    if (next === from) return;
     if (zoom > 1.2) [left, top] = [next.x - 0.5, next.y - 0.5];
-    point(next);
+    if (next !== from) point(next);
   }
 
   const at = ({ offsetX, offsetY }) => [offsetX, offsetY];
@@ -91,9 +90,9 @@
     const [x, y] = at(event);
     const before = pointers.get(event.pointerId);
     if (!before) return point(nearest(x, y, 12));
-    const others = [...pointers].filter(([id]) => id !== event.pointerId);
-    if (others.length) {
-      const [, [ox, oy]] = others[0];
+    const other = [...pointers].find(([id]) => id !== event.pointerId);
+    if (other) {
+      const [ox, oy] = other[1];
       zoomBy(Math.hypot(x - ox, y - oy) / Math.max(Math.hypot(before[0] - ox, before[1] - oy), 1), ox, oy);
     } else {
       left -= (x - before[0]) / (zoom * side());
@@ -103,22 +102,21 @@
     }
     pointers.set(event.pointerId, [x, y]);
   });
-  for (const type of ["pointerup", "pointercancel"]) {
-    canvas.addEventListener(type, (event) => {
-      pointers.delete(event.pointerId);
-      const found = type === "pointerup" && moved < 4 && nearest(...at(event), 12);
-      if (found) location.hash = `#latent=${found.d}`;
-    });
-  }
+  canvas.addEventListener("pointercancel", ({ pointerId }) => pointers.delete(pointerId));
+  canvas.addEventListener("pointerup", (event) => {
+    pointers.delete(event.pointerId);
+    const found = moved < 4 && nearest(...at(event), 12);
+    if (found) location.hash = `#latent=${found.d}`;
+  });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     zoomBy(Math.exp(-event.deltaY / 400), ...at(event));
   }, { passive: false });
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const FACTORS = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 };
   canvas.addEventListener("keydown", (event) => {
-    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 }[event.key];
-    if (arrow) step(arrow);
-    else if (factor) zoomBy(factor);
+    if (event.key in ARROWS) step(ARROWS[event.key]);
+    else if (event.key in FACTORS) zoomBy(FACTORS[event.key]);
     else if (event.key === "Enter" && pointed) location.hash = `#latent=${pointed.d}`;
     else return;
     event.preventDefault();
@@ -127,29 +125,15 @@
     button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom)));
   }
 
-  function colour() {
-    const { columns, label, map } = gallery.summary;
-    for (const each of points) {
-      each.hue = isByLabel() ? labelHue(label[each.d]) : shareHue(columns.frequency[each.d]);
-    }
-    const shown = isByLabel()
-      ? [...new Set(map.latent.map((d) => label[d]))].sort((a, b) => a - b).slice(0, 20)
-        .map((found) => [`label ${found}`, labelHue(found)])
-      : [1e-4, 1e-3, 1e-2, 1e-1, 1].map((share) => [percent(share), shareHue(share)]);
-    element("legend").replaceChildren(...shown.map(([name, degrees]) => {
-      const mark = make("i", { "aria-hidden": "true" });
-      mark.style.background = `hsl(${degrees} 70% var(--dot))`;
-      return make("span", {}, mark, name);
-    }));
-    draw();
-  }
-
-  element("colour").addEventListener("change", colour);
-  window.addEventListener("resize", () => points && draw());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => points && draw());
+  const again = () => points && draw();
+  window.addEventListener("resize", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   gallery.views.map = () => {
-    const { map } = gallery.summary;
-    points ??= map.latent.map((d, i) => ({ d, x: map.x[i], y: map.y[i] }));
-    colour();
+    const { latent, x, y } = gallery.summary.map;
+    points ??= latent.map((d, i) => ({ d, x: x[i], y: y[i] }));
+    for (const each of points) each.hue = colours.hue(each.d);
+    colours.explain();
+    draw();
   };
+  element("colour").addEventListener("change", gallery.views.map);
 })();
