@@ -99,10 +99,16 @@ def _of_checkpoint(options: Options) -> tuple[Inference, Images, Path, GalleryOp
         history=None if run is None else read_importance(run),
         against=None if options.against is None else load(options.against),
         meta=None if options.meta is None else load(options.meta),
-        metrics={} if run is None else find_metrics(options.checkpoint, model),
+        metrics={} if run is None else _of_test_split(options.checkpoint, model),
         examples=options.examples,
     )
     return model, inputs.images, options.out or Path("gallery"), shown
+
+
+def _of_test_split(checkpoint: Path, model: Inference) -> dict[str, float]:
+    """What the run has measured, but for what a gallery counts itself."""
+    found = find_metrics(checkpoint, model).items()
+    return {f"{name}, test split": x for name, x in found if not name.startswith("active")}
 
 
 def _of_study(options: Options) -> tuple[Inference, Images, Path, GalleryOptions]:

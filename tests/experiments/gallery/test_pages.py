@@ -21,12 +21,14 @@ def gallery(blobs, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(findings, "layout", lambda rows: (rows[:, 60:62] - rows.min()) / np.ptp(rows))
         images = blobs.test_images
-        model = dictionary(images.astype(np.float32) / 255, LATENTS, threshold=0.4)
+        x = images.astype(np.float32) / 255
+        model, other = (dictionary(x, size, threshold=0.4) for size in (LATENTS, 64))
         page = model.gallery(
             images,
             tmp_path_factory.mktemp("site") / "gallery",
             labels=blobs.test_labels,
             source=TAG,
+            against=other,
         )
     return page.parent
 
@@ -172,10 +174,24 @@ def test_the_map_zooms_and_a_click_opens_a_latent(page, gallery):
     assert pointed.split()[1].rstrip(",") in page.locator("#latent h2").inner_text()
 
 
+def test_the_comparison_shows_what_is_new_and_what_is_lost(page, gallery):
+    comparison = data_of(gallery, "comparison")
+    page.get_by_role("link", name="Comparison").click()
+    page.wait_for_selector("#compared:not(:empty)")
+    kept = sum(cosine >= 0.7 for _, _, cosine in comparison["pairs"])
+    lost = len(comparison["latents"]) - kept
+    page.select_option("#which", "lost")
+    assert page.locator("#compared").inner_text().endswith(f"{lost} only there")
+    assert page.locator("#pairs li").count() == min(lost, 60)
+    page.select_option("#which", "new")
+    shown = page.locator("#pairs li b").all_text_contents()
+    assert set(map(int, shown)) <= set(data_of(gallery, "summary")["map"]["latent"])
+
+
 @pytest.mark.parametrize("width", [400, 1400])
 def test_no_view_scrolls_sideways_and_all_fields_have_labels(page, width):
     page.set_viewport_size({"width": width, "height": 900})
-    for view in ("", "#latent=1", "#map"):
+    for view in ("", "#latent=1", "#map", "#comparison"):
         page.evaluate(f"location.hash = '{view}'")
         page.wait_for_timeout(150)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
