@@ -12,6 +12,8 @@ _DENSE = 1 / 16  # of the entries active, from which on a product of matrices is
 class CoActivation:
     """In how many inputs each pair of latents is active.
 
+    Takes memory for the pairs that occur, of D^2 at most.
+
     Args:
         latents: D.
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 STEPS = 5  # along the range of a latent
+_VALUES = 1 << 22  # of the codes that are decoded at once
 
 
 class Drawing(NamedTuple):
@@ -19,15 +20,12 @@ class Drawing(NamedTuple):
     Attributes:
         alone_HxWxC: of a code with nothing but the latent, at its strongest value.
         change_HxWxC: how that differs from the output of a code of zeros.
-        along_ZxSxHxWxC: of each base code with the latent moved from `low` to `high`.
-        low, high: the ends of its range in the inputs, 0 among them.
+        along_ZxSxHxWxC: of each base code with the latent moved along its range.
     """
 
     alone_HxWxC: NDArray
     change_HxWxC: NDArray
     along_ZxSxHxWxC: NDArray
-    low: float
-    high: float
 
 
 def draw(
@@ -41,7 +39,7 @@ def draw(
 
     Args:
         model: the model.
-        latents: their numbers, few enough for their codes to fit into the memory at once.
+        latents: their numbers.
         base_ZxD: codes of the base inputs.
         low_D, high_D: the smallest and the largest value of each latent, 0 among them.
 
@@ -59,17 +57,19 @@ def draw(
     """
     bases, size = base_ZxD.shape
     zeros = np.zeros(size, np.float32)
-    codes = [zeros]
-    for d in latents:
-        strongest = high_D[d] if high_D[d] >= -low_D[d] else low_D[d]
-        along_ZxSxD = np.repeat(base_ZxD.astype(np.float32)[:, None], STEPS, axis=1)
-        along_ZxSxD[:, :, d] = np.linspace(low_D[d], high_D[d], STEPS)
-        alone_D = zeros.copy()
-        alone_D[d] = strongest
-        codes += [alone_D, *along_ZxSxD.reshape(-1, size)]
-    images = np.asarray(model.decode(np.stack(codes)))
-    nothing, shape = images[0], images.shape[1:]
-    of_latent = images[1:].reshape(len(latents), 1 + bases * STEPS, *shape)
-    for d, (alone, *along) in zip(latents, of_latent, strict=True):
-        along_ZxS = np.reshape(along, (bases, STEPS, *shape))
-        yield Drawing(alone, alone - nothing, along_ZxS, float(low_D[d]), float(high_D[d]))
+    nothing, *_ = np.asarray(model.decode(zeros[None]))
+    at_once = max(1, _VALUES // (size * (1 + bases * STEPS)))
+    for start in range(0, len(latents), at_once):
+        group = latents[start : start + at_once]
+        codes = []
+        for d in group:
+            alone_D = zeros.copy()
+            alone_D[d] = high_D[d] if high_D[d] >= -low_D[d] else low_D[d]
+            along_ZxSxD = np.repeat(base_ZxD.astype(np.float32)[:, None], STEPS, axis=1)
+            along_ZxSxD[:, :, d] = np.linspace(low_D[d], high_D[d], STEPS)
+            codes += [alone_D, *along_ZxSxD.reshape(-1, size)]
+        images = np.asarray(model.decode(np.stack(codes)))
+        of_latent = images.reshape(len(group), 1 + bases * STEPS, *nothing.shape)
+        for alone, *along in of_latent:
+            along_ZxS = np.reshape(along, (bases, STEPS, *nothing.shape))
+            yield Drawing(alone, alone - nothing, along_ZxS)
