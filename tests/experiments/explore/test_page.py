@@ -224,6 +224,7 @@ def test_a_dictionary_of_an_array_of_ones_own_in_colour_is_explored(tmp_path):
     assert "error" in view.show(x, State(2)).tiles or "PSNR" in shown.tiles
 
 
+@pytest.mark.long
 def test_vectors_are_explored_as_squares(tmp_path):
     path = tmp_path / "vectors.npy"
     np.save(path, np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32))
