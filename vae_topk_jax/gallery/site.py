@@ -169,21 +169,20 @@ class _Writer:
         """Writes what the decoder draws; latent -> the number of its card."""
         if cards not in self.sheets:
             return {}
-        scale = scale_of(findings.images)
-        changes: list[NDArray[np.uint8]] = []
+        scale, activity = scale_of(findings.images), findings.activity
         base_ZxD = findings.codes(findings.bases)
-        activity = findings.activity
+        base_ZxD = base_ZxD[:0] if along is None else base_ZxD
+        changes: list[NDArray[np.uint8]] = []
         for number in range(0, activity.latents, BLOCK):
-            inside = findings.alive[
-                (findings.alive >= number) & (findings.alive < number + BLOCK)
-            ].tolist()
+            inside = findings.alive[findings.alive // BLOCK == number // BLOCK].tolist()
             tiles: list[NDArray[np.uint8]] = []
             low, high = activity.lowest_D, activity.highest_D
-            for drawing in draw(findings.model, inside, base_ZxD, low, high) if inside else ():
-                changes.append(pictures.signed(drawing.change_HxWxC))
-                tiles.append(scale.bytes_of(drawing.alone_HxWxC))
-                shape = drawing.alone_HxWxC.shape
-                tiles += map(scale.bytes_of, drawing.along_ZxSxHxWxC.reshape(-1, *shape))
+            for drawing in draw(findings.model, inside, base_ZxD, low, high):
+                changes.append(self.sheets[cards].fit(pictures.signed(drawing.change_HxWxC)))
+                if along is not None:
+                    shape = drawing.alone_HxWxC.shape
+                    outputs = [drawing.alone_HxWxC, *drawing.along_ZxSxHxWxC.reshape(-1, *shape)]
+                    tiles += [self.sheets[along].fit(scale.bytes_of(x)) for x in outputs]
             if along is not None:
                 self.sheets[along].write(self.folder, number // BLOCK, tiles)
         self.sheets[cards].write_all(self.folder, changes)

@@ -37,12 +37,15 @@ class Sheets:
         height, width = self.size
         return {"height": height, "width": width, "columns": self.columns, "per": PER_SHEET}
 
+    def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture of any size in the size of this sheet."""
+        return pictures.resized(pixels, self.size)
+
     def write(self, folder: Path, number: int, tiles: Iterable[NDArray[np.uint8]]) -> None:
-        """Writes one file of pictures, given as bytes of any size."""
-        small = [pictures.resized(tile, self.size) for tile in tiles]
-        if small:
+        """Writes one file of pictures of this size; none where there are no pictures."""
+        if fitted := list(tiles):
             path = folder / FOLDER / f"{self.name}-{number:03}.webp"
-            path.write_bytes(pictures.sheet(small, self.columns))
+            path.write_bytes(pictures.sheet(fitted, self.columns))
 
     def write_all(self, folder: Path, tiles: Sequence[NDArray[np.uint8]]) -> None:
         """Writes files of 256 pictures each."""
@@ -71,5 +74,5 @@ def write_examples(
     scale = scale_of(images)
     for start in range(0, len(index_N), PER_SHEET):
         inside = index_N[start : start + PER_SHEET]
-        tiles = (scale.bytes_of(image) for image in as_float(images[inside]))
+        tiles = (sheets.fit(scale.bytes_of(image)) for image in as_float(images[inside]))
         sheets.write(folder, start // PER_SHEET, tiles)
