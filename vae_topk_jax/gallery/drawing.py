@@ -44,16 +44,13 @@ def draw(
         low_D, high_D: the smallest and the largest value of each latent, 0 among them.
 
     Examples:
-        >>> from vae_topk_jax import Config
-        >>> from vae_topk_jax.inference import Inference
-        >>> from vae_topk_jax.run_info import RunInfo
-        >>> info = RunInfo(Config("beta_vae", latent_dim=2, widths=(4,)), (3, 3, 1), {"train": 128})
-        >>> model = Inference(info.trainer.init(), info)
-        >>> (drawing,) = draw(model, [1], np.zeros((3, 2)), np.zeros(2), np.ones(2))
-        >>> drawing.along_ZxSxHxWxC.shape, drawing.alone_HxWxC.shape
-        ((3, 5, 3, 3, 1), (3, 3, 1))
-        >>> bool(np.array_equal(drawing.alone_HxWxC, drawing.along_ZxSxHxWxC[0, -1]))
-        True
+        >>> from types import SimpleNamespace
+        >>> model = SimpleNamespace(decode=lambda z: 1 + z[:, None, :, None])
+        >>> (drawing,) = draw(model, [1], np.zeros((3, 2)), np.zeros(2), np.full(2, 4.0))
+        >>> drawing.alone_HxWxC[0, :, 0].tolist(), drawing.change_HxWxC[0, :, 0].tolist()
+        ([1.0, 5.0], [0.0, 4.0])
+        >>> drawing.along_ZxSxHxWxC[2, :, 0, 1, 0].tolist()
+        [1.0, 2.0, 3.0, 4.0, 5.0]
     """
     bases, size = base_ZxD.shape
     zeros = np.zeros(size, np.float32)

@@ -1,5 +1,6 @@
 """What the files of a gallery say is what the model gives; nothing in them is anybody's HTML."""
 
+import dataclasses
 import html
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.helpers.html_page import Page
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.gallery.drawing import STEPS
 from vae_topk_jax.gallery.pictures import Scale, signed
+from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics.recovery import mean_correlation
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028\"'"
@@ -164,6 +166,7 @@ def test_texts_have_the_contrast_of_level_aa(gallery, scheme):
         assert contrast(name, "paper") >= 3, name
 
 
+@pytest.mark.long
 def test_vectors_have_texts_components_meta_latents_and_stitches(of_vectors, vectors):
     summary = data_of(of_vectors, "summary")
     records = data_of(of_vectors, "records-000") + data_of(of_vectors, "records-001")
@@ -189,6 +192,7 @@ def test_vectors_have_texts_components_meta_latents_and_stitches(of_vectors, vec
     assert any(records[d]["meta"] for d in alive)
 
 
+@pytest.mark.long
 def test_the_comparison_is_a_matching_of_both(of_vectors, vectors):
     comparison, summary = data_of(of_vectors, "comparison"), data_of(of_vectors, "summary")
     ours, theirs = (dictionary(vectors, 70, seed=seed) for seed in (0, 1))
@@ -212,15 +216,16 @@ def test_an_earlier_gallery_is_replaced_and_nothing_else(model, blobs, tmp_path)
         model.gallery(blobs.test_images[:8], tmp_path / "mine")
 
 
-def test_what_does_not_fit_is_refused(model, blobs, of_vectors, tmp_path):
+def test_what_does_not_fit_is_refused(model, blobs, tmp_path):
     images, out = blobs.test_images[:8], tmp_path / "gallery"
-    vectors = np.zeros((8, 1, 1, 9), np.float32)
+    of_vectors = dataclasses.replace(model.info, image_shape=(1, 1, 9))
+    other = Inference(model.state, of_vectors, copy=False)
     for options, message in (
         ({"previews": ["one"]}, "previews must be one for each of the 8 inputs, got 1"),
         ({"previews": np.zeros((8, 2, 2))}, r"previews must be texts or uint8 images .* float64"),
         ({"examples": 0}, r"examples must lie in \[1, 64\], got 0"),
         ({"meta": model}, r"meta must be a model of directions \(1, 1, 144\), got one of"),
-        ({"against": dictionary(vectors, 3)}, "against must be a model of inputs"),
+        ({"against": other}, "against must be a model of inputs"),
         ({"history": {"step": [1], "values": [[1.0]]}}, "history must be of 8 latents, got 1"),
     ):
         with pytest.raises(ValueError, match=message):
