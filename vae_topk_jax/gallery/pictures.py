@@ -1,7 +1,7 @@
 """Pictures of a gallery: values as bytes, small enough, many to a file."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _QUALITY = 75  # of WebP
-_BYTES = {1: 0.35, 3: 0.5}  # of a pixel, by channels
 _LARGEST = 96  # pixels of a side
 
 
@@ -39,16 +38,17 @@ def signed(change_HxWxC: NDArray) -> NDArray[np.uint8]:
     return Scale(-largest, largest).bytes_of(change_HxWxC)
 
 
-def bytes_wanted(shape: tuple[int, ...], count: int) -> float:
-    """About how many bytes `count` pictures of (H, W, C) take in a sheet.
+def bytes_each(few: Sequence[NDArray[np.uint8]]) -> float:
+    """How many bytes one of such pictures takes in a sheet, no side of more than 96 pixels.
 
     Examples:
-        >>> bytes_wanted((10, 10, 1), 100)
-        3500.0
+        >>> rng = np.random.default_rng(0)
+        >>> flat, noisy = np.zeros((8, 28, 28), np.uint8), rng.integers(0, 256, (8, 28, 28))
+        >>> bytes_each(list(flat)) < 50 < bytes_each(list(noisy.astype(np.uint8)))
+        True
     """
-    height, width, channels = shape
-    largest = min(1.0, _LARGEST / max(height, width))
-    return count * height * width * largest**2 * _BYTES[3 if channels == 3 else 1]
+    size = fitting(few[0].shape, 1.0)
+    return len(sheet([resized(pixels, size) for pixels in few], len(few))) / len(few)
 
 
 def fitting(shape: tuple[int, ...], share: float) -> tuple[int, int]:
@@ -56,14 +56,14 @@ def fitting(shape: tuple[int, ...], share: float) -> tuple[int, int]:
     pixels.
 
     Args:
-        shape: (H, W, C) of the image.
+        shape: (H, W) or (H, W, 3) of the picture.
         share: in (0, 1].
 
     Examples:
-        >>> fitting((28, 28, 1), 1.0), fitting((64, 32, 3), 0.25)
+        >>> fitting((28, 28), 1.0), fitting((64, 32, 3), 0.25)
         ((28, 28), (32, 16))
     """
-    height, width, _ = shape
+    height, width = shape[:2]
     scale = min(1.0, _LARGEST / max(height, width)) * share**0.5
     return max(1, round(scale * height)), max(1, round(scale * width))
 

@@ -13,6 +13,7 @@ of it refers to another machine, which the page's content security policy also f
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,14 +37,15 @@ from vae_topk_jax.gallery.summary import (
     relation_of,
     summary_of,
 )
-from vae_topk_jax.gallery.thumbnails import Sheets, are_pictures, scale_of, write_examples
+from vae_topk_jax.gallery.thumbnails import Sheets, are_pictures, pictures_of, scale_of
 
 if TYPE_CHECKING:
     from vae_topk_jax.inference import Inference
 
 
 SUMMARY: Final = "data/summary.js"
-_BUDGET = 30e6  # bytes of all pictures
+_BUDGET = 25e6  # bytes of all pictures
+_SAMPLE = 64  # inputs, and an eighth as many latents, that tell how large pictures are
 _TEMPLATES = Path(__file__).parent / "templates"
 _ASSETS = (
     "gallery.css",
@@ -110,9 +112,8 @@ class _Writer:
     def write(self) -> None:
         findings = self.findings
         if "examples" in self.sheets:
-            pictures_of = self.options.pictures
-            shown = findings.images if pictures_of is None else pictures_of
-            write_examples(self.folder, self.sheets["examples"], shown, self.example_N)
+            examples = pictures_of(self.shown_images, self.example_N)
+            self.sheets["examples"].write_all(self.folder, examples)
         slot = {int(index): number for number, index in enumerate(self.example_N)}
         block: list[dict[str, Any]] = []
         for latent, record in enumerate(findings.records()):
@@ -140,24 +141,51 @@ class _Writer:
         return index_N[np.sort(first)]
 
     def _plan_sheets(self) -> None:
-        """Decides which pictures there are, and of which size."""
-        shape, shown = tuple(self.model.info.image_shape), self.options.pictures
-        wanted: dict[str, tuple[tuple[int, ...], int]] = {}
-        if shown is not None:
-            wanted["examples"] = tuple(shown.shape[1:]), len(self.example_N)
+        """Decides which pictures there are, and of which size: smaller ones where all of them
+        would take more than the budget, as far as a few of each kind tell."""
+        findings, shape = self.findings, tuple(self.model.info.image_shape)
+        kinds: dict[str, tuple[int, list[NDArray[np.uint8]]]] = {}
+        if self.options.texts is None and are_pictures(self.shown_images.shape[1:]):
+            first = list(pictures_of(self.shown_images, self.example_N[:_SAMPLE]))
+            kinds["examples"] = len(self.example_N), first
         if are_pictures(shape):
-            if self.options.previews is None:
-                wanted["examples"] = shape, len(self.example_N)
-            alive, other = len(self.findings.alive), self.findings.other
-            wanted["cards"] = shape, alive
-            wanted["along"] = shape, alive * (1 + len(self.findings.bases) * STEPS)
-            if other is not None:
-                wanted["others"] = shape, len(other.alive)
-        total = sum(pictures.bytes_wanted(*asked) for asked in wanted.values())
+            kinds["cards"] = len(findings.alive), []
+            kinds["along"] = len(findings.alive) * self.outputs, []
+            for change, outputs in self._drawn(findings, _few(findings.alive), findings.bases):
+                kinds["cards"][1].append(change)
+                kinds["along"][1].extend(outputs)
+            if (other := findings.other) is not None:
+                drawn = self._drawn(other, _few(other.alive), [])
+                kinds["others"] = len(other.alive), [change for change, _ in drawn]
+        kinds = {name: (count, few) for name, (count, few) in kinds.items() if few}
+        total = sum(count * pictures.bytes_each(few) for count, few in kinds.values())
         share = min(1.0, _BUDGET / max(total, 1.0))
-        for name, (shape, _) in wanted.items():
-            columns = 1 + len(self.findings.bases) * STEPS if name == "along" else 16
-            self.sheets[name] = Sheets(name, pictures.fitting(shape, share), columns)
+        for name, (_, few) in kinds.items():
+            columns = self.outputs if name == "along" else 16
+            self.sheets[name] = Sheets(name, pictures.fitting(few[0].shape, share), columns)
+
+    @property
+    def shown_images(self) -> Images:
+        """What stands for the inputs, where that are images."""
+        previews = self.options.pictures
+        return self.findings.images if previews is None else previews
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a page shows of a latent: alone, and along its range."""
+        return 1 + len(self.findings.bases) * STEPS
+
+    def _drawn(
+        self, findings: Findings, latents: Sequence[int], bases: Sequence[int]
+    ) -> Iterator[tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]]:
+        """Of each latent the change and the outputs, as bytes."""
+        scale, activity = scale_of(findings.images), findings.activity
+        base_ZxD = findings.codes(findings.bases)[: len(bases)]
+        low, high = activity.lowest_D, activity.highest_D
+        for drawing in draw(findings.model, latents, base_ZxD, low, high):
+            shape = drawing.alone_HxWxC.shape
+            outputs = [drawing.alone_HxWxC, *drawing.along_ZxSxHxWxC.reshape(-1, *shape)]
+            yield pictures.signed(drawing.change_HxWxC), [scale.bytes_of(x) for x in outputs]
 
     def _shown(self, index: int, slot: dict[int, int]) -> list[Any]:
         """What stands for an input besides its number: its label, and its picture or text."""
@@ -169,20 +197,15 @@ class _Writer:
         """Writes what the decoder draws; latent -> the number of its card."""
         if cards not in self.sheets:
             return {}
-        scale, activity = scale_of(findings.images), findings.activity
-        base_ZxD = findings.codes(findings.bases)
-        base_ZxD = base_ZxD[:0] if along is None else base_ZxD
+        bases = [] if along is None else findings.bases
         changes: list[NDArray[np.uint8]] = []
-        for number in range(0, activity.latents, BLOCK):
+        for number in range(0, findings.activity.latents, BLOCK):
             inside = findings.alive[findings.alive // BLOCK == number // BLOCK].tolist()
             tiles: list[NDArray[np.uint8]] = []
-            low, high = activity.lowest_D, activity.highest_D
-            for drawing in draw(findings.model, inside, base_ZxD, low, high):
-                changes.append(self.sheets[cards].fit(pictures.signed(drawing.change_HxWxC)))
+            for change, outputs in self._drawn(findings, inside, bases):
+                changes.append(self.sheets[cards].fit(change))
                 if along is not None:
-                    shape = drawing.alone_HxWxC.shape
-                    outputs = [drawing.alone_HxWxC, *drawing.along_ZxSxHxWxC.reshape(-1, *shape)]
-                    tiles += [self.sheets[along].fit(scale.bytes_of(x)) for x in outputs]
+                    tiles += map(self.sheets[along].fit, outputs)
             if along is not None:
                 self.sheets[along].write(self.folder, number // BLOCK, tiles)
         self.sheets[cards].write_all(self.folder, changes)
@@ -213,3 +236,8 @@ class _Writer:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
         script = f'gallery.receive("{name}",{text})\n'
         (self.folder / "data" / f"{name}.js").write_text(script, encoding="utf-8")
+
+
+def _few(latents: NDArray[np.integer]) -> list[int]:
+    """Some of the latents, evenly spaced."""
+    return latents[:: max(1, len(latents) // (_SAMPLE // 8))].tolist()

@@ -1,7 +1,8 @@
 """The examples and drawings of a gallery as files of many small pictures."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,13 @@ class Sheets:
             path = folder / FOLDER / f"{self.name}-{number:03}.webp"
             path.write_bytes(pictures.sheet(fitted, self.columns))
 
-    def write_all(self, folder: Path, tiles: Sequence[NDArray[np.uint8]]) -> None:
-        """Writes files of 256 pictures each."""
-        for start in range(0, len(tiles), PER_SHEET):
-            self.write(folder, start // PER_SHEET, tiles[start : start + PER_SHEET])
+    def write_all(self, folder: Path, tiles: Iterable[NDArray[np.uint8]]) -> None:
+        """Writes files of 256 pictures each, given as bytes of any size."""
+        fitted = map(self.fit, tiles)
+        for number in itertools.count():
+            if not (inside := list(itertools.islice(fitted, PER_SHEET))):
+                return
+            self.write(folder, number, inside)
 
 
 def scale_of(images: Images) -> Scale:
@@ -67,12 +71,9 @@ def are_pictures(shape: Sequence[int]) -> bool:
     return tuple(shape[:2]) != (1, 1)
 
 
-def write_examples(
-    folder: Path, sheets: Sheets, images: Images, index_N: NDArray[np.integer]
-) -> None:
-    """Writes the pictures of these inputs, in this order."""
+def pictures_of(images: Images, index_N: NDArray[np.integer]) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of these inputs, in this order."""
     scale = scale_of(images)
     for start in range(0, len(index_N), PER_SHEET):
-        inside = index_N[start : start + PER_SHEET]
-        tiles = (sheets.fit(scale.bytes_of(image)) for image in as_float(images[inside]))
-        sheets.write(folder, start // PER_SHEET, tiles)
+        for image in as_float(images[index_N[start : start + PER_SHEET]]):
+            yield scale.bytes_of(image)

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.helpers.galleries import data_of, dictionary
 from tests.helpers.html_page import Page
 from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.gallery import site
 from vae_topk_jax.gallery.drawing import STEPS
 from vae_topk_jax.gallery.pictures import Scale, signed
 from vae_topk_jax.inference import Inference
@@ -214,6 +215,14 @@ def test_an_earlier_gallery_is_replaced_and_nothing_else(model, blobs, tmp_path)
     (tmp_path / "mine" / "file").touch()
     with pytest.raises(ValueError, match="out must be a new folder or hold a gallery, got"):
         model.gallery(blobs.test_images[:8], tmp_path / "mine")
+
+
+def test_pictures_shrink_where_they_would_take_too_much(model, blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "_BUDGET", 3000)
+    out = model.gallery(blobs.test_images[:32], tmp_path / "gallery").parent
+    sheets = data_of(out, "summary")["sheets"].values()
+    assert all(sheet["height"] == sheet["width"] < 12 for sheet in sheets)
+    assert sum(path.stat().st_size for path in (out / "pictures").iterdir()) < 4000
 
 
 def test_what_does_not_fit_is_refused(model, blobs, tmp_path):
