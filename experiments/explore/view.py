@@ -100,9 +100,10 @@ class View:
         return f"<p><b>{config.model}</b>, {escape(line)}.{link}</p>"
 
     def show(self, x_HxWxC: np.ndarray, state: State) -> Shown:
-        """Everything about an input with noise: x + sigma eps, clipped to the model's range, eps ~
-        N(0, I)."""
-        has_range = self.model.model.input_range is not None
+        """Everything about an input with noise: x + sigma eps, eps ~ N(0, I), clipped to [0, 1] if
+        a model takes nothing else."""
+        models = filter(None, (self.model, self.dense))
+        has_range = any(inspector.model.input_range is not None for inspector in models)
         noisy_HxWxC = noisy(x_HxWxC[None], state.sigma, state.seed, clip=has_range)[0]
         z_D, choice = self.model.code(noisy_HxWxC), self.model.choice(noisy_HxWxC)
 

@@ -190,6 +190,8 @@ def test_a_dense_model_stands_beside_it(digits, view, images):
     psnrs = re.findall(r"PSNR ([\d.]+) dB", tiles)
     assert len(psnrs) == 3
     assert psnrs[1] == psnrs[2]
+    of_any_values = Inspector(dictionary(images[:8], 4))
+    assert "PSNR" in View(of_any_values, digits, view.model).show(images[0], State(0, 1.0)).tiles
 
 
 def test_inputs_of_another_shape_are_refused(view, blobs):
