@@ -171,13 +171,18 @@ class Inference:
                 f"refine must be 0 where latents are drawn from the posterior, got {passes}"
             )
 
-    def latents(self, x: Array | np.ndarray) -> Array:
+    def latents(self, x: Array | np.ndarray, *, all_dims: bool = False) -> Array:
         """Latents (N, D) of images before the mask, zero in the dimensions that are not in use.
 
-        Arguments and errors as in `encode`.
+        Args:
+            x: as in `encode`.
+            all_dims: whether dimensions that are not in use keep their latents too.
+
+        Raises:
+            ValueError: as in `encode`.
         """
         mu_NxD = self._in_chunks("latents", self._check_images(x))
-        return apply_mask(mu_NxD, self.frequency >= DEAD)
+        return mu_NxD if all_dims else apply_mask(mu_NxD, self.frequency >= DEAD)
 
     def sparsify(self, z: Array | np.ndarray) -> Array:
         """Codes (N, D) from latents (N, D): the mask of inference, chosen by z alone.
@@ -220,6 +225,27 @@ class Inference:
                 self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
             )
         )
+
+    def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
+        """Writes a static site with a page for every latent; see `vae_topk_jax.gallery`.
+
+        Args:
+            images: the inputs that are looked at, (N, H, W, C), uint8 or floating, or `Rows`.
+            out: the folder to make; an earlier gallery there is replaced.
+            options: of `GalleryOptions`: labels, source, previews, history, against, meta, metrics,
+                examples.
+
+        Returns:
+            The path of the start page, which a browser opens as a file.
+
+        Raises:
+            ValueError: inputs or options that do not fit the model, or a folder that holds anything
+                else.
+        """
+        from vae_topk_jax.gallery.options import GalleryOptions
+        from vae_topk_jax.gallery.site import write_gallery
+
+        return write_gallery(self, images, Path(out), GalleryOptions(**options))
 
     def push_to_hub(
         self,

@@ -1,6 +1,6 @@
-"""One image at a time through a trained model: its code, how the mask chose it, what it decodes to.
+"""One input at a time through a trained model: its code, how the mask chose it, what it decodes to.
 
-Pure functions of images and codes; `experiments.explore` is the page around them.
+Pure functions of inputs and codes; `experiments.explore` is the page around them.
 """
 
 import functools
@@ -12,17 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae_topk_jax.gallery.directions import thresholds
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import TopKVAE
+from vae_topk_jax.models.dictionary import Dictionary
 from vae_topk_jax.selection import boundary
 from vae_topk_jax.statistics import find_statistics
 
 _LARGEST = float(np.finfo(np.float32).max)
-RANGED = 1000  # images whose codes say how far a latent goes
 
 
 class Choice(NamedTuple):
-    """Which dimensions an image's code keeps, and by what.
+    """Which dimensions an input's code keeps, and by what.
 
     Attributes:
         active_D: bool, the entries that pass.
@@ -40,10 +41,10 @@ class Choice(NamedTuple):
 
 
 class Inspector:
-    """A model for one image: arrays in, NumPy arrays out, compiled before the first is asked for.
+    """A model for one input: arrays in, NumPy arrays out, compiled before the first is asked for.
 
     Args:
-        model: any trained model of images.
+        model: any trained model.
 
     Examples:
         >>> from vae_topk_jax.run_info import RunInfo
@@ -51,7 +52,7 @@ class Inspector:
         >>> info = RunInfo(Config(model="beta_vae", latent_dim=4), (8, 8, 1), {"train": 128})
         >>> inspector = Inspector(Inference(info.trainer.init(), info))
         >>> z_D = inspector.code(np.zeros((8, 8, 1), np.float32))
-        >>> inspector.image(with_entry(z_D, 2, 1.5)).shape
+        >>> inspector.image(z_D).shape
         (8, 8, 1)
         >>> inspector.choice(np.zeros((8, 8, 1), np.float32)).rule
         'a dense model: all 4 latents are active'
@@ -63,8 +64,13 @@ class Inspector:
         self.image(self.code(x_HxWxC))
         self.choice(x_HxWxC)
 
+    @property
+    def latents(self) -> int:
+        """D."""
+        return self.model.config.latent_dim
+
     def code(self, x_HxWxC: np.ndarray) -> np.ndarray:
-        """z_D of an image in [0, 1], zero where it was masked.
+        """z_D of an input, zero where it was masked.
 
         Raises:
             ValueError: as `Inference.encode`.
@@ -72,28 +78,29 @@ class Inspector:
         return np.asarray(self.model.encode(x_HxWxC[None])[0])
 
     def image(self, z_D: np.ndarray) -> np.ndarray:
-        """The image (H, W, C) in [0, 1] that a code decodes to.
+        """What a code decodes to, (H, W, C).
 
         Raises:
             ValueError: as `Inference.decode`.
         """
-        return np.clip(np.asarray(self.model.decode(z_D[None])[0]), 0.0, 1.0)
+        return np.asarray(self.model.decode(z_D[None])[0])
 
     def choice(self, x_HxWxC: np.ndarray) -> Choice:
-        """How the mask of inference chose the code of an image.
+        """How the mask of inference chose the code of an input.
 
-        By dimension the running importance ranks, the same for every image; by element and per
-        sample the image's own scores; by slot what the encoder finds probable. For a model with
+        By dimension the running importance ranks, the same for every input; by element and per
+        sample the input's own scores; by slot what the encoder finds probable. For a model with
         another rule only the outcome is given.
         """
         active_D = self.code(x_HxWxC) != 0
-        config, count = self.model.config, len(active_D)
-        if not isinstance(self.model.model, TopKVAE):
-            rank_D = np.abs(self.code(x_HxWxC))
-            rule = f"{config.model}: {active_D.sum()} of {count} latents are not zero"
+        config, system = self.model.config, self.model.model
+        if isinstance(system, Dictionary):
+            return self._of_dictionary(x_HxWxC, active_D)
+        if not isinstance(system, TopKVAE):
+            rule = f"{config.model}: {active_D.sum()} of {self.latents} latents are not zero"
             if not config.system.is_sparse:
-                rule = f"a dense model: all {count} latents are active"
-            return Choice(active_D, rank_D, None, "|z|", rule)
+                rule = f"a dense model: all {self.latents} latents are active"
+            return Choice(active_D, np.abs(self.code(x_HxWxC)), None, "|z|", rule)
 
         statistics = find_statistics(self.model.state.batch_stats)
         assert statistics is not None
@@ -112,7 +119,7 @@ class Inspector:
         if config.selection == "slot":
             ranked_by = "probability in its group"
             rule = (
-                f"by slot: of each of K = {config.k} groups of {count // config.k} latents the one "
+                f"by slot: of each of K = {config.k} groups of {self.latents // config.k} latents the one "
                 "that the encoder finds most probable"
             )
         elif config.selection == "element":
@@ -126,37 +133,44 @@ class Inspector:
             rule = f"per sample: the K = {config.k} entries of the largest score in this image"
         return Choice(active_D, rank_D, level, ranked_by, rule)
 
+    def _of_dictionary(self, x_HxWxC: np.ndarray, active_D: np.ndarray) -> Choice:
+        f_D = np.asarray(self.model.latents(x_HxWxC[None], all_dims=True)[0])
+        threshold_D = thresholds(self.model)
+        is_one = threshold_D is not None and np.ptp(threshold_D) == 0
+        level = float(threshold_D[0]) if threshold_D is not None and is_one else None
+        rule = f"{self.model.config.model}: {active_D.sum()} of {self.latents} latents are active"
+        if level is not None:
+            rule += ", those that reach the running threshold (dashed)"
+        return Choice(active_D, f_D, level, "latents before the mask", rule)
+
     @functools.cached_property
     def _scores(self) -> Callable[..., Any]:
         return jax.jit(functools.partial(self.model.model.apply, method="scores"))
 
-    def limits(self, images_NxHxWxC: np.ndarray) -> np.ndarray:
-        """limit_D, how far from zero a latent goes in the first 1,000 images, at least 1; in steps
-        of 0.05."""
-        z_NxD = np.abs(np.asarray(self.model.latents(images_NxHxWxC[:RANGED])))
-        return np.maximum(np.ceil(20 * z_NxD.max(axis=0)) / 20, 1.0)
 
-
-def with_entry(z_D: np.ndarray, dimension: Any, value: Any) -> np.ndarray:
-    """A copy of z with another value in one dimension.
-
-    Args:
-        z_D: a code.
-        dimension: an integer.
-        value: a number; both as a browser sends them.
+def checked_entry(latents: int, dimension: Any, value: Any) -> tuple[int, float]:
+    """A latent and its value, as a browser sends them.
 
     Raises:
         ValueError: no such dimension, or a value that is not finite.
 
     Examples:
-        >>> with_entry(np.array([0.5, 0.0]), 1, -2.0).tolist()
-        [0.5, -2.0]
+        >>> checked_entry(3, 1, -2)
+        (1, -2.0)
     """
-    if type(dimension) is not int or not 0 <= dimension < len(z_D):
-        raise ValueError(f"dimension must be an integer in [0, {len(z_D)}), got {dimension!r}")
-    is_number = isinstance(value, numbers.Real)
-    if not is_number or not -_LARGEST <= value <= _LARGEST:
+    value_is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    checked = checked_latent(latents, dimension)
+    if not value_is_number or not -_LARGEST <= value <= _LARGEST:
         raise ValueError(f"value must be a finite number, got {value!r}")
-    changed_D = np.array(z_D)
-    changed_D[dimension] = value
-    return changed_D
+    return checked, float(value)
+
+
+def checked_latent(latents: int, dimension: Any) -> int:
+    """The number of a latent, as a browser sends it.
+
+    Raises:
+        ValueError: no such dimension.
+    """
+    if type(dimension) is not int or not 0 <= dimension < latents:
+        raise ValueError(f"dimension must be an integer in [0, {latents}), got {dimension!r}")
+    return dimension

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LATENT = ".latents input"
+_THUMB = 14  # pixels of a slider that its ends do not reach
 EDITED = ".edited img"
 LAST = ".importance"  # what the page shows when it answers
 _CLOCK = """
@@ -89,9 +90,10 @@ def drag(page: "Page", number: int, share: float) -> None:
     assert box is not None
     before = 0.5 + 0.5 * float(slider.input_value()) / float(slider.get_attribute("max") or 1)
     middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] * before, middle)
+    start, length = box["x"] + _THUMB / 2, box["width"] - _THUMB
+    page.mouse.move(start + length * before, middle)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * share, middle)
+    page.mouse.move(start + length * share, middle)
     page.mouse.up()
 
 

@@ -1,5 +1,6 @@
 """The page to look into a trained model, and the server that shows it."""
 
+import dataclasses
 import functools
 import socket
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.explore.drawing import as_digit, decode_drawing
-from experiments.explore.view import View
+from experiments.explore.state import MOST_SEED, State
+from experiments.explore.view import Shown, View
 from experiments.web.listening import address
 from vae_topk_jax.runs.progress import console
 
@@ -19,18 +21,15 @@ _MEGABYTES = 2  # of a request; the largest is a drawing
 _HERE = Path(__file__).parent
 _TELL_INDEX = """
 element.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
+  const button = event.target.closest("[data-index]");
   if (button) trigger("select", { index: Number(button.dataset.index) });
 });
 """
-_TELL_LATENT = """
-element.addEventListener("input", ({ target }) => {
-  const value = Number(target.value), row = target.parentElement;
-  row.style.setProperty("--share", `${50 + (50 * value) / target.max}%`);
-  row.classList.toggle("active", value !== 0);
-  row.querySelector("output").textContent = value.toFixed(2);
-  trigger("input", { dimension: Number(target.dataset.dim), value });
-});
+_KEEP_ADDRESS = """
+new MutationObserver(() => {
+  const link = element.querySelector("a");
+  if (link) history.replaceState(null, "", link.getAttribute("href"));
+}).observe(element, { subtree: true, childList: true, attributes: true });
 """
 _CANVAS = """<div class="drawing"><canvas width="280" height="280"></canvas>
 <button type="button">Clear</button></div>"""
@@ -45,6 +44,8 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
     """
     import gradio as gr
 
+    pictures = view.pictures
+
     def answering(function: Callable) -> Callable:
         """Has what a browser may not send answered in one line, which is text and no HTML."""
 
@@ -57,105 +58,152 @@ def make_page(view: View, importance: str) -> "gr.Blocks":
 
         return answer
 
-    @answering
-    def show(x_HxWxC, sigma, seed):
-        return view.show(x_HxWxC, sigma, int(seed or 0))
+    def outputs(x_HxWxC, state: State) -> tuple:
+        shown: Shown = view.show(x_HxWxC, state)
+        return x_HxWxC, state, *shown
 
-    def show_index(index, sigma, seed):
-        x_HxWxC = view.image(index)
-        return x_HxWxC, *show(x_HxWxC, sigma, seed)
-
-    @answering
-    def show_number(index, sigma, seed):
-        return show_index(index or 0, sigma, seed)  # None while the field is empty
+    def pick(index: Any, state: State) -> tuple:
+        index = pictures.checked_index(index)
+        state = dataclasses.replace(state, index=index)
+        return index, *outputs(pictures.input(index), state)
 
     @answering
-    def pick(sigma, seed, event: gr.EventData):
-        index = getattr(event, "index", None)
-        return index, *show_index(index, sigma, seed)
+    def pick_clicked(state, event: gr.EventData):
+        return pick(getattr(event, "index", None), state)
 
     @answering
-    def draw(sigma, seed, event: gr.EventData):
+    def pick_number(index, state):
+        return pick(index or 0, state)  # None while the field is empty
+
+    @answering
+    def draw(state, event: gr.EventData):
         ink_HxW = decode_drawing(getattr(event, "png", None))
-        x_HxWxC = as_digit(ink_HxW, *view.dataset.image_shape[:2])
-        return x_HxWxC, *show(x_HxWxC, sigma, seed)
+        x_HxWxC = as_digit(ink_HxW, *view.inputs.images.shape[1:3])
+        return outputs(x_HxWxC, dataclasses.replace(state, index=None))
 
     @answering
-    def drag(z_D, event: gr.EventData):
-        dimension, value = (getattr(event, name, None) for name in ("dimension", "value"))
-        return view.edit(z_D, dimension, value)
+    def add_noise(x, state, sigma, seed):
+        query = {"sigma": str(sigma), "seed": str(int(seed or 0))}
+        noise = State.parse(query, pictures.count, view.model.latents)
+        return outputs(x, dataclasses.replace(state, sigma=noise.sigma, seed=noise.seed))
 
-    first = view.images_NxHxWxC[view.first]
-    start = view.show(first, 0.0, 0)
+    @answering
+    def drag(z_D, state, event: gr.EventData):
+        latent, value = (getattr(event, name, None) for name in ("dimension", "value"))
+        return view.edit(z_D, state, latent, value)
+
+    @answering
+    def open_latent(z_D, state, event: gr.EventData):
+        return view.open(z_D, state, getattr(event, "index", None))
+
+    @answering
+    def add_latent(z_D, state, latent):
+        latent = latent or 0
+        detail, link, state = view.open(z_D, state, latent)
+        state = state.clamped(latent, float(state.applied(z_D)[latent]))
+        return view.cards(z_D, state), detail, link, state
+
+    def reset(x, state):
+        return outputs(x, dataclasses.replace(state, clamps={}))
+
+    @answering
+    def restore(request: gr.Request):
+        query = dict(request.query_params) if request else {}
+        asked = State.parse(query, pictures.count, view.model.latents, pictures.first)
+        return importance, asked.sigma, asked.seed, *pick(asked.index, asked)
+
+    begun = State(pictures.first)
+    first = pictures.input(pictures.first)
+    start = view.show(first, begun)
     with gr.Blocks(title="vae_topk_jax explorer", analytics_enabled=False) as page:
-        x, z = gr.State(first), gr.State(start.z_D)
+        x, state, z = gr.State(first), gr.State(begun), gr.State(start.z_D)
         gr.HTML(f"<h2>Explorer</h2>{view.summary}")
-        with gr.Row():
-            with gr.Column(scale=2, min_width=340):
-                with gr.Tab("Pick a test image"):
-                    thumbnails = gr.HTML(view.thumbnails(), js_on_load=_TELL_INDEX)
-                    last = len(view.images_NxHxWxC) - 1
+        with gr.Row(elem_classes="explorer"):
+            with gr.Column(scale=2, min_width=300, elem_classes="picking"):
+                with gr.Tab("Pick an input"):
+                    thumbnails = gr.HTML(pictures.thumbnails(), js_on_load=_TELL_INDEX)
+                    last = pictures.count - 1
                     label = f"or its number, 0 to {last}"
-                    index = gr.Number(view.first, label=label, minimum=0, maximum=last, precision=0)
-                with gr.Tab("Draw one", visible=view.dataset.image_shape[2] == 1):
+                    index = gr.Number(
+                        pictures.first, label=label, minimum=0, maximum=last, precision=0
+                    )
+                with gr.Tab("Draw one", visible=pictures.can_be_drawn):
                     script = (_HERE / "drawing.js").read_text(encoding="utf-8")
                     canvas = gr.HTML(_CANVAS, js_on_load=script)
                 sigma = gr.Slider(0, 1, 0, step=0.05, label="Noise, sigma", elem_id="sigma")
                 seed = gr.Number(
-                    0, label="Seed of the noise", precision=0, minimum=0, maximum=2**31 - 1
+                    0, label="Seed of the noise", precision=0, minimum=0, maximum=MOST_SEED
                 )
-            with gr.Column(scale=5, min_width=850):
+            with gr.Column(scale=5, min_width=300, elem_classes="shown"):
+                with gr.Row(elem_classes="outputs"):
+                    tiles = gr.HTML(start.tiles)
+                    edited = gr.HTML(start.edited)
+                gr.Markdown(
+                    "### Its latents\nDrag one, or focus it and use the arrow keys; it keeps that "
+                    "value for other inputs. Click its picture for details."
+                )
+                script = (_HERE / "latents.js").read_text(encoding="utf-8")
+                cards = gr.HTML(start.cards, js_on_load=script)
                 with gr.Row():
-                    with gr.Column(scale=4, min_width=640):
-                        tiles = gr.HTML(start.tiles)
-                    with gr.Column(scale=1, min_width=160):
-                        edited = gr.HTML(start.edited)
-                with gr.Row():
-                    gr.Markdown("### Latents: drag one, or focus it and use the arrow keys")
-                    reset = gr.Button("Back to the code of the image", size="sm", scale=0)
-                sliders = gr.HTML(start.sliders, js_on_load=_TELL_LATENT)
+                    most = view.model.latents - 1
+                    another = gr.Number(
+                        None, label=f"Another latent, 0 to {most}", precision=0, minimum=0
+                    )
+                    add = gr.Button("Add it", size="sm")
+                    back = gr.Button("Back to the code of the input", size="sm")
+                link = gr.HTML(start.link, js_on_load=_KEEP_ADDRESS)
+                detail = gr.HTML(start.detail, js_on_load=_TELL_INDEX)
         with gr.Row():
-            with gr.Column(scale=3):
+            with gr.Column(scale=3, min_width=300):
                 gr.Markdown("### Mask")
                 choice = gr.HTML(start.choice)
-            with gr.Column(scale=2):
+            with gr.Column(scale=2, min_width=300):
                 gr.Markdown("### Importance over training")
                 history = gr.HTML()
 
-        shown = [tiles, edited, sliders, choice, z]
+        shown = [x, state, tiles, edited, cards, choice, detail, link, z]
         at_once: dict[str, Any] = {
             "queue": False,
             "show_progress": "hidden",
             "trigger_mode": "always_last",
         }
-        noise = [sigma, seed]
-        thumbnails.select(pick, noise, [index, x, *shown], **at_once)
-        index.input(show_number, [index, *noise], [x, *shown], **at_once)
-        canvas.change(draw, noise, [x, *shown], **at_once)
-        sliders.input(drag, z, [edited, z], **at_once)
-        for control in (sigma.input, seed.input, reset.click):
-            control(show, [x, *noise], shown, **at_once)
-        # the first event of a session is the slowest: it need not be a drag
-        page.load(lambda: importance, None, history, **at_once)
+        thumbnails.select(pick_clicked, state, [index, *shown], **at_once)
+        detail.select(pick_clicked, state, [index, *shown], **at_once)
+        index.input(pick_number, [index, state], [index, *shown], **at_once)
+        canvas.change(draw, state, shown, **at_once)
+        cards.input(drag, [z, state], [edited, link, state], **at_once)
+        cards.select(open_latent, [z, state], [detail, link, state], **at_once)
+        add.click(add_latent, [z, state, another], [cards, detail, link, state], **at_once)
+        back.click(reset, [x, state], shown, **at_once)
+        for control in (sigma.input, seed.input):
+            control(add_noise, [x, state, sigma, seed], shown, **at_once)
+        page.load(restore, None, [history, sigma, seed, index, *shown], **at_once)
     return page
 
 
-def serve(page: "gr.Blocks", listening: socket.socket, hosts: frozenset[str]) -> None:
+def serve(
+    page: "gr.Blocks", listening: socket.socket, hosts: frozenset[str], gallery: Path | None = None
+) -> None:
     """Serves the page until it is interrupted.
 
     Args:
         page: from `make_page`.
         listening: the socket.
         hosts: the names by which browsers may call the server.
+        gallery: the folder that is served at gallery/.
     """
     import fastapi
     import gradio as gr
+    from starlette.staticfiles import StaticFiles
 
     from experiments.web import guard, server
 
     limits = guard.Limits(hosts, megabytes=_MEGABYTES)
+    app = fastapi.FastAPI(openapi_url=None)
+    if gallery is not None:
+        app.mount("/gallery", StaticFiles(directory=gallery, html=True))
     app = gr.mount_gradio_app(
-        fastapi.FastAPI(openapi_url=None),
+        app,
         page,
         path="/",
         footer_links=[],

@@ -13,6 +13,7 @@ import docstring_parser
 import tyro
 
 from experiments import hub, runs, train
+from experiments.gallery import __main__ as gallery
 from experiments.reporting.tables import pipe_table
 from experiments.study.options import StudyOptions
 from experiments.terminal.commands import modules
@@ -23,6 +24,7 @@ from vae_topk_jax.models.registry import MODELS, settings_of
 # Commands that parse something else than the arguments of their `main`.
 _PARSED: dict[str, dict[str, type]] = {
     "train": {"": train.Options},
+    "gallery.__main__": {"": gallery.Options},
     "runs": {"list": runs.List, "show": runs.Show, "compare": runs.Compare},
     "hub": {"push": hub.Push, "pull": hub.Pull},
 }

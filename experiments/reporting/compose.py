@@ -17,10 +17,12 @@ from experiments.reporting.document import (
     Document,
     Fold,
     Gallery,
+    Link,
     Section,
     write_document,
 )
 from experiments.reporting.figures.draw import draw_pictures
+from experiments.reporting.galleries import gallery_links
 from experiments.reporting.layout import Experiment
 from experiments.reporting.plain import plain_layouts
 from experiments.reporting.protocol import banner
@@ -59,13 +61,19 @@ def write_report(
         The paths of both reports.
     """
     folder = results_path(results).parent if out is None else Path(out)
-    markdown, page = write_document(compose(read_results(results), layouts), folder)
+    found = read_results(results)
+    links = list(gallery_links(results_path(results).parent, current_rows(found.rows), folder))
+    document = compose(found, layouts, links)
+    markdown, page = write_document(document, folder)
     console.print(f"report: {markdown}, {page}")
     return markdown, page
 
 
-def compose(results: Results, layouts: Sequence[Experiment]) -> Document:
-    """The document: what was run, the answer, every experiment that has rows, and the details."""
+def compose(
+    results: Results, layouts: Sequence[Experiment], galleries: Sequence[Link] = ()
+) -> Document:
+    """The document: what was run, the answer, every experiment that has rows, the galleries of
+    their models, and the details."""
     rows = current_rows(results.rows)
     shown = [
         (experiment, inside)
@@ -73,7 +81,9 @@ def compose(results: Results, layouts: Sequence[Experiment]) -> Document:
         if (inside := [row for row in rows if row.experiment == experiment.name])
     ]
     return Document(
-        _title(shown), banner(shown, results.environment), list(_sections(results, rows, shown))
+        _title(shown),
+        banner(shown, results.environment),
+        list(_sections(results, rows, shown, galleries)),
     )
 
 
@@ -84,7 +94,9 @@ def _title(shown: Shown) -> str:
     return experiments[0].title if len(experiments) == 1 else TITLE.format("report")
 
 
-def _sections(results: Results, rows: Sequence[Row], shown: Shown) -> Iterator[Section]:
+def _sections(
+    results: Results, rows: Sequence[Row], shown: Shown, galleries: Sequence[Link]
+) -> Iterator[Section]:
     if blocks := list(answer(shown)):
         yield Section("The answer", blocks)
     if findings := claims(rows):
@@ -93,6 +105,8 @@ def _sections(results: Results, rows: Sequence[Row], shown: Shown) -> Iterator[S
         yield Section("The paper's claims", [VERDICTS, table] if several_seeds else [table])
     for experiment, inside in shown:
         yield Section(experiment.title, list(_experiment(experiment, inside)))
+    if galleries:
+        yield Section("Galleries", galleries)
     yield Section("Details", list(_details(results, rows, shown)))
 
 

@@ -25,6 +25,13 @@ class Bullets(NamedTuple):
     items: Sequence[str]
 
 
+class Link(NamedTuple):
+    """A text that leads to another file of the report's folder."""
+
+    text: str
+    address: str
+
+
 class Picture(NamedTuple):
     """A PNG file with the text that stands below it.
 
@@ -67,7 +74,7 @@ class Fold(NamedTuple):
     blocks: "Sequence[Block]"
 
 
-Block = str | Banner | Bullets | Table | Picture | Gallery | Beside | Fold
+Block = str | Banner | Bullets | Link | Table | Picture | Gallery | Beside | Fold
 
 
 class Section(NamedTuple):
@@ -137,6 +144,8 @@ def _markdown(block: Block) -> Iterator[str]:
             yield "\n>\n".join(quoted)
         case Bullets(items):
             yield "\n".join(f"- {escape_markdown(item)}" for item in items)
+        case Link(text, address):
+            yield f"[{escape_markdown(text)}]({address})"
         case Table():
             yield to_markdown(block)
         case Picture():

@@ -98,6 +98,9 @@ def test_codes_are_the_latents_made_sparse(blobs, x, selection):
     latents = np.asarray(model.latents(x))
     unused = np.setdiff1d(np.arange(codes.shape[1]), model.active_dims)
     assert not latents[:, unused].any()
+    all_dims = np.array(model.latents(x, all_dims=True))
+    all_dims[:, unused] = 0
+    np.testing.assert_array_equal(latents, all_dims)
     np.testing.assert_array_equal(codes, np.where(codes != 0, latents, 0))
     np.testing.assert_array_equal(codes, model.sparsify(latents))
 
