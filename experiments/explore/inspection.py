@@ -119,8 +119,8 @@ class Inspector:
         if config.selection == "slot":
             ranked_by = "probability in its group"
             rule = (
-                f"by slot: of each of K = {config.k} groups of {self.latents // config.k} latents the one "
-                "that the encoder finds most probable"
+                f"by slot: of each of K = {config.k} groups of {self.latents // config.k} latents "
+                "the one that the encoder finds most probable"
             )
         elif config.selection == "element":
             level = float(statistics.threshold)
