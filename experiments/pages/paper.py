@@ -168,7 +168,7 @@ TABLES = {
         "supports",
         _in(next(iter(supports.RECIPES)), *_RECONSTRUCTED, *_GENERATED, *_USED, "supports"),
         "K = 8 of 64, test images",
-        tuple(supports.finalists()),
+        (ELEMENT, supports.SLOT),
     ),
     "collapse-mlp": _collapse("mlp"),
     "collapse-conv": _collapse("conv"),
