@@ -11,8 +11,9 @@ of the second with the smaller body, 0.6 dB more than by element.
 
 import functools
 import itertools
+import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -48,12 +49,31 @@ LAYOUT = Experiment(
         Column("most_latents", "most", 0),
         Column("supports", "supports", 0),
         *GENERATION[: len(SAMPLERS)],
+        Column("psnr_refined", "PSNR, refined", 2, "higher", "dB"),
+        Column("ssim_refined", "SSIM, refined", 3, "higher"),
+        Column("active_latents_refined", "active, refined", 2),
+        Column("refine_ms", "refinement", 1, "lower", "ms"),
     ),
 )
-# Title -> what is trained; of each, all models of `finalists`.
-RECIPES: dict[str, dict[str, Any]] = {
-    "test images, 512/256": {},
-    "test images, 1024/512": {"widths": (1024, 512), "epochs": 16},
+
+
+class Recipe(NamedTuple):
+    """How all models of `finalists` are trained and scored.
+
+    Attributes:
+        fields: of their configurations.
+        passes: of refinement, where the codes are scored refined too; 0: generated images are.
+    """
+
+    fields: dict[str, Any]
+    passes: int = 0
+
+
+RECIPES = {
+    "test images, 512/256": Recipe({}),
+    "test images, 1024/512": Recipe(
+        {"widths": (1024, 512), "epochs": 16, "structural": 0.02}, passes=8
+    ),
 }
 
 
@@ -101,26 +121,35 @@ def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:
         planned = {(CHOICE, title): fields for title, fields in variants().items()}
     else:
         planned = {
-            (recipe, title): fields | more
-            for (recipe, more), (title, fields) in itertools.product(
+            (variant, title): fields | recipe.fields
+            for (variant, recipe), (title, fields) in itertools.product(
                 RECIPES.items(), finalists().items()
             )
         }
     for seed, ((variant, title), fields) in itertools.product(study.budget.seeds, planned.items()):
         if only in f"{variant}: {title}":
             config = study.config(seed=seed, **fields)
-            measure = functools.partial(_measure, study, part)
-            options = settings(study) if part == "final" else {}
+            passes = RECIPES[variant].passes if variant in RECIPES else 0
+            generates = part == "final" and not passes
+            measure = functools.partial(_measure, study, passes, generates)
+            options = settings(study) if generates else {"passes": passes} if passes else {}
             yield study.plan_trained(LAYOUT.name, variant, title, config, measure, **options)
 
 
-def _measure(study: Study, part: Part, trained: Trained) -> Measurement:
+def _measure(study: Study, passes: int, generates: bool, trained: Trained) -> Measurement:
     model, images = trained.inference, study.test_images
     codes = np.asarray(model.encode(images))
-    if part == "final":
+    if generates:
         metrics, pictures = measure_model(study, model, model.config.seed)
     else:
         metrics, pictures = reconstruction_metrics(model.decode(codes), images), None
+    if passes:
+        started = time.perf_counter()
+        refined = np.asarray(model.encode(images, refine=passes))
+        metrics["refine_ms"] = 1e3 * (time.perf_counter() - started) / len(images)
+        scores = reconstruction_metrics(model.decode(refined), images)
+        metrics |= {f"{name}_refined": scores[name] for name in ("psnr", "ssim")}
+        metrics["active_latents_refined"] = float(np.mean(np.sum(refined != 0, axis=1)))
     active_N = np.sum(codes != 0, axis=1)
     metrics |= {
         "active_latents": float(np.mean(active_N)),
