@@ -2,6 +2,8 @@
 
 from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.beta_tc_vae import BetaTCVAE
+from vae_topk_jax.models.factor_vae import FactorVAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
 from vae_topk_jax.models.relu_sae import ReLUSAE
@@ -23,6 +25,8 @@ MODELS: dict[str, type[System]] = {
     "jump_relu_sae": JumpReLUSAE,
     "relu_sae": ReLUSAE,
     "vaease": VAEase,
+    "beta_tc_vae": BetaTCVAE,
+    "factor_vae": FactorVAE,
     "vsc": VSC,
     "sparse_generator": SparseGenerator,
 }
