@@ -13,6 +13,7 @@ from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.rows import Images, in_memory, select
 
 TEST_FRACTION, MOST_TEST = 0.1, 10_000
+_WEIGHTS = 2  # a stream of random numbers; 0 and 1 are those of the limit
 
 
 class Split(NamedTuple):
@@ -37,6 +38,8 @@ class Found(NamedTuple):
         train: all of it, or the training split.
         test: the test split; None: part of `train` is held out.
         factors: of the images; None: not known.
+        weight_N: the probability with which each example of `train` that is not held out stays in
+            the training split; None: all do.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Found(NamedTuple):
     train: Split
     test: Split | None = None
     factors: Factors | None = None
+    weight_N: np.ndarray | None = None
 
 
 def to_dataset(found: Found, options: DataOptions) -> Dataset:
@@ -53,11 +57,17 @@ def to_dataset(found: Found, options: DataOptions) -> Dataset:
         DataError: too few examples to hold one out, a test fraction for data that have a test
             split, or parts that do not fit together.
     """
-    train, test, source = found.train, found.test, found.source
+    test, source = found.test, found.source
+    kept = np.arange(len(found.train.images))
     if test is None:
-        train, test, source = _hold_out(found, options)
+        kept, held = _hold_out(found, options)
+        test = found.train.select(held)
+        source += f", {len(held)} of {len(found.train.images)} held out (seed {options.split_seed})"
     else:
         _refuse_unused(source, options)
+    if found.weight_N is not None:
+        kept = _thinned(kept, found, options)
+    train = found.train.select(kept) if len(kept) < len(found.train.images) else found.train
     train, test = (_drawn(split, options, number) for number, split in enumerate((train, test)))
     if options.limit is not None:
         source += f", {len(train.images)} train and {len(test.images)} test examples drawn"
@@ -91,7 +101,8 @@ def limited(dataset: Dataset, options: DataOptions) -> Dataset:
     return dataset if not options.given else to_dataset(whole, options)
 
 
-def _hold_out(found: Found, options: DataOptions) -> tuple[Split, Split, str]:
+def _hold_out(found: Found, options: DataOptions) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the examples that are kept, and of those that are held out."""
     size = len(found.train.images)
     fraction = options.test_fraction
     held = min(round(TEST_FRACTION * size), MOST_TEST) if fraction is None else fraction * size
@@ -99,9 +110,17 @@ def _hold_out(found: Found, options: DataOptions) -> tuple[Split, Split, str]:
     if held >= size:
         raise DataError(f"{found.source}: cannot hold out {held} of {size} examples for the test")
     drawn = np.random.default_rng(options.split_seed).permutation(size)
-    test, train = np.sort(drawn[:held]), np.sort(drawn[held:])
-    source = f"{found.source}, {held} of {size} held out (seed {options.split_seed})"
-    return found.train.select(train), found.train.select(test), source
+    return np.sort(drawn[held:]), np.sort(drawn[:held])
+
+
+def _thinned(kept: np.ndarray, found: Found, options: DataOptions) -> np.ndarray:
+    """Those of the numbers that stay by their weights."""
+    assert found.weight_N is not None
+    drawn_N = np.random.default_rng([options.split_seed, _WEIGHTS]).random(len(found.weight_N))
+    stays = kept[drawn_N[kept] < found.weight_N[kept]]
+    if not len(stays):
+        raise DataError(f"{found.source}: no example is left to train on")
+    return stays
 
 
 def _drawn(split: Split, options: DataOptions, stream: int) -> Split:

@@ -105,9 +105,7 @@ class FactorVAE(BetaTCVAE):
         """`inner`, and the discriminator's Adam for its parameters."""
 
         def part_of(params: dict) -> dict:
-            return {
-                name: _DISCRIMINATOR if name == _DISCRIMINATOR else "rest" for name in params
-            }
+            return {name: _DISCRIMINATOR if name == _DISCRIMINATOR else "rest" for name in params}
 
         own = optax.adam(1e-4, b1=0.5, b2=0.9)
         return optax.partition({_DISCRIMINATOR: own, "rest": inner}, part_of)
