@@ -1,0 +1,94 @@
+"""Which latent moves with which factor: matrices, and what each latent does to an image."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.records.grouping import first_of_each_model
+from experiments.records.rows import Row
+from experiments.reporting.figures.strips import (
+    IMAGES_PER_LINE,
+    Strip,
+    draw_strips,
+    images_of,
+    originals,
+)
+from experiments.reporting.figures.style import WIDTH, Drawing
+
+MOST_LATENTS = 16
+_CAPTION = (
+    "How much each latent knows of each factor: mutual information over the factor's entropy, of "
+    "one seed. Latents are ordered by the factor that they know most of."
+)
+
+
+def draw_information(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """A matrix for each model."""
+    matrices = first_of_each_model(rows, _matrix)
+    if matrices:
+        yield Drawing("information", _CAPTION, plot_information(matrices))
+
+
+def draw_traversals(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """What each latent in use does to an image, a strip for each model."""
+    strips = [
+        Strip(f"{model}: a line for each latent", images, len(images) // IMAGES_PER_LINE)
+        for model, images in images_of(rows, "traversals").items()
+    ]
+    if strips:
+        caption = (
+            "Each line moves one latent over its range in the codes, from the mean code; those "
+            "that move the image farthest first."
+        )
+        yield Drawing("traversals", caption, draw_strips([*originals(rows), *strips]), photo=True)
+
+
+def plot_information(matrices: Mapping[str, Mapping[str, Any]], across: int = 2) -> Figure:
+    """Factors down, latents across, darker where a latent knows more."""
+    down = -(-len(matrices) // across)
+    factors = len(next(iter(matrices.values()))["factors"])
+    figure = Figure((WIDTH, down * (0.24 * factors + 0.62)), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False)
+    for axes in panels.flat[len(matrices) :]:
+        axes.set_axis_off()
+    for number, (axes, (model, matrix)) in enumerate(
+        zip(panels.flat, matrices.items(), strict=False)
+    ):
+        _draw_matrix(axes, model, matrix, named=number % across == 0)
+    return figure
+
+
+def _draw_matrix(axes: Axes, model: str, matrix: Mapping[str, Any], named: bool) -> None:
+    share_DxF = np.array(matrix["information_DxF"])
+    share_DxF = share_DxF[ordered(share_DxF)][:MOST_LATENTS]
+    axes.imshow(share_DxF.T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    for (latent, factor), share in np.ndenumerate(share_DxF):
+        if share >= 0.1:
+            colour = "white" if share > 0.5 else "black"
+            axes.text(
+                latent, factor, f"{100 * share:.0f}", ha="center", va="center", color=colour,
+                fontsize=6,
+            )  # fmt: skip
+    axes.set_yticks(range(share_DxF.shape[1]), matrix["factors"] if named else [])
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.set_title(model, fontsize=8)
+
+
+def ordered(share_DxF: np.ndarray) -> np.ndarray:
+    """The latents by the factor that each knows most of, and among those by how much.
+
+    Examples:
+        >>> ordered(np.array([[0.0, 0.3], [0.2, 0.1], [0.0, 0.4]])).tolist()
+        [1, 2, 0]
+    """
+    return np.lexsort([-share_DxF.max(axis=1), share_DxF.argmax(axis=1)])
+
+
+def _matrix(row: Row) -> Mapping[str, Any] | None:
+    history = row.history or {}
+    return history if "information_DxF" in history else None
