@@ -29,8 +29,8 @@ class Preset(NamedTuple):
     widths: tuple[int, ...]
     steps: int
     batch_size: int = 64
-    betas: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
-    sparse_betas: tuple[float, ...] = (0.1, 1.0)
+    betas: tuple[float, ...] = (0.25, 0.5, 1.0, 3.0)
+    sparse_betas: tuple[float, ...] = (0.25, 1.0)
     weights: tuple[float, ...] = (5.0,)
     points: int = 5_000
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -48,7 +48,7 @@ class Preset(NamedTuple):
             "latent_dim": self.latent_dim,
             "widths": self.widths,
             "batch_size": self.batch_size,
-            "learning_rate": 1e-3,
+            "learning_rate": 3e-4,
             "likelihood": "bernoulli",
             "pixel_reduction": "sum",
             "latent_reduction": "sum",
@@ -71,11 +71,11 @@ PRESETS = {
         seeds=(0,),
     ),
     "small": Preset(
-        "sprites:side=16,colour=3,rotation=1,x=16,y=16",
-        test_fraction=0.25,
+        "sprites:side=16,colour=1,scale=8,rotation=1,x=16,y=16",
+        test_fraction=0.5,
         latent_dim=10,
-        k=5,
-        widths=(256, 128),
+        k=4,
+        widths=(128, 64),
         steps=10_000,
     ),
 }

@@ -94,15 +94,13 @@ def total_correlation(
     check_valid(valid_B, len(z_BxD))
     scaled_BxBxD = (z_BxD[:, None] - mu_BxD[None]) * jnp.exp(-0.5 * logvar_BxD)[None]
     density_BxBxD = -0.5 * (jnp.square(scaled_BxBxD) + logvar_BxD[None] + math.log(2 * math.pi))
-    valid = jnp.ones(len(z_BxD), bool) if valid_B is None else valid_B.astype(bool)
-    count = jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
+    weight_B = jnp.ones(len(z_BxD)) if valid_B is None else valid_B.astype(jnp.float32)
+    weight_B = weight_B / jnp.maximum(jnp.sum(weight_B), 1.0)
 
     def mixture(density: Array) -> Array:
-        """The logarithm of the mean over the valid examples of axis 1."""
-        shape = (1, -1) + (1,) * (density.ndim - 2)
-        return jax.nn.logsumexp(
-            density, axis=1, b=jnp.broadcast_to(valid.reshape(shape), density.shape) / count
-        )
+        """The logarithm of the mean over the valid examples, of axis 1."""
+        weight = weight_B.reshape(1, -1, *(1,) * (density.ndim - 2))
+        return jax.nn.logsumexp(density, axis=1, b=jnp.broadcast_to(weight, density.shape))
 
     joint_B = mixture(jnp.sum(density_BxBxD, axis=2))
     apart_B = jnp.sum(mixture(density_BxBxD), axis=1)
