@@ -27,12 +27,12 @@ def models(preset: Preset) -> dict[str, dict[str, Any]]:
     correlated = {"beta-TC-VAE": "beta_tc_vae", "FactorVAE": "factor_vae"}
     found = {of_beta(BASELINE, beta): _at(beta, model="beta_vae") for beta in preset.betas}
     for title, model in correlated.items():
-        for beta in preset.sparse_betas:
+        for beta in preset.few_betas:
             for weight in preset.weights:
                 fields = _at(beta, model=model, tc_weight=weight)
                 found[f"{of_beta(title, beta)}, weight {weight:g}"] = fields
     for title, rule in rules.items():
-        for beta in preset.sparse_betas:
+        for beta in preset.few_betas:
             found[of_beta(title, beta)] = _at(beta, **rule)
     return found | {"VAEase": {"model": "vaease"}}
 

@@ -16,7 +16,7 @@ class Preset(NamedTuple):
         steps: of a training, at least.
         batch_size: of a step.
         betas: of the beta-VAE's curve.
-        sparse_betas: of the sparse models and of the dense one of K latents.
+        few_betas: of the other models.
         weights: `tc_weight` of the beta-TC-VAE and of FactorVAE.
         points: of the scores of FactorVAE and BetaVAE.
         seeds: one model of each row is trained per seed.
@@ -29,8 +29,8 @@ class Preset(NamedTuple):
     widths: tuple[int, ...]
     steps: int
     batch_size: int = 64
-    betas: tuple[float, ...] = (0.25, 0.5, 1.0, 3.0)
-    sparse_betas: tuple[float, ...] = (0.25, 1.0)
+    betas: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    few_betas: tuple[float, ...] = (0.3, 1.0)
     weights: tuple[float, ...] = (5.0,)
     points: int = 5_000
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -66,16 +66,16 @@ PRESETS = {
         steps=4,
         batch_size=16,
         betas=(0.1, 1.0),
-        sparse_betas=(0.1,),
+        few_betas=(0.1,),
         points=100,
         seeds=(0,),
     ),
     "small": Preset(
-        "sprites:side=16,colour=1,scale=8,rotation=1,x=16,y=16",
+        "sprites:side=16,shape=1,colour=1,rotation=1,scale=8,x=24,y=24",
         test_fraction=0.5,
         latent_dim=10,
-        k=4,
+        k=3,
         widths=(128, 64),
-        steps=10_000,
+        steps=8_000,
     ),
 }

@@ -11,7 +11,7 @@ from experiments.records.intervals import Summary, paired_difference, summarise
 from experiments.records.rows import Row
 from experiments.study.lineup import BASELINE
 
-REFERENCES = ("PCA", "train images", "classifier on")  # not trained autoencoders, never the best
+REFERENCES = ("PCA", "train images", "classifier on", "untrained")  # not trained autoencoders, never the best
 
 Direction = Literal["higher", "lower", "neither"]
 Tone = Literal["", "good", "bad"]
