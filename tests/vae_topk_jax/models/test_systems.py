@@ -25,6 +25,7 @@ SYSTEMS = {name: {"model": name} for name in MODELS} | {
     "by element": {"selection": "element", "sensitivity_every": 3},
     "per sample": {"selection": "sample"},
     "fixed mask": {"importance": "fixed"},
+    "factor_vae": {"model": "factor_vae", "discriminator_widths": (16,)},
 }
 VECTORS: dict[str, dict[str, Any]] = {
     "top_k_vae": {"likelihood": "normal_per_feature", "standardize": "feature"},
@@ -32,6 +33,7 @@ VECTORS: dict[str, dict[str, Any]] = {
     "beta_vae": {"likelihood": "squared_error", "standardize": "feature", "body": "residual"},
     "vsc": {"likelihood": "normal_per_feature", "standardize": "feature"},
     "sparse_generator": {"likelihood": "squared_error", "standardize": "feature"},
+    "factor_vae": SYSTEMS["factor_vae"] | {"likelihood": "normal", "standardize": "feature"},
 }
 DICTIONARIES = [name for name, system in MODELS.items() if issubclass(system, Dictionary)]
 VECTORS |= {name: {"standardize": "norm", "pixel_reduction": "sum"} for name in DICTIONARIES}
@@ -46,7 +48,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease"} | {"batch_topk_sae"}
+LONG = {*DICTIONARIES, "vaease", "beta_tc_vae", "factor_vae"} - {"batch_topk_sae"}
+USUAL = {*SYSTEMS, "top_k_vae of vectors"} - LONG
 STEPS_200 = 25
 
 
