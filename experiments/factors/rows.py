@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from experiments.study.lineup import pca_title
 from experiments.study.pca import PCA
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
-from vae_topk_jax.config import Config, fields_for
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.run_info import RunInfo
 
@@ -35,7 +33,7 @@ def rows(study: Study, preset: Preset, variant: str, only: str = "") -> Iterator
     for seed in preset.seeds:
         for title, fields in models(preset).items():
             if only in title:
-                config = _config(study, preset, fields, seed)
+                config = study.config(preset.shared, **fields, seed=seed)
 
                 def measure_trained(trained: Trained, seed: int = seed) -> Measurement:
                     return measure(known, trained.inference, preset.points, seed)
@@ -50,19 +48,13 @@ def rows(study: Study, preset: Preset, variant: str, only: str = "") -> Iterator
                 yield study.plan(Place(EXPERIMENT, variant, title, seed), described, run)
 
 
-def _config(study: Study, preset: Preset, fields: dict[str, Any], seed: int) -> Config:
-    own = fields_for(fields["model"])
-    shared = {name: value for name, value in preset.shared.items() if name in own}
-    return study.config(**shared | fields | {"seed": seed})
-
-
 def _pca(study: Study, preset: Preset, known: Known, seed: int) -> Measurement:
     return measure(known, PCA(study.train_images, preset.k), preset.points, seed)
 
 
 def _untrained(study: Study, preset: Preset, known: Known, seed: int) -> Measurement:
     """The means of an encoder with random weights; there is nothing to reconstruct."""
-    config = _config(study, preset, {"model": "beta_vae"}, seed)
+    config = study.config(preset.shared, model="beta_vae", seed=seed)
     info = RunInfo(config, study.dataset.image_shape, study.dataset.describe())
     inference = Inference(info.trainer.init(study.dataset.train_images), info)
     codes_NxD = np.asarray(inference.encode(known.images))
