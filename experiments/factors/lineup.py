@@ -16,12 +16,12 @@ def models(preset: Preset) -> dict[str, dict[str, Any]]:
         >>> list(models(PRESETS["tiny"]))[:3]
         ['beta-VAE, beta 0.1', 'beta-VAE, beta 1', 'beta-TC-VAE, beta 0.1, weight 5']
     """
-    sparse = {"model": "top_k_vae", "k": preset.k}
+    sparse = {"model": "top_k_vae"}
     rules = {
         DIMENSION: sparse | {"selection": "dimension", "sensitivity_every": 0},
         ELEMENT: sparse | {"selection": "element"},
         SAMPLE: sparse | {"selection": "sample"},
-        "VSC": {"model": "vsc", "k": preset.k, "vsc_prior": "fixed"},
+        "VSC": {"model": "vsc", "vsc_prior": "fixed"},
         dense_title(preset.k): {"model": "beta_vae", "latent_dim": preset.k},
     }
     correlated = {"beta-TC-VAE": "beta_tc_vae", "FactorVAE": "factor_vae"}

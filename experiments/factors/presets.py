@@ -46,6 +46,7 @@ class Preset(NamedTuple):
         sum, in nats, and beta is in force from the first step."""
         return {
             "latent_dim": self.latent_dim,
+            "k": self.k,
             "widths": self.widths,
             "batch_size": self.batch_size,
             "learning_rate": 3e-4,
