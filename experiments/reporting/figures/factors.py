@@ -33,17 +33,15 @@ def draw_information(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def draw_traversals(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """What each latent in use does to an image, a strip for each model."""
-    strips = [
-        Strip(f"{model}: a line for each latent", images, len(images) // IMAGES_PER_LINE)
-        for model, images in images_of(rows, "traversals").items()
-    ]
-    if strips:
+    """What each latent in use does to an image, a figure for each model."""
+    for model, images in images_of(rows, "traversals").items():
+        strip = Strip(f"{model}: a line for each latent", images, len(images) // IMAGES_PER_LINE)
         caption = (
-            "Each line moves one latent over its range in the codes, from the mean code; those "
-            "that move the image farthest first."
+            f"{model}: each line moves one latent over its range in the codes, from the mean code; "
+            "those that move the image farthest first."
         )
-        yield Drawing("traversals", caption, draw_strips([*originals(rows), *strips]), photo=True)
+        figure = draw_strips([*originals(rows), strip])
+        yield Drawing(f"traversals {model}", caption, figure, photo=True)
 
 
 def plot_information(matrices: Mapping[str, Mapping[str, Any]], across: int = 2) -> Figure:
