@@ -17,7 +17,7 @@ def models(preset: Preset) -> dict[str, dict[str, Any]]:
         ['beta-VAE, beta 0.1', 'beta-VAE, beta 1', 'beta-TC-VAE, beta 0.1, weight 5']
     """
     sparse = {"model": "top_k_vae"}
-    rules = {
+    rules: dict[str, dict[str, Any]] = {
         DIMENSION: sparse | {"selection": "dimension", "sensitivity_every": 0},
         ELEMENT: sparse | {"selection": "element"},
         SAMPLE: sparse | {"selection": "sample"},

@@ -12,6 +12,7 @@ import numpy as np
 from vae_topk_jax.data.cache import Block, decoded
 from vae_topk_jax.data.errors import DataError
 from vae_topk_jax.data.factors import Factors, grid
+from vae_topk_jax.data.rows import Images
 from vae_topk_jax.data.splits import Found, Split
 from vae_topk_jax.data.sprites import SIDE, VERSION, render_sprites, sprite_factors
 
@@ -132,7 +133,7 @@ def load_sprites(spec: str, cache: Path) -> Found:
 
 def _pictures(
     spec: str, cache: Path, factors: Factors, numbers_NxF: np.ndarray, side: int
-) -> np.ndarray:
+) -> Images:
     def blocks() -> Iterator[Block]:
         for start in range(0, len(numbers_NxF), _BLOCK):
             numbers = numbers_NxF[start : start + _BLOCK]

@@ -57,7 +57,7 @@ class BetaTCVAE(BetaVAE):
     def _weighted(self, correlation: Array, progress: ArrayLike) -> Array:
         """beta tc_weight TC, reduced as the KL is."""
         latents = self.latent_dim if self.latent_reduction == "mean" else 1
-        return self._warmed_up_beta(progress) * self.tc_weight * correlation / latents
+        return correlation * self._warmed_up_beta(progress) * self.tc_weight / latents
 
 
 def total_correlation(
@@ -94,7 +94,8 @@ def total_correlation(
     check_valid(valid_B, len(z_BxD))
     scaled_BxBxD = (z_BxD[:, None] - mu_BxD[None]) * jnp.exp(-0.5 * logvar_BxD)[None]
     density_BxBxD = -0.5 * (jnp.square(scaled_BxBxD) + logvar_BxD[None] + math.log(2 * math.pi))
-    weight_B = jnp.ones(len(z_BxD)) if valid_B is None else valid_B.astype(jnp.float32)
+    valid_B = jnp.ones(len(z_BxD), bool) if valid_B is None else valid_B.astype(bool)
+    weight_B = valid_B.astype(jnp.float32)
     weight_B = weight_B / jnp.maximum(jnp.sum(weight_B), 1.0)
 
     def mixture(density: Array) -> Array:
