@@ -76,9 +76,10 @@ def test_images_without_factors_are_refused(blobs):
         Known.of(blobs)
 
 
-def test_the_references_need_no_training(tmp_path):
-    main("tiny", out=tmp_path, only="PCA", seeds=(3,))
-    main("tiny", out=tmp_path, only="untrained", seeds=(3,))
+def test_the_references_need_no_training(sprites, tmp_path):
+    study = Study(sprites, TINY.budget, ResultsFile(tmp_path))
+    for title in ("PCA", "untrained"):
+        study.measure(rows(study, TINY, "sprites", only=title))
     pca, untrained = read_results(tmp_path).rows
     assert pca.metrics["psnr"] > 10
     assert "psnr" not in untrained.metrics
@@ -100,4 +101,4 @@ def test_the_tiny_study_is_measured_once_and_reported(tmp_path):
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "Known factors" in report
     assert "information.png" in report
-    assert "traversals.png" in report
+    assert "traversals-factorvae-beta-0.1-weight-5.png" in report
