@@ -58,9 +58,10 @@ def measure(known: Known, model: Any, points: int, seed: int) -> Measurement:
     codes_NxD = np.asarray(model.encode(known.images))
     reconstructed = np.asarray(model.decode(codes_NxD))
     measurement = measure_codes(known, codes_NxD, points, seed)
+    spread = np.linspace(0, len(codes_NxD) - 1, PICTURES).astype(int)  # neighbours look alike
     pictures = {
-        "originals": known.images[:PICTURES],
-        "reconstructions": reconstructed[:PICTURES],
+        "originals": known.images[spread],
+        "reconstructions": reconstructed[spread],
         "traversals": traversals(model.decode, codes_NxD),
     }
     metrics = reconstruction_metrics(reconstructed, known.images) | dict(measurement.metrics)

@@ -48,18 +48,20 @@ def claim() -> str:
     rows = own_rows()
     found = {metric: at_equal_psnr(rows, metric) for metric in _CLAIMED}
     columns = {column.metric: column for column in SCORES}
-    lines = [["claim: above the beta-VAE at equal PSNR", *("MIG", "DCI D"), "met"], ["---"] * 4]
+    lines = [["above the beta-VAE of equal PSNR", "MIG", "DCI D", "both"]]
+    lines.append(["---", "---:", "---:", "---"])
     for title in (DIMENSION, ELEMENT, SAMPLE):
         for model in (of_beta(title, beta) for beta in SMALL.few_betas):
             those = {metric: cells[model] for metric, cells in found.items() if model in cells}
-            texts = [
-                columns[metric].format(difference, signed=True)
-                if (difference := matched.difference)
-                else "no beta-VAE of that PSNR"
-                for metric, matched in those.items()
-            ]
-            is_met = bool(those) and all(matched.is_above for matched in those.values())
-            lines.append([model, *texts, "yes" if is_met else "no"])
+            if those:
+                texts = [
+                    columns[metric].format(difference, signed=True)
+                    if (difference := matched.difference)
+                    else "no beta-VAE of that PSNR"
+                    for metric, matched in those.items()
+                ]
+                is_met = all(matched.is_above for matched in those.values())
+                lines.append([model, *texts, "yes" if is_met else "no"])
     return pipe_table(lines)
 
 

@@ -14,14 +14,13 @@ from experiments.reporting.figures.strips import (
     Strip,
     draw_strips,
     images_of,
-    originals,
 )
 from experiments.reporting.figures.style import WIDTH, Drawing
 
 MOST_LATENTS = 16
 _CAPTION = (
     "How much each latent knows of each factor: mutual information over the factor's entropy, of "
-    "one seed. Latents are ordered by the factor that they know most of."
+    "one seed, in percent. Latents are ordered by the factor that they know most of."
 )
 
 
@@ -40,8 +39,7 @@ def draw_traversals(rows: Sequence[Row]) -> Iterator[Drawing]:
             f"{model}: each line moves one latent over its range in the codes, from the mean code; "
             "those that move the image farthest first."
         )
-        figure = draw_strips([*originals(rows), strip])
-        yield Drawing(f"traversals {model}", caption, figure, photo=True)
+        yield Drawing(f"traversals {model}", caption, draw_strips([strip]), photo=True)
 
 
 def plot_information(matrices: Mapping[str, Mapping[str, Any]], across: int = 2) -> Figure:
@@ -78,13 +76,15 @@ def _draw_matrix(axes: Axes, model: str, matrix: Mapping[str, Any], named: bool)
 
 
 def ordered(share_DxF: np.ndarray) -> np.ndarray:
-    """The latents by the factor that each knows most of, and among those by how much.
+    """The latents by the factor that each knows most of, and among those by how much; what knows
+    nothing comes last.
 
     Examples:
-        >>> ordered(np.array([[0.0, 0.3], [0.2, 0.1], [0.0, 0.4]])).tolist()
-        [1, 2, 0]
+        >>> ordered(np.array([[0.0, 0.0], [0.0, 0.3], [0.2, 0.1], [0.0, 0.4]])).tolist()
+        [2, 3, 1, 0]
     """
-    return np.lexsort([-share_DxF.max(axis=1), share_DxF.argmax(axis=1)])
+    most_D = share_DxF.max(axis=1)
+    return np.lexsort([-most_D, share_DxF.argmax(axis=1), most_D == 0])
 
 
 def _matrix(row: Row) -> Mapping[str, Any] | None:
