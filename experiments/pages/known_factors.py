@@ -56,11 +56,11 @@ def claim() -> str:
             if those:
                 texts = [
                     columns[metric].format(difference, signed=True)
-                    if (difference := matched.difference)
+                    if (difference := beside.difference)
                     else "no beta-VAE of that PSNR"
-                    for metric, matched in those.items()
+                    for metric, beside in those.items()
                 ]
-                is_met = all(matched.is_above for matched in those.values())
+                is_met = all(beside.is_above for beside in those.values())
                 lines.append([model, *texts, "yes" if is_met else "no"])
     return pipe_table(lines)
 

@@ -76,7 +76,7 @@ class SpriteSet(NamedTuple):
                     f"got {part!r}"
                 )
             found[name] = read
-        own = {name: found.pop(name) for name in cls._fields if name in found}
+        own = {name: found.pop(name) for name in cls._field_defaults if name in found}
         return cls(found, **own)
 
 

@@ -84,6 +84,7 @@ def test_both_at_once(load):
     ("more", "message"),
     [
         ("side=8", "side must be from 16 to 256 pixels, got 8"),
+        ("sizes=3", "expected factors among shape, .*, got 'sizes'"),
         ("side=x", "expected sizes of factors, a side, .* each once, .*, got 'side=x'"),
         ("correlated=x:y", "got 'correlated=x:y'"),
         ("correlated=x:y:0", "sigma of correlated must be above 0, got 0"),
