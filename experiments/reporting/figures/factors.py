@@ -18,6 +18,7 @@ from experiments.reporting.figures.strips import (
 from experiments.reporting.figures.style import WIDTH, Drawing
 
 MOST_LATENTS = 16
+DARKEST = 0.6  # the share that is drawn black
 _CAPTION = (
     "How much each latent knows of each factor: mutual information over the factor's entropy, of "
     "one seed, in percent. Latents are ordered by the factor that they know most of."
@@ -46,6 +47,7 @@ def plot_information(matrices: Mapping[str, Mapping[str, Any]], across: int = 2)
     """Factors down, latents across, darker where a latent knows more."""
     down = -(-len(matrices) // across)
     factors = len(next(iter(matrices.values()))["factors"])
+    latents = max(len(matrix["information_DxF"]) for matrix in matrices.values())
     figure = Figure((WIDTH, down * (0.24 * factors + 0.62)), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False)
     for axes in panels.flat[len(matrices) :]:
@@ -54,16 +56,17 @@ def plot_information(matrices: Mapping[str, Mapping[str, Any]], across: int = 2)
         zip(panels.flat, matrices.items(), strict=False)
     ):
         _draw_matrix(axes, model, matrix, named=number % across == 0)
+        axes.set_xlim(-0.5, min(latents, MOST_LATENTS) - 0.5)
     return figure
 
 
 def _draw_matrix(axes: Axes, model: str, matrix: Mapping[str, Any], named: bool) -> None:
     share_DxF = np.array(matrix["information_DxF"])
     share_DxF = share_DxF[ordered(share_DxF)][:MOST_LATENTS]
-    axes.imshow(share_DxF.T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    axes.imshow(share_DxF.T, cmap="Greys", vmin=0, vmax=DARKEST, aspect="auto")
     for (latent, factor), share in np.ndenumerate(share_DxF):
         if share >= 0.1:
-            colour = "white" if share > 0.5 else "black"
+            colour = "white" if share > 0.6 * DARKEST else "black"
             axes.text(
                 latent, factor, f"{100 * share:.0f}", ha="center", va="center", color=colour,
                 fontsize=6,
