@@ -24,6 +24,7 @@ EXPERIMENTS = (
     "stitch",
     "synth.layout",
     "synth.speed",
+    "factors.layout",
 )
 LAYOUTS = (
     *(importlib.import_module(f"experiments.{name}").LAYOUT for name in EXPERIMENTS),

@@ -15,17 +15,27 @@ from typing import Any
 import vae_topk_jax
 from experiments.bench.targets import targets
 from experiments.pages import command_options as flags
-from experiments.pages import known_features, korean, paper, speed
+from experiments.pages import known_factors, known_features, korean, paper, speed
 from experiments.pages.table import RESULTS, ROOT, rows_of
 from experiments.reporting.tables import pipe_table
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (
-    *("api", "choosing", "method", "options", "performance", "reproduce", "runs", "scaling"),
+    *(
+        "api",
+        "choosing",
+        "factors",
+        "method",
+        "options",
+        "performance",
+        "reproduce",
+        "runs",
+        "scaling",
+    ),
     *("synth", "systems", "troubleshooting"),
 )
 PAGES = (ENGLISH, KOREAN, *(ROOT / "docs" / f"{name}.md" for name in _NAMES))
-TABLES = {**paper.TABLES, **speed.TABLES, **known_features.TABLES}
+TABLES = {**paper.TABLES, **speed.TABLES, **known_features.TABLES, **known_factors.TABLES}
 _PLACE = re.compile(r"(<!-- (?:results|generated) ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -92,6 +102,7 @@ def chaos() -> str:
 
 TEXTS: Mapping[str, Callable[[], str]] = {
     **flags.TABLES,
+    **known_factors.TEXTS,
     "chaos": chaos,
     "names": names,
     "targets": lambda: targets(rows_of("bench")),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib
 
+from experiments.pages import known_factors
 from experiments.pages.table import rows_of
 from experiments.records.rows import Row
 from experiments.reporting.figures.fronts import draw_fronts
@@ -46,6 +47,7 @@ PICTURES: Mapping[
     "rate": (draw_curve, ("compare", "rate", "D=64")),
     "stitching": (draw_stitching, ("stitch", "stitch", PIXELS)),
     "systems": (draw_reconstructions, ("compare", "compare", "K=8 of 64")),
+    **known_factors.PICTURES,
 }
 
 

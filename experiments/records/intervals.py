@@ -1,7 +1,7 @@
 """Means over seeds with their 95 % Student-t intervals."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,13 +27,13 @@ class Summary(NamedTuple):
 
 def summarise(rows: Iterable[Row], metric: str) -> Summary | None:
     """The mean of a metric over rows that differ in their seed; None if no row has it."""
-    return _interval(list(_by_seed(rows, metric).values()))
+    return summary_of(list(_by_seed(rows, metric).values()))
 
 
 def paired_difference(rows_a: Iterable[Row], rows_b: Iterable[Row], metric: str) -> Summary | None:
     """The mean of a - b over the seeds that both have; None if they share none."""
     a, b = _by_seed(rows_a, metric), _by_seed(rows_b, metric)
-    return _interval([a[seed] - b[seed] for seed in a if seed in b])
+    return summary_of([a[seed] - b[seed] for seed in a if seed in b])
 
 
 def _by_seed(rows: Iterable[Row], metric: str) -> dict[int | None, float]:
@@ -46,7 +46,13 @@ def _by_seed(rows: Iterable[Row], metric: str) -> dict[int | None, float]:
     return values
 
 
-def _interval(values: list[float]) -> Summary | None:
+def summary_of(values: Sequence[float]) -> Summary | None:
+    """The mean of one value per seed; None if there is none.
+
+    Examples:
+        >>> summary_of([1.0, 3.0]).mean
+        2.0
+    """
     n = len(values)
     if n == 0:
         return None

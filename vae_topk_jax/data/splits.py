@@ -13,8 +13,8 @@ from vae_topk_jax.data.options import DataOptions
 from vae_topk_jax.data.rows import Images, in_memory, select
 
 TEST_FRACTION, MOST_TEST = 0.1, 10_000
-# The stream of random numbers that the validation split is drawn from.
-_VALIDATION = 2
+# The streams of random numbers that are drawn from; 0 and 1 are those of the limit.
+_VALIDATION, _WEIGHTS = 2, 3
 
 
 class Split(NamedTuple):
@@ -39,6 +39,8 @@ class Found(NamedTuple):
         train: all of it, or the training split.
         test: the test split; None: part of `train` is held out.
         factors: of the images; None: not known.
+        weight_N: the probability with which each example of `train` that is not held out stays in
+            the training split; None: all do.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Found(NamedTuple):
     train: Split
     test: Split | None = None
     factors: Factors | None = None
+    weight_N: np.ndarray | None = None
 
 
 def to_dataset(found: Found, options: DataOptions) -> Dataset:
@@ -55,18 +58,25 @@ def to_dataset(found: Found, options: DataOptions) -> Dataset:
         DataError: too few examples to hold one out, a test fraction for data that have a test
             split, or parts that do not fit together.
     """
-    train, test, source = found.train, found.test, found.source
+    test, source = found.test, found.source
     measured: Measured = "test"
+    kept = np.arange(len(found.train.images))
     if test is None:
-        train, test, source = _hold_out(found, options)
+        kept, held = _hold_out(found, options)
+        test = found.train.select(held)
+        source += f", {len(held)} of {len(found.train.images)} held out (seed {options.split_seed})"
     else:
         _refuse_unused(source, options)
+    if found.weight_N is not None:
+        kept = _thinned(kept, found, options)
     if options.validation is not None:
-        measured, size = "validation", len(train.images)
+        measured, size = "validation", len(kept)
         rng = np.random.default_rng([options.split_seed, _VALIDATION])
-        train, test = _split(train, options.validation, rng, f"{source}: for validation")
+        kept, held = _split(kept, options.validation, rng, f"{source}: for validation")
+        test = found.train.select(held)
         source += f", {options.validation:,} of {size:,} training examples held out for validation"
         source += f" (seed {options.split_seed})"
+    train = found.train.select(kept) if len(kept) < len(found.train.images) else found.train
     train, test = (_drawn(split, options, number) for number, split in enumerate((train, test)))
     if options.limit is not None:
         source += f", {len(train.images)} train and {len(test.images)} {measured} examples drawn"
@@ -108,23 +118,34 @@ def limited(dataset: Dataset, options: DataOptions) -> Dataset:
     return dataset if not options.given else to_dataset(whole, options)
 
 
-def _hold_out(found: Found, options: DataOptions) -> tuple[Split, Split, str]:
+def _hold_out(found: Found, options: DataOptions) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the examples that are kept, and of those that are held out for the test."""
     size = len(found.train.images)
     fraction = options.test_fraction
     held = min(round(TEST_FRACTION * size), MOST_TEST) if fraction is None else fraction * size
     held = max(1, round(held))
     rng = np.random.default_rng(options.split_seed)
-    train, test = _split(found.train, held, rng, f"{found.source}: for the test")
-    return train, test, f"{found.source}, {held} of {size} held out (seed {options.split_seed})"
+    return _split(np.arange(size), held, rng, f"{found.source}: for the test")
 
 
-def _split(split: Split, held: int, rng: np.random.Generator, purpose: str) -> tuple[Split, Split]:
-    """What is left when so many examples are held out, and those."""
-    size = len(split.images)
-    if held >= size:
-        raise DataError(f"{purpose} cannot hold out {held} of {size} examples")
-    drawn = rng.permutation(size)
-    return split.select(np.sort(drawn[held:])), split.select(np.sort(drawn[:held]))
+def _split(
+    numbers: np.ndarray, held: int, rng: np.random.Generator, purpose: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of the numbers of examples when so many are held out, and those."""
+    if held >= len(numbers):
+        raise DataError(f"{purpose} cannot hold out {held} of {len(numbers)} examples")
+    drawn = rng.permutation(len(numbers))
+    return numbers[np.sort(drawn[held:])], numbers[np.sort(drawn[:held])]
+
+
+def _thinned(kept: np.ndarray, found: Found, options: DataOptions) -> np.ndarray:
+    """Those of the numbers that stay by their weights."""
+    assert found.weight_N is not None
+    drawn_N = np.random.default_rng([options.split_seed, _WEIGHTS]).random(len(found.weight_N))
+    stays = kept[drawn_N[kept] < found.weight_N[kept]]
+    if not len(stays):
+        raise DataError(f"{found.source}: no example is left to train on")
+    return stays
 
 
 def _drawn(split: Split, options: DataOptions, stream: int) -> Split:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +16,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_topk_jax.data.cache import Block, decoded
 from vae_topk_jax.data.errors import DataError
-from vae_topk_jax.data.factors import Factors, grid
-from vae_topk_jax.data.splits import Found, Split
+from vae_topk_jax.data.factors import Factors
 
 SIDE = 64
 SHAPES = ("square", "ellipse", "heart")
@@ -34,8 +30,7 @@ _RANGES = {
     "y": (-0.55, 0.55),
 }
 MOST = 1_000_000  # pictures, of 12 kB each
-_BLOCK = 512
-_VERSION = 1  # raise it whenever pictures are drawn in another way
+VERSION = 1  # raise it whenever pictures are drawn in another way
 
 
 def sprite_factors(sizes: Mapping[str, int] | None = None) -> Factors:
@@ -106,34 +101,6 @@ def render_sprites(values_NxF: ArrayLike, side: int = SIDE) -> Array:
     return _render(values_NxF, side)
 
 
-def load_sprites(spec: str, cache: Path) -> Found:
-    """Every combination of a grid once.
-
-    Args:
-        spec: "sprites", or sizes of some factors too, as in "sprites:colour=1,x=16,y=16".
-        cache: root of the cache, where the pictures are kept.
-
-    Raises:
-        DataError: what `sprite_factors` refuses, or text that names no sizes.
-    """
-    factors = sprite_factors(_parsed(spec))
-    numbers_NxF = grid(factors.names, factors.sizes)[1]
-
-    def blocks() -> Iterator[Block]:
-        for start in range(0, len(numbers_NxF), _BLOCK):
-            numbers = numbers_NxF[start : start + _BLOCK]
-            columns = zip(factors.values, numbers.T, strict=True)
-            values = np.stack([values[column] for values, column in columns], axis=1)
-            yield Block(np.asarray(render_sprites(values)))
-
-    kept = decoded(cache, spec, f"sprites {_VERSION} {factors.sizes}", blocks)
-    sizes = ", ".join(
-        f"{name} {size}" for name, size in zip(factors.names, factors.sizes, strict=True)
-    )
-    split = Split(kept.images, None, numbers_NxF)
-    return Found("sprites", f"sprites ({sizes})", split, factors=factors)
-
-
 def _values(name: str, count: int) -> np.ndarray:
     if name == "shape":
         return np.arange(count, dtype=np.float64)
@@ -141,20 +108,6 @@ def _values(name: str, count: int) -> np.ndarray:
     if name in ("colour", "rotation"):
         return np.linspace(low, high, count, endpoint=False)
     return np.linspace(low, high, 2 * count + 1)[1::2]
-
-
-def _parsed(spec: str) -> dict[str, int]:
-    text = spec.removeprefix("sprites").removeprefix(":")
-    sizes: dict[str, int] = {}
-    for part in filter(None, text.split(",")):
-        found = re.fullmatch(r"([a-z]+)=([0-9]{1,9})", part, re.ASCII)
-        if not found or found[1] in sizes:
-            raise DataError(
-                f"{spec}: expected sizes of factors, each once, as in sprites:colour=1,x=16, "
-                f"got {part!r}"
-            )
-        sizes[found[1]] = int(found[2])
-    return sizes
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -1,6 +1,8 @@
 """One file per system; each is a linen module with the methods of `System`."""
 
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.beta_tc_vae import BetaTCVAE
+from vae_topk_jax.models.factor_vae import FactorVAE
 from vae_topk_jax.models.gated_sae import GatedSAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
@@ -19,7 +21,9 @@ __all__ = [
     "VAE",
     "VSC",
     "BatchTopKSAE",
+    "BetaTCVAE",
     "BetaVAE",
+    "FactorVAE",
     "GatedSAE",
     "JumpReLUSAE",
     "MatryoshkaSAE",

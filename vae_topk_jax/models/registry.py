@@ -2,6 +2,8 @@
 
 from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models.batch_topk_sae import BatchTopKSAE
+from vae_topk_jax.models.beta_tc_vae import BetaTCVAE
+from vae_topk_jax.models.factor_vae import FactorVAE
 from vae_topk_jax.models.gated_sae import GatedSAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
@@ -25,6 +27,8 @@ MODELS: dict[str, type[System]] = {
     "gated_sae": GatedSAE,
     "relu_sae": ReLUSAE,
     "vaease": VAEase,
+    "beta_tc_vae": BetaTCVAE,
+    "factor_vae": FactorVAE,
     "vsc": VSC,
     "sparse_generator": SparseGenerator,
 }

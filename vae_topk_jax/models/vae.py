@@ -115,6 +115,18 @@ class VAE(Generator):
         """The KL term of each example, kl_B."""
         return gaussian_kl(mu_BxD, logvar_BxD, self.latent_reduction)
 
+    def regularised(
+        self,
+        terms: dict[str, Array],
+        z_BxD: Array,
+        mu_BxD: Array,
+        logvar_BxD: Array,
+        valid_B: Array | None,
+        progress: ArrayLike,
+    ) -> dict[str, Array]:
+        """The terms of a training batch, with what is added to the bound: here nothing is."""
+        return terms
+
     def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
         """Updates statistics of a training batch's codes, those that are decoded."""
 
@@ -166,6 +178,7 @@ class VAE(Generator):
             self.observe(code.z_BxD, valid_B)
             if code.selection is not None:
                 terms["agreement"] = jnp.asarray(code.selection.agreement)
+            terms = self.regularised(terms, code.z_BxD, mu_BxD, logvar_BxD, valid_B, progress)
         return terms["loss"], terms
 
     def _sample(self, mu_BxD: Array, logvar_BxD: Array) -> Array:

@@ -26,6 +26,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {name: {"model": name} for name in MODELS} 
     "per sample": {"selection": "sample", "mask_input": True},
     "by slot": {"selection": "slot", "mask_input": True},
     "fixed mask": {"importance": "fixed"},
+    "factor_vae": {"model": "factor_vae", "discriminator_widths": (16,)},
 }
 VECTORS: dict[str, dict[str, Any]] = {
     "top_k_vae": {"likelihood": "normal_per_feature", "standardize": "feature"},
@@ -33,6 +34,7 @@ VECTORS: dict[str, dict[str, Any]] = {
     "beta_vae": {"likelihood": "squared_error", "standardize": "feature", "body": "residual"},
     "vsc": {"likelihood": "normal_per_feature", "standardize": "feature"},
     "sparse_generator": {"likelihood": "squared_error", "standardize": "feature"},
+    "factor_vae": SYSTEMS["factor_vae"] | {"likelihood": "normal", "standardize": "feature"},
 }
 DICTIONARIES = [name for name, system in MODELS.items() if issubclass(system, Dictionary)]
 VECTORS |= {name: {"standardize": "norm", "pixel_reduction": "sum"} for name in DICTIONARIES}
@@ -47,8 +49,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-USUAL = {*SYSTEMS, "top_k_vae of vectors"} - {*DICTIONARIES, "vaease", "by slot"}
-USUAL |= {"batch_topk_sae"}
+LONG = {*DICTIONARIES, "vaease", "by slot", "beta_tc_vae", "factor_vae"} - {"batch_topk_sae"}
+USUAL = {*SYSTEMS, "top_k_vae of vectors"} - LONG
 STEPS_200 = 25
 
 

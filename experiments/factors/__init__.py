@@ -1,0 +1,1 @@
+"""Does a sparse latent keep known factors apart?"""
