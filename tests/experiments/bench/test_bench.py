@@ -9,8 +9,9 @@ import pytest
 
 from experiments.bench.__main__ import main
 from experiments.bench.clock import alternate
+from experiments.bench.compiled.exchanges import count_exchanges
+from experiments.bench.compiled.hlo import Hlo
 from experiments.bench.groups import decoding, exchanges, memory, seeds
-from experiments.bench.groups.exchanges import count_exchanges
 from experiments.bench.groups.threshold import check_masks
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
@@ -125,7 +126,7 @@ ENTRY %main (x: f32[4]) -> f32[4] {
   ROOT %x = f32[4] while(%x), body=%turn, backend_config={"known_trip_count":{"n":"5"}}
 }
 """
-    assert count_exchanges(program) == {
+    assert count_exchanges(Hlo.parse(program)) == {
         "all_reduces": 10,
         "all_reduce_bytes": 5 * (20 + 3),
         "all_gathers_in_branches": 5,

@@ -1,0 +1,101 @@
+"""The programs compiled for TPUs and GPUs that need not be there: what they would hold, move and
+exchange. Nothing runs and nothing is timed.
+
+Needs the extra `aot`; what has no compiler here is left out with a note.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from experiments.bench.bench import Bench
+from experiments.bench.compiled.chips import CHIPS, ChipName
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+
+LAYOUT = Experiment(
+    "ahead_of_time",
+    "Compiled, not run",
+    "Counted in programs compiled for devices that are not here, of one device. Nothing of it is a "
+    "measurement. The bound is what bytes over published bandwidth, or products over published "
+    "peak, take at least.",
+    (
+        Column("memory_mb", "device memory", 1, "lower", "MB"),
+        Column("temporaries_mb", "of it temporaries", 1, "lower", "MB"),
+        Column("read_mb", "read", 1, "lower", "MB"),
+        Column("written_mb", "written", 1, "lower", "MB"),
+        Column("in_branches_mb", "moved in branches", 3, "lower", "MB"),
+        Column("gflop", "products", 3, "neither", "GFLOP"),
+        Column("bound_ms", "bound", 4, "neither", "ms"),
+        Column("sorts", "sorts", 0, "lower"),
+        Column("largest_sort", "entries of the largest", 0, "lower"),
+        Column("all_reduces", "all-reduces", 0, "lower"),
+        Column("all_reduce_bytes", "bytes reduced", 0, "lower"),
+        Column("all_gathers", "all-gathers", 0, "lower"),
+        Column("all_gather_bytes", "bytes gathered", 0, "lower"),
+    ),
+)
+TARGETS: tuple[tuple[ChipName, int], ...] = (
+    *(("v5e", 1), ("v5e", 4)),
+    ("v6e", 1),
+    *(("h100", 1), ("h100", 4)),
+)
+_ROOT = Path(__file__).parents[3]
+# Compilers for TPUs look for the machine's own, and tell at length that there are none.
+_ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TPU_MIN_LOG_LEVEL": "3",
+}
+
+
+def run(bench: Bench) -> None:
+    """Adds a row for each program and each kind and number of devices."""
+    for name, count in TARGETS:
+        run_target(bench, name, count)
+
+
+def run_target(bench: Bench, name: ChipName, count: int) -> None:
+    """Adds a row for each program that is compiled for so many devices of that kind."""
+    chip = CHIPS[name]
+    variant = chip.title if count == 1 else f"{count} {chip.title}"
+    if not chip.is_installed:
+        bench.note(f"{variant}: its compiler, {chip.compiler}, is not installed (extra aot)")
+        return
+    settings = {
+        "chip": name,
+        "devices": count,
+        "compiler": importlib.metadata.version(chip.compiler),
+        "sizes": dataclasses.asdict(bench.sizes),
+    }
+    for told in _compile(name, count, settings["sizes"]):
+        if "error" in told:
+            bench.note(f"{variant}: {told['title']}: {told['error']}")
+            continue
+        bench.add(LAYOUT.name, variant, told["title"], settings, told["metrics"], told["seconds"])
+
+
+def _compile(name: str, count: int, sizes: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a process of its own tells, as it tells it."""
+    module = "experiments.bench.processes.compile_ahead"
+    command = [sys.executable, "-m", module, name, str(count), json.dumps(sizes)]
+    environment = os.environ | _ENVIRONMENT
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        yield from map(json.loads, process.stdout)
+        if process.wait():
+            errors.seek(0)
+            raise RuntimeError(f"compiling for {count} {name} failed: {errors.read()[-2000:]}")

@@ -1,0 +1,45 @@
+"""Compiles programs for accelerators that are not there, and tells what they would do.
+
+python -m experiments.bench.processes.compile_ahead CHIP DEVICES SIZES
+
+Prints one JSON object a line for each program.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from experiments.bench.compiled.chips import CHIPS, Chip
+from experiments.bench.compiled.facts import facts
+from experiments.bench.compiled.programs import programs
+from experiments.bench.sizes import Sizes
+
+
+def compile_all(chip: Chip, count: int, sizes: Sizes) -> Iterator[dict[str, Any]]:
+    """The metrics of every program, or why the compiler refuses it."""
+    for title, trace in programs(chip.devices(count), sizes):
+        started = time.perf_counter()
+        traced = trace()
+        try:
+            compiled = traced.lower().compile()
+        except jax.errors.JaxRuntimeError as error:
+            yield {"title": title, "error": str(error).splitlines()[0]}
+            continue
+        seconds = time.perf_counter() - started
+        metrics = facts(traced, compiled, chip, count)
+        yield {"title": title, "metrics": metrics, "seconds": seconds}
+
+
+def main(name: str, count: str, sizes: str) -> None:
+    """Prints what is found as it is found."""
+    chip = next(chip for known, chip in CHIPS.items() if known == name)
+    for line in compile_all(chip, int(count), Sizes(**json.loads(sizes))):
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
