@@ -20,7 +20,9 @@ def facts(traced: Traced, compiled: Compiled, chip: Chip, devices: int) -> dict[
     Returns:
         Metrics by name; those that are zero are left out.
     """
-    memory = compiled.memory_analysis()
+    memory, text = compiled.memory_analysis(), compiled.as_text()
+    assert memory is not None
+    assert text is not None
     found: dict[str, float] = {
         "arguments_mb": memory.argument_size_in_bytes / MB,
         "outputs_mb": memory.output_size_in_bytes / MB,
@@ -30,7 +32,7 @@ def facts(traced: Traced, compiled: Compiled, chip: Chip, devices: int) -> dict[
     found["memory_mb"] = (
         found["arguments_mb"] + found["outputs_mb"] - found["aliased_mb"] + found["temporaries_mb"]
     )
-    found |= text_facts(compiled.as_text(), chip)
+    found |= text_facts(text, chip)
     flops = product_flops(traced.jaxpr) / devices
     found |= {"gflop": flops / 1e9, "flops_ms": 1e3 * flops / chip.flops}
     found["bound_ms"] = max(found["bandwidth_ms"], found["flops_ms"])

@@ -1,6 +1,8 @@
 """The programs compiled for TPUs and GPUs that need not be there: what they would hold, move and
 exchange. Nothing runs and nothing is timed.
 
+    JAX_PLATFORMS=cpu python -m experiments.bench --only ahead_of_time
+
 Needs the extra `aot`; what has no compiler here is left out with a note.
 """
 
@@ -11,12 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.bench.bench import Bench
 from experiments.bench.compiled.chips import CHIPS, ChipName
+from experiments.bench.sizes import Sizes
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 
@@ -76,26 +79,52 @@ def run_target(bench: Bench, name: ChipName, count: int) -> None:
         "compiler": importlib.metadata.version(chip.compiler),
         "sizes": dataclasses.asdict(bench.sizes),
     }
-    for told in _compile(name, count, settings["sizes"]):
+    for told in compile_ahead(name, count, bench.sizes):
         if "error" in told:
             bench.note(f"{variant}: {told['title']}: {told['error']}")
             continue
         bench.add(LAYOUT.name, variant, told["title"], settings, told["metrics"], told["seconds"])
 
 
-def _compile(name: str, count: int, sizes: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a process of its own tells, as it tells it."""
+def compile_ahead(
+    name: ChipName, count: int, sizes: Sizes, titles: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """What a process of its own tells of each program, as it tells it.
+
+    Args:
+        name, count: the devices.
+        sizes: of the programs.
+        titles: which ones; all if none is named.
+
+    Yields:
+        The "title" with "metrics" and "seconds", or with the "error" for which the compiler refuses
+        it.
+
+    Raises:
+        RuntimeError: the process failed.
+    """
     module = "experiments.bench.processes.compile_ahead"
-    command = [sys.executable, "-m", module, name, str(count), json.dumps(sizes)]
-    environment = os.environ | _ENVIRONMENT
+    told = json.dumps(dataclasses.asdict(sizes))
+    command = [sys.executable, "-m", module, name, str(count), told, *titles]
+    # Programs are compiled as they are without settings of JAX and XLA in this shell.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_"))}
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            command,
+            cwd=_ROOT,
+            env=inherited | _ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         ) as process,
     ):
         assert process.stdout is not None
         yield from map(json.loads, process.stdout)
         if process.wait():
             errors.seek(0)
-            raise RuntimeError(f"compiling for {count} {name} failed: {errors.read()[-2000:]}")
+            reason = errors.read().strip().rpartition("\n")[2]
+            raise RuntimeError(
+                f"compiling for {count} {name} failed: {reason} (one process at a time may use "
+                "libtpu: set JAX_PLATFORMS=cpu for this one)"
+            )

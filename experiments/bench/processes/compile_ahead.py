@@ -1,6 +1,6 @@
 """Compiles programs for accelerators that are not there, and tells what they would do.
 
-python -m experiments.bench.processes.compile_ahead CHIP DEVICES SIZES
+python -m experiments.bench.processes.compile_ahead CHIP DEVICES SIZES [TITLE ...]
 
 Prints one JSON object a line for each program.
 """
@@ -8,20 +8,25 @@ Prints one JSON object a line for each program.
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 
-from experiments.bench.compiled.chips import CHIPS, Chip
+from experiments.bench.compiled.chips import CHIPS, Chip, ChipName
 from experiments.bench.compiled.facts import facts
 from experiments.bench.compiled.programs import programs
 from experiments.bench.sizes import Sizes
 
 
-def compile_all(chip: Chip, count: int, sizes: Sizes) -> Iterator[dict[str, Any]]:
-    """The metrics of every program, or why the compiler refuses it."""
-    for title, trace in programs(chip.devices(count), sizes):
+def compile_all(
+    chip: Chip, count: int, sizes: Sizes, titles: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """The metrics of every program, or of those with these titles, or why the compiler refuses
+    it."""
+    known = dict(programs(chip.devices(count), sizes))
+    for title in titles or known:
+        trace = known[title]
         started = time.perf_counter()
         traced = trace()
         try:
@@ -34,12 +39,11 @@ def compile_all(chip: Chip, count: int, sizes: Sizes) -> Iterator[dict[str, Any]
         yield {"title": title, "metrics": metrics, "seconds": seconds}
 
 
-def main(name: str, count: str, sizes: str) -> None:
+def main(name: ChipName, count: str, sizes: str, *titles: str) -> None:
     """Prints what is found as it is found."""
-    chip = next(chip for known, chip in CHIPS.items() if known == name)
-    for line in compile_all(chip, int(count), Sizes(**json.loads(sizes))):
+    for line in compile_all(CHIPS[name], int(count), Sizes(**json.loads(sizes)), titles):
         print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:])  # type: ignore[arg-type]
