@@ -146,5 +146,5 @@ def test_the_page_recomputes_three_programs_by_hand(chip):
     encoder = 784 * 512 + 512 + 512 * 256 + 256 + 256 * 64 + 64
     images, codes = 1024 * 784, 1024 * 64
     encode = found[f"encode, {ELEMENT}, float32"]
-    assert encode["read_mb"] == pytest.approx(4 * (encoder + images) / 1e6, rel=1e-2)
-    assert encode["written_mb"] == pytest.approx(4 * codes / 1e6, rel=1e-2)
+    assert encode["read_mb"] == pytest.approx(4 * (encoder + images) / 1e6, rel=1e-3)
+    assert encode["written_mb"] == pytest.approx(4 * codes / 1e6, rel=1e-3)
