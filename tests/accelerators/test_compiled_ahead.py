@@ -11,6 +11,7 @@ from experiments.bench.compiled.chips import CHIPS
 from experiments.bench.groups.ahead_of_time import compile_ahead
 from experiments.bench.sizes import PRESETS
 from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT, SAMPLE
+from vae_topk_jax.extras import install_advice
 
 pytestmark = pytest.mark.long
 
@@ -30,7 +31,7 @@ STATE = 12 * 1_116_560 / 1e6  # parameters and two moments of the MLP
 def metrics(name, count, titles):
     chip = CHIPS[name]
     if not chip.is_installed:
-        pytest.skip(f"the compiler for {chip.title}, {chip.compiler}, is not installed: extra aot")
+        pytest.skip(f"{chip.compiler} is not installed: {install_advice('aot')}")
     told = compile_ahead(name, count, PRESETS["full"], titles)
     return {program["title"]: program.get("metrics", program) for program in told}
 

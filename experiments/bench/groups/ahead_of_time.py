@@ -22,6 +22,7 @@ from experiments.bench.compiled.chips import CHIPS, ChipName
 from experiments.bench.sizes import Sizes
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
+from vae_topk_jax.extras import install_advice
 
 LAYOUT = Experiment(
     "ahead_of_time",
@@ -71,7 +72,8 @@ def run_target(bench: Bench, name: ChipName, count: int) -> None:
     chip = CHIPS[name]
     variant = chip.title if count == 1 else f"{count} {chip.title}"
     if not chip.is_installed:
-        bench.note(f"{variant}: its compiler, {chip.compiler}, is not installed (extra aot)")
+        advice = install_advice("aot")
+        bench.note(f"{variant}: its compiler, {chip.compiler}, is not installed: {advice}")
         return
     settings = {
         "chip": name,
