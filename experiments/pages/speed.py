@@ -32,8 +32,9 @@ def _ahead(variant: str, *metrics: str) -> PageTable:
     return PageTable("ahead_of_time", "ahead_of_time", columns, variant)
 
 
-_ALONE = ("memory_mb", "temporaries_mb", "read_mb", "written_mb", "gflop", "bound_ms")
-_TOGETHER = ("memory_mb", "read_mb", "written_mb", "all_reduces", "all_reduce_bytes", "bound_ms")
+_AHEAD = ("memory_mb", "temporaries_mb", "read_mb", "written_mb", "gflop", "bound_ms")
+_ALONE = (*_AHEAD, "largest_sort")
+_TOGETHER = (*_AHEAD, "all_reduces", "all_reduce_bytes", "all_gathers")
 _FULL = PRESETS["full"]
 _SHAPES = {f"({size}, {latents})": f"({size}, {latents})" for size, latents in _FULL.bottlenecks}
 _DECODERS = {

@@ -168,14 +168,18 @@ class ArrayType(NamedTuple):
     """An array in a type.
 
     Attributes:
-        size: how many entries.
+        shape: of it.
         bits: of an entry.
         is_on_chip: whether it lies in a memory of the chip itself (`S(1)` and so on, on TPUs).
     """
 
-    size: int
+    shape: tuple[int, ...]
     bits: int
     is_on_chip: bool
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
@@ -191,7 +195,7 @@ def arrays(type_text: str) -> list[ArrayType]:
     """
     return [
         ArrayType(
-            math.prod(int(length) for length in found["shape"].split(",") if length),
+            tuple(int(length) for length in found["shape"].split(",") if length),
             int(found["bits"] or 8),
             bool(_ON_CHIP.search(found["layout"] or "")),
         )

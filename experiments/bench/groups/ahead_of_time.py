@@ -39,7 +39,7 @@ LAYOUT = Experiment(
         Column("gflop", "products", 3, "neither", "GFLOP"),
         Column("bound_ms", "bound", 4, "neither", "ms"),
         Column("sorts", "sorts", 0, "lower"),
-        Column("largest_sort", "entries of the largest", 0, "lower"),
+        Column("largest_sort", "entries of the largest sort", 0, "lower"),
         Column("all_reduces", "all-reduces", 0, "lower"),
         Column("all_reduce_bytes", "bytes reduced", 0, "lower"),
         Column("all_gathers", "all-gathers", 0, "lower"),

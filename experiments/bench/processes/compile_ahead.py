@@ -28,15 +28,13 @@ def compile_all(
     for title in titles or known:
         trace = known[title]
         started = time.perf_counter()
-        traced = trace()
         try:
-            compiled = traced.lower().compile()
+            compiled = trace().lower().compile()
         except jax.errors.JaxRuntimeError as error:
             yield {"title": title, "error": str(error).splitlines()[0]}
             continue
         seconds = time.perf_counter() - started
-        metrics = facts(traced, compiled, chip, count)
-        yield {"title": title, "metrics": metrics, "seconds": seconds}
+        yield {"title": title, "metrics": facts(compiled, chip), "seconds": seconds}
 
 
 def main(name: ChipName, count: str, sizes: str, *titles: str) -> None:

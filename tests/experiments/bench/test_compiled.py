@@ -1,15 +1,14 @@
 """What is read in the text of compiled programs, by hand-made texts and by hand."""
 
-import jax
 import pytest
 
 from experiments.bench.compiled.chips import CHIPS
-from experiments.bench.compiled.facts import product_flops, text_facts
+from experiments.bench.compiled.facts import text_facts
 from experiments.bench.compiled.hlo import Hlo
-from experiments.bench.compiled.programs import IMAGE_SHAPE, LATENT_DIM, programs
+from experiments.bench.compiled.products import product_flops
+from experiments.bench.compiled.programs import IMAGE_SHAPE, LATENT_DIM
 from experiments.bench.compiled.traffic import Traffic, traffic
 from experiments.bench.products import products_of
-from experiments.bench.sizes import PRESETS
 from experiments.records.rows import read_results
 from experiments.study.lineup import BASELINE, ELEMENT
 from tests.helpers.markdown import ROOT
@@ -117,12 +116,36 @@ ENTRY %main (x: f32[4,100]) -> f32[4,100] {
     assert text_facts(text.replace("f32", "f64"), CHIPS["h100"])["doubles"] > 0
 
 
-def test_products_of_a_traced_step_are_those_counted_by_hand():
-    tiny = PRESETS["tiny"]
-    traced = dict(programs(jax.devices()[:1], tiny))[f"step, {BASELINE}, float32"]()
-    config = Config(model="beta_vae", widths=tiny.mlp_widths, latent_dim=LATENT_DIM)
-    by_hand = sum(product.flops for product in products_of(config, IMAGE_SHAPE))
-    assert product_flops(traced.jaxpr) == by_hand
+def test_products_are_counted_in_loops_and_fusions_and_not_in_branches():
+    text = """
+%fused (x: bf16[128,784], w: bf16[784,512]) -> f32[128,512] {
+  %x = bf16[128,784]{1,0} parameter(0)
+  %w = bf16[784,512]{1,0} parameter(1)
+  ROOT %y = f32[128,512]{1,0} convolution(%x, %w), dim_labels=bf_io->bf
+}
+
+%other (w: bf16[784,512]) -> f32[] {
+  %w = bf16[784,512]{1,0} parameter(0)
+  ROOT %y = f32[512,512]{1,0} dot(%w, %w), lhs_contracting_dims={0}, rhs_contracting_dims={0}
+}
+
+ENTRY %main (x: bf16[128,784], w: bf16[784,512]) -> f32[128,512] {
+  %x = bf16[128,784]{1,0} parameter(0)
+  %w = bf16[784,512]{1,0} parameter(1)
+  %y = f32[128,512]{1,0} fusion(%x, %w), kind=kOutput, calls=%fused
+  %a = f32[4,32,784]{2,1,0} parameter(2)
+  %b = f32[4,32,512]{2,1,0} parameter(3)
+  %k = f32[4,784,512]{2,1,0} dot(%a, %b), lhs_batch_dims={0}, lhs_contracting_dims={1}
+  ROOT %c = f32[] conditional(%p, %w, %w), branch_computations={%other, %other}
+}
+"""
+    by_hand = 2 * 128 * 784 * 512 + 2 * (4 * 784 * 512) * 32
+    assert product_flops(Hlo.parse(text)) == by_hand
+    library = text.replace(" dot(", " custom-call(").replace(
+        "lhs_batch_dims={0}", 'custom_call_target="__cublas$gemm"'
+    )
+    with pytest.raises(ValueError, match=r"the products of __cublas\$gemm cannot be counted"):
+        product_flops(Hlo.parse(library))
 
 
 PARAMETERS = (
@@ -138,7 +161,11 @@ def test_the_page_recomputes_three_programs_by_hand(chip):
     found = {row.model: row.metrics for row in rows if row.variant == chip}
     adam = 3 * 4 * sum(PARAMETERS) / 1e6  # parameters and two moments, once
     assert adam == pytest.approx(13.39872)
-    assert found[f"step, {BASELINE}, float32"]["written_mb"] == pytest.approx(adam, rel=1e-4)
+    step = found[f"step, {BASELINE}, float32"]
+    assert step["written_mb"] == pytest.approx(adam, rel=1e-4)
+    config = Config(model="beta_vae", latent_dim=LATENT_DIM)
+    flops = sum(product.flops for product in products_of(config, IMAGE_SHAPE))
+    assert step["gflop"] == pytest.approx(flops / 1e9, rel=1e-6)
     array = 4 * 65536 * 16384 / 1e6
     by_dimension = found["bottleneck by dimension, (65536, 16384)"]
     assert by_dimension["read_mb"] == pytest.approx(2 * array, rel=1e-4)
