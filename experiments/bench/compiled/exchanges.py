@@ -40,7 +40,9 @@ def _result_bytes(run: Run) -> int:
     """Of the result; the type of what only starts an exchange may name the operands, too."""
     instruction = run.instruction
     size = sum(array.bytes for array in arrays(instruction.type))
-    if not instruction.kind.endswith("-start") or instruction.kind == "all-reduce-start":
+    if not instruction.kind.endswith("-start"):
+        return size
+    if instruction.kind == "all-reduce-start" and not instruction.type.startswith("(("):
         return size
     operands = (run.types.get(name, "") for name in instruction.operands)
     return size - sum(array.bytes for operand in operands for array in arrays(operand))

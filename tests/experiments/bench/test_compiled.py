@@ -3,6 +3,7 @@
 import pytest
 
 from experiments.bench.compiled.chips import CHIPS
+from experiments.bench.compiled.exchanges import count_exchanges
 from experiments.bench.compiled.facts import text_facts
 from experiments.bench.compiled.hlo import Hlo
 from experiments.bench.compiled.products import product_flops
@@ -146,6 +147,27 @@ ENTRY %main (x: bf16[128,784], w: bf16[784,512]) -> f32[128,512] {
     )
     with pytest.raises(ValueError, match=r"the products of __cublas\$gemm cannot be counted"):
         product_flops(Hlo.parse(library))
+
+
+def test_what_starts_an_exchange_counts_once():
+    found = count_exchanges(
+        Hlo.parse("""
+ENTRY %main (x: f32[4]) -> f32[8] {
+  %x = f32[4]{0} parameter(0)
+  %s = f32[4]{0} all-reduce-start(%x), to_apply=%add
+  %t = ((f32[4]{0}), f32[4]{0}) all-reduce-start(%x), to_apply=%add
+  %u = f32[4]{0} all-reduce-done(%t)
+  %g = (f32[4]{0}, f32[8]{0}) all-gather-start(%u), dimensions={0}
+  ROOT %y = f32[8]{0} all-gather-done(%g)
+}
+""")
+    )
+    assert found == {
+        "all_reduces": 2,
+        "all_reduce_bytes": 2 * 16,
+        "all_gathers": 1,
+        "all_gather_bytes": 32,
+    }
 
 
 PARAMETERS = (
