@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Literal
 
 from experiments.bench.groups import (
+    ahead_of_time,
     bottleneck,
     data,
     decoding,
@@ -40,6 +41,7 @@ Group = Literal[
     "growth",
     "seeds",
     "exchanges",
+    "ahead_of_time",
 ]
 # A group has `run`, which measures on a bench, and `LAYOUT`.
 GROUPS: dict[Group, ModuleType] = {
@@ -59,5 +61,6 @@ GROUPS: dict[Group, ModuleType] = {
     "growth": growth,
     "seeds": seeds,
     "exchanges": exchanges,
+    "ahead_of_time": ahead_of_time,
 }
 LAYOUTS: tuple[Experiment, ...] = tuple(group.LAYOUT for group in GROUPS.values())

@@ -21,18 +21,8 @@ from experiments.reporting.tables import pipe_table
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (
-    *(
-        "api",
-        "choosing",
-        "factors",
-        "method",
-        "options",
-        "performance",
-        "reproduce",
-        "runs",
-        "scaling",
-    ),
-    *("synth", "systems", "troubleshooting"),
+    *("accelerators", "api", "choosing", "factors", "method", "options", "performance"),
+    *("reproduce", "runs", "scaling", "synth", "systems", "troubleshooting"),
 )
 PAGES = (ENGLISH, KOREAN, *(ROOT / "docs" / f"{name}.md" for name in _NAMES))
 TABLES = {**paper.TABLES, **speed.TABLES, **known_features.TABLES, **known_factors.TABLES}

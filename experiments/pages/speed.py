@@ -26,6 +26,15 @@ def _speed(
     return PageTable(folder, experiment, columns, corner)
 
 
+def _ahead(variant: str, *metrics: str) -> PageTable:
+    """Of programs that were compiled for these devices and not run."""
+    columns = [(variant, _SPEED["ahead_of_time", metric]) for metric in metrics]
+    return PageTable("ahead_of_time", "ahead_of_time", columns, variant)
+
+
+_AHEAD = ("memory_mb", "temporaries_mb", "read_mb", "written_mb", "gflop", "bound_ms")
+_ALONE = (*_AHEAD, "largest_sort")
+_TOGETHER = (*_AHEAD, "all_reduces", "all_reduce_bytes", "all_gathers")
 _FULL = PRESETS["full"]
 _SHAPES = {f"({size}, {latents})": f"({size}, {latents})" for size, latents in _FULL.bottlenecks}
 _DECODERS = {
@@ -95,4 +104,9 @@ TABLES = {
         *("all_reduces", "all_reduce_bytes", "all_gathers", "all_gather_bytes"),
         *("all_reduces_in_branches", "all_gather_bytes_in_branches"),
     ),
+    "ahead-v5e": _ahead("TPU v5e", *_ALONE),
+    "ahead-v6e": _ahead("TPU v6e", *_ALONE),
+    "ahead-h100": _ahead("H100 SXM", *_ALONE),
+    "ahead-4-v5e": _ahead("4 TPU v5e", *_TOGETHER),
+    "ahead-4-h100": _ahead("4 H100 SXM", *_TOGETHER),
 }

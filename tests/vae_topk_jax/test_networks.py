@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export as jax_export
 
 from vae_topk_jax.convolution import Conv, ConvTranspose, SameConv
 from vae_topk_jax.networks import ConvDecoder, ConvEncoder
@@ -60,6 +61,17 @@ def test_a_layer_equals_that_of_flax_on_other_backends(layer, monkeypatch):
 
     monkeypatch.setattr(jax.lax, "platform_dependent", elsewhere)
     compare_to_flax(layer, (3, 9, 8, 2), rtol=1e-6, atol=1e-6)
+
+
+@LAYERS
+def test_programs_for_accelerators_do_not_have_the_gradient_of_a_cpu(layer):
+    def transposes(platform):
+        params = {"kernel": normal(layer.side, layer.side, 2, 5), "bias": normal(5)}
+        gradient = jax.jit(functools.partial(pull_back, layer(5)))
+        program = jax_export.export(gradient, platforms=[platform])(params, normal(3, 8, 8, 2))
+        return program.mlir_module().count("stablehlo.transpose")
+
+    assert transposes("cpu") > 0 == transposes("tpu") == transposes("cuda")
 
 
 @LAYERS

@@ -1,11 +1,7 @@
 """What devices exchange in a training step, counted in the program compiled for them."""
 
 import json
-import math
-import re
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
 
 from experiments.bench.bench import Bench
 from experiments.bench.groups.startup import python
@@ -31,13 +27,6 @@ LAYOUT = Experiment(
 )
 DEVICES = 8
 
-_COMPUTATION = re.compile(r"^(?:ENTRY )?%(?P<name>[\w.-]+) \(.*?\{\n(?P<body>.*?)^\}", re.M | re.S)
-_ENTRY = re.compile(r"^ENTRY %([\w.-]+)", re.M)
-_EXCHANGE = re.compile(r" = (?P<type>.+?) (?P<kind>all-reduce|all-gather)(?:-start)?\(")
-_ARRAY = re.compile(r"\b(?:pred|[a-z]+(?P<bits>\d+))\[(?P<shape>[\d,]*)\]")
-_CALLED = re.compile(r"\b(?:calls|to_apply|body|\w+_computations?)=\{?((?:%[\w.-]+(?:, )?)+)")
-_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
-
 
 def run(bench: Bench) -> None:
     """Adds a row for each model, over eight CPU devices that a process of its own has."""
@@ -59,58 +48,3 @@ def lineup(config: Config) -> dict[str, Config]:
     chosen[f"{ELEMENT}, no sensitivity"] = models[ELEMENT] | {"sensitivity_every": 0}
     chosen["dictionary"] = {"model": "batch_topk_sae", "latent_dim": 64 * config.latent_dim}
     return {title: config.replace(**fields) for title, fields in chosen.items()}
-
-
-def count_exchanges(program: str) -> dict[str, int]:
-    """How often devices exchange something in a run of an optimised program, and how many bytes of
-    each device.
-
-    Args:
-        program: as text.
-
-    Returns:
-        "all_reduces" and "all_reduce_bytes", "all_gathers" and "all_gather_bytes" (of the result);
-        the same with "_in_branches" for those that only one of two branches makes. What does not
-        occur is left out.
-
-    Examples:
-        >>> count_exchanges('''
-        ... ENTRY %main (x: f32[4]) -> f32[4] {
-        ...   %x = f32[4]{0} parameter(0)
-        ...   ROOT %sum = f32[4]{0} all-reduce(%x), to_apply=%add
-        ... }
-        ... ''')
-        {'all_reduces': 1, 'all_reduce_bytes': 16}
-    """
-    computations = {found["name"]: found["body"] for found in _COMPUTATION.finditer(program)}
-    (entry,) = _ENTRY.findall(program)
-    counts: Counter[str] = Counter()
-    for name, number in _walk(computations, entry, 1, ""):
-        counts[name] += number
-    return dict(counts)
-
-
-def _walk(
-    computations: Mapping[str, str], name: str, times: int, where: str
-) -> Iterator[tuple[str, int]]:
-    for line in computations.get(name, "").splitlines():
-        if exchange := _EXCHANGE.search(line):
-            kind = exchange["kind"].replace("-", "_")
-            yield f"{kind}s{where}", times
-            yield f"{kind}_bytes{where}", times * _bytes(exchange["type"])
-            continue
-        trips = _TRIPS.search(line)
-        inner = "_in_branches" if " conditional(" in line else where
-        for called in _CALLED.findall(line):
-            for computation in re.findall(r"[\w.-]+", called.replace("%", "")):
-                again = times * int(trips[1]) if trips else times
-                yield from _walk(computations, computation, again, inner)
-
-
-def _bytes(result: str) -> int:
-    """Of all arrays of a type, such as "(f32[2,3]{1,0}, s32[])"."""
-    return sum(
-        math.prod(int(length) for length in array["shape"].split(",") if length)
-        * (int(array["bits"]) // 8 if array["bits"] else 1)
-        for array in _ARRAY.finditer(result)
-    )

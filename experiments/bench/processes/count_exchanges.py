@@ -9,7 +9,8 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from experiments.bench.groups.exchanges import count_exchanges
+from experiments.bench.compiled.exchanges import count_exchanges
+from experiments.bench.compiled.hlo import Hlo
 from vae_topk_jax.config import Config
 from vae_topk_jax.sharding import make_mesh
 from vae_topk_jax.training import Trainer
@@ -20,7 +21,7 @@ def main(config: Config) -> None:
     trainer = Trainer(config, (28, 28, 1), config.batch_size, make_mesh())
     images = jax.ShapeDtypeStruct((config.batch_size, 28, 28, 1), jnp.float32)
     step = trainer.train_step.lower(trainer.init(), images).compile()  # type: ignore[attr-defined]
-    print(json.dumps(count_exchanges(step.as_text())))
+    print(json.dumps(count_exchanges(Hlo.parse(step.as_text()))))
 
 
 if __name__ == "__main__":

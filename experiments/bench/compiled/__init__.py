@@ -1,0 +1,1 @@
+"""Programs that are compiled and not run: what their text says they will do."""
