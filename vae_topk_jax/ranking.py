@@ -89,33 +89,41 @@ def nth_largest(x_BxD: Array, n: Array, bits: int, count: Callable[[Array], Arra
     return jax.lax.fori_loop(0, bits, settle, nothing)
 
 
-def nth_largest_float(x_BxD: Array, n: Array, axis_name: str | None) -> Array:
-    """The n-th largest of all float32 but NaN and -inf; -inf where there are fewer, NaN for n = 0.
+def nth_largest_float(x_BxD: Array, n: Array, axis_name: str | None = None) -> Array:
+    """The n-th largest float32 but NaN and -inf; -inf where there are fewer, NaN for n = 0.
 
     Args:
         x_BxD: the floats.
-        n: () int32.
-        axis_name: mapped axis over which they are split.
+        n: of all of them, (), or of each row, (B, 1); int32.
+        axis_name: mapped axis over which they are split, where n is that of all.
 
     Examples:
         >>> x_1xD = jnp.array([[3.0, jnp.nan, 1.0, -jnp.inf]])
-        >>> [nth_largest_float(x_1xD, jnp.int32(n), None).item() for n in (1, 2, 3)]
+        >>> [nth_largest_float(x_1xD, jnp.int32(n)).item() for n in (1, 2, 3)]
         [3.0, 1.0, -inf]
     """
-    digits = jnp.arange(1, 1 << _DIGIT, dtype=jnp.uint32)
-    add = jax.tree_util.Partial(jax.tree.map, jnp.add)
+    axes = (0, 1) if n.ndim == 0 else (1,)
 
     def settle(i: Array, found: Array) -> Array:
         place = jnp.uint32(32 - _DIGIT) - jnp.uint32(_DIGIT) * jnp.asarray(i, jnp.uint32)
-        candidates = float_of(jnp.maximum(found | (digits << place), jnp.uint32(_LOWEST)))
+        digits = [jnp.uint32(digit) << place for digit in range(1, 1 << _DIGIT)]
+        candidates = [float_of(jnp.maximum(found | x, jnp.uint32(_LOWEST))) for x in digits]
         # One reduction of many operands: several would read the floats several times.
         reached = tuple((x_BxD >= candidate).astype(jnp.int32) for candidate in candidates)
-        counts = jnp.stack(jax.lax.reduce(reached, (jnp.int32(0),) * len(reached), add, (0, 1)))
+        counts = jax.lax.reduce(reached, (jnp.int32(0),) * len(reached), _add, axes)
+        counts = jnp.stack([count.reshape(n.shape) for count in counts])
         if axis_name is not None:
             counts = jax.lax.psum(counts, axis_name)
-        return found | (jnp.sum(counts >= n, dtype=jnp.uint32) << place)
+        return found | (jnp.sum(counts >= n[None], axis=0, dtype=jnp.uint32) << place)
 
-    return float_of(jax.lax.fori_loop(0, 32 // _DIGIT, settle, jnp.uint32(0)))
+    # 0, and under shard_map of the type of a count.
+    corner = x_BxD[:, :1] if n.ndim else x_BxD[0, 0]
+    nothing = corner < corner if axis_name is None else jnp.zeros((), bool)
+    return float_of(jax.lax.fori_loop(0, 32 // _DIGIT, settle, nothing.astype(jnp.uint32)))
+
+
+def _add(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:
+    return jax.tree.map(jnp.add, left, right)
 
 
 def count_all(chosen_BxD: Array, axis_name: str | None) -> Array:

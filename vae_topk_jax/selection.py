@@ -103,22 +103,41 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
     k = check_k(k, size)
     scores = _as_float(jax.lax.stop_gradient(fold(scores_BxD)))
     limit = k if count is None else jnp.minimum(jnp.round(count).astype(jnp.int32), k)
-    order_BxD = ordered_bits(scores)
     places_Bx1 = jnp.full((len(scores), 1), limit, jnp.int32)
-    smallest_Bx1 = nth_largest(order_BxD, places_Bx1, bits_of(order_BxD), count_rows)
-    above_BxD = order_BxD > smallest_Bx1
-    tied_BxD = (order_BxD == smallest_Bx1) & (order_BxD > 0)
+
+    def by_integers(scores_BxD: Array, places_Bx1: Array) -> Array:
+        order_BxD = ordered_bits(scores_BxD)
+        smallest_Bx1 = nth_largest(order_BxD, places_Bx1, bits_of(order_BxD), count_rows)
+        return _rows_of_smallest(order_BxD, smallest_Bx1, INTEGERS, places_Bx1)
+
+    def by_floats(scores_BxD: Array, places_Bx1: Array) -> Array:
+        scores_BxD = scores_BxD.astype(jnp.float32)
+        smallest_Bx1 = nth_largest_float(scores_BxD, places_Bx1)
+        return _rows_of_smallest(scores_BxD, smallest_Bx1, FLOATS, places_Bx1)
+
+    default = by_integers if scores.dtype == jnp.float64 else by_floats
+    kept_BxD = jax.lax.platform_dependent(scores, places_Bx1, cpu=by_integers, default=default)
+    return kept_BxD.astype(scores.dtype).reshape(scores_BxD.shape)
+
+
+def _rows_of_smallest(
+    rank_BxD: Array, smallest_Bx1: Array, order: Order, places_Bx1: Array
+) -> Array:
+    """`_of_smallest` of every row: which entries pass."""
+    is_open_BxD = rank_BxD > order.rank(jnp.float32(-jnp.inf)).astype(rank_BxD.dtype)
+    above_BxD = is_open_BxD & (rank_BxD > smallest_Bx1)
+    tied_BxD = is_open_BxD & (rank_BxD == smallest_Bx1)
     left_Bx1 = places_Bx1 - count_rows(above_BxD)
 
     def first_tied() -> Array:
+        size = rank_BxD.shape[1]
         countdown_1xD = jnp.arange(size, 0, -1, dtype=jnp.uint32)[None]
-        rank_BxD = jnp.where(tied_BxD, countdown_1xD, jnp.uint32(0))
-        last_Bx1 = nth_largest(rank_BxD, left_Bx1, size.bit_length(), count_rows)
-        return tied_BxD & (rank_BxD >= last_Bx1)
+        turn_BxD = jnp.where(tied_BxD, countdown_1xD, jnp.uint32(0))
+        last_Bx1 = nth_largest(turn_BxD, left_Bx1, size.bit_length(), count_rows)
+        return tied_BxD & (turn_BxD >= last_Bx1)
 
     too_many = jnp.any(count_rows(tied_BxD) > left_Bx1)
-    kept_BxD = above_BxD | jax.lax.cond(too_many, first_tied, lambda: tied_BxD)
-    return kept_BxD.astype(scores.dtype).reshape(scores_BxD.shape)
+    return above_BxD | jax.lax.cond(too_many, first_tied, lambda: tied_BxD)
 
 
 class ElementMask(NamedTuple):

@@ -158,44 +158,60 @@ def test_the_threshold_lies_between_what_is_kept_and_what_is_left_out(scores, k,
 @settings(max_examples=50, deadline=None)
 @given(scores=SCORES, k=SHARES, valid=VALID)
 def test_a_batch_split_over_devices_keeps_the_same_elements(scores, k, valid):
-    for whole, split in zip(
+    for whole, parts in zip(
         element_top_k(scores, k, valid), split_element_top_k(scores, k, valid), strict=True
     ):
-        np.testing.assert_array_equal(whole, split)
+        np.testing.assert_array_equal(whole, parts)
+
+
+ROWS_SPLIT = PartitionSpec("data")
+
+
+def split(function, in_specs, out_specs):
+    """The function over two devices that have half of the rows each."""
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs)
 
 
 @jax.jit
 def split_element_top_k(scores, k, valid) -> ElementMask:
-    rows = PartitionSpec("data")
-    return jax.shard_map(
-        functools.partial(element_top_k, axis_name="data"),
-        mesh=jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)),
-        in_specs=(rows, PartitionSpec(), rows),
-        out_specs=ElementMask(rows, PartitionSpec()),
-    )(scores, k, valid)
+    choose = functools.partial(element_top_k, axis_name="data")
+    in_specs = ROWS_SPLIT, PartitionSpec(), ROWS_SPLIT
+    return split(choose, in_specs, ElementMask(ROWS_SPLIT, PartitionSpec()))(scores, k, valid)
+
+
+@jax.jit
+def split_sample_top_k_mask(scores, k) -> jax.Array:
+    choose = functools.partial(sample_top_k_mask, k=COLUMNS)
+    in_specs = ROWS_SPLIT, PartitionSpec()
+    return split(lambda scores, k: choose(scores, count=k), in_specs, ROWS_SPLIT)(scores, k)
 
 
 @pytest.fixture(scope="module")
 def as_accelerators_do():
-    """`element_top_k`, whole and split, compiled as for an accelerator."""
+    """`element_top_k`, whole and split, and `sample_top_k_mask`, compiled as for an accelerator."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax.lax, "platform_dependent", lambda *given, cpu, default: default(*given))
         jax.clear_caches()
         example = np.zeros((ROWS, COLUMNS), np.float32), 1.0, np.ones(ROWS, bool)
         whole = jax.jit(element_top_k).lower(*example).compile()
-        split = split_element_top_k.lower(*example).compile()
+        split_up = split_element_top_k.lower(*example).compile()
+        by_row = split_sample_top_k_mask.lower(example[0], 1).compile()
     jax.clear_caches()
-    return whole, split
+    return whole, split_up, by_row
 
 
 @settings(max_examples=200, deadline=None)
 @given(scores=SCORES, k=SHARES, valid=VALID)
 def test_accelerators_keep_the_same_elements(as_accelerators_do, scores, k, valid):
     expected = numpy_element_mask(scores, k, valid)
-    for choose in as_accelerators_do:
+    *by_batch, by_row = as_accelerators_do
+    for choose in by_batch:
         mask, threshold = choose(scores, np.float32(k), valid)
         np.testing.assert_array_equal(mask, expected)
         np.testing.assert_array_equal(threshold, element_top_k(scores, k, valid).threshold)
+    expected = [numpy_mask(row, round(k)) for row in scores]
+    np.testing.assert_array_equal(by_row(scores, round(k)), expected)
 
 
 def test_ties_by_the_thousand_go_to_the_lower_indices():
