@@ -249,7 +249,8 @@ def _of_smallest(
     left = places - (reaching - ties)
 
     row, number = find_place(tied_B, left, axis_name)
-    rank_D = rank_BxD[jnp.clip(row, 0, len(rank_BxD) - 1)]
+    # A gather: of a slice at an index XLA would collect the whole batch from all devices.
+    rank_D = jnp.take(rank_BxD, row[None], axis=0, mode="clip")[0]
     tied_D = (rank_D > bottom) & (rank_D == smallest)
     first_D = tied_D & (jnp.cumsum(tied_D, dtype=jnp.int32) <= number)
     row_Bx1 = jnp.arange(len(rank_BxD), dtype=jnp.int32)[:, None]
