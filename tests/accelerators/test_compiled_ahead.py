@@ -82,14 +82,14 @@ def test_the_traffic_does_not_grow(alone):
         assert alone.programs[title]["read_mb"] < 1.1 * alone.programs[BETA]["read_mb"], title
 
 
-def test_four_devices_reduce_gradients_and_statistics_and_gather_nothing(four):
+def test_four_devices_reduce_gradients_and_statistics_and_gather_no_more_than_counts(four):
     for title in STEPS:
         step = four.programs[title]
         assert step["all_reduce_bytes"] < 4 * PARAMETERS + 16 * 1024, title
         assert step["all_reduces"] <= (40 if ELEMENT in title else 6), title
     for title, program in four.programs.items():
-        assert {"all_reduces", "all_reduce_bytes"} == {
-            name for name in program if name.startswith("all_") and "branches" not in name
-        }, title
-        assert not any(name.startswith("all_gather") for name in program), title
+        exchanges = {name for name in program if name.startswith("all_")}
+        assert {"all_reduces", "all_reduce_bytes"} <= exchanges, title
+        assert program.get("all_gather_bytes", 0) <= 2 * 4 * 65536, title  # how many tie in a row
+        assert "all_gather_bytes_in_branches" not in exchanges, title
         assert program["memory_mb"] < four.chip.memory / 1e6, title
