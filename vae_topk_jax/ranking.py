@@ -141,7 +141,7 @@ def count_rows(chosen_BxD: Array) -> Array:
 
     def by_bytes(chosen_BxD: Array) -> Array:
         padded_BxD = jnp.pad(chosen_BxD, ((0, 0), (0, -chosen_BxD.shape[1] % _RUN)))
-        runs_BxRxN = padded_BxD.astype(jnp.uint8).reshape(len(chosen_BxD), _RUN, -1)
+        runs_BxRxN = padded_BxD.astype(jnp.uint8).reshape(chosen_BxD.shape[0], _RUN, -1)
         sums_BxN = jnp.sum(runs_BxRxN, axis=1, dtype=jnp.uint8)
         return jnp.sum(sums_BxN, axis=1, keepdims=True, dtype=jnp.int32)
 

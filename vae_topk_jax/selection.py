@@ -103,7 +103,7 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
     k = check_k(k, size)
     scores = _as_float(jax.lax.stop_gradient(fold(scores_BxD)))
     limit = k if count is None else jnp.minimum(jnp.round(count).astype(jnp.int32), k)
-    places_Bx1 = jnp.full((len(scores), 1), limit, jnp.int32)
+    places_Bx1 = jnp.full((scores.shape[0], 1), limit, jnp.int32)
 
     def by_integers(scores_BxD: Array, places_Bx1: Array) -> Array:
         order_BxD = ordered_bits(scores_BxD)
@@ -253,7 +253,7 @@ def _of_smallest(
     rank_D = jnp.take(rank_BxD, row[None], axis=0, mode="clip")[0]
     tied_D = (rank_D > bottom) & (rank_D == smallest)
     first_D = tied_D & (jnp.cumsum(tied_D, dtype=jnp.int32) <= number)
-    row_Bx1 = jnp.arange(len(rank_BxD), dtype=jnp.int32)[:, None]
+    row_Bx1 = jax.lax.broadcasted_iota(jnp.int32, (rank_BxD.shape[0], 1), 0)
     passes_BxD = jnp.where(row_Bx1 < row, ~(rank_BxD < smallest), rank_BxD > smallest)
     kept_BxD = is_open_BxD & (passes_BxD | ((row_Bx1 == row) & first_D[None]))
 

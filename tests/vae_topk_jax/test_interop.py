@@ -269,7 +269,7 @@ def test_wrong_tensors_are_named_in_one_line(weights, tmp_path, changes, message
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"architecture": "gated"}, "architecture in .* 'topk' or 'standard', got 'gated'"),
+        ({"architecture": "crosscoder"}, "architecture in .* or 'standard', got 'crosscoder'"),
         ({"normalize_activations": "layer_norm"}, "must be 'none', got 'layer_norm'"),
         ({"normalize_activations": True}, "normalize_activations in .* be 'none', got True"),
         ({"reshape_activations": "hook_z"}, "reshape_activations in .* be 'none', got 'hook_z'"),

@@ -72,7 +72,7 @@ def to_dataset(found: Found, options: DataOptions) -> Dataset:
     if options.validation is not None:
         measured, size = "validation", len(kept)
         rng = np.random.default_rng([options.split_seed, _VALIDATION])
-        kept, held = _split(kept, options.validation, rng, f"{source}: for validation")
+        kept, held = _split(kept, options.validation, rng, source, "for validation")
         test = found.train.select(held)
         source += f", {options.validation:,} of {size:,} training examples held out for validation"
         source += f" (seed {options.split_seed})"
@@ -125,15 +125,15 @@ def _hold_out(found: Found, options: DataOptions) -> tuple[np.ndarray, np.ndarra
     held = min(round(TEST_FRACTION * size), MOST_TEST) if fraction is None else fraction * size
     held = max(1, round(held))
     rng = np.random.default_rng(options.split_seed)
-    return _split(np.arange(size), held, rng, f"{found.source}: for the test")
+    return _split(np.arange(size), held, rng, found.source, "for the test")
 
 
 def _split(
-    numbers: np.ndarray, held: int, rng: np.random.Generator, purpose: str
+    numbers: np.ndarray, held: int, rng: np.random.Generator, source: str, purpose: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """What is left of the numbers of examples when so many are held out, and those."""
     if held >= len(numbers):
-        raise DataError(f"{purpose} cannot hold out {held} of {len(numbers)} examples")
+        raise DataError(f"{source}: cannot hold out {held} of {len(numbers)} examples {purpose}")
     drawn = rng.permutation(len(numbers))
     return numbers[np.sort(drawn[held:])], numbers[np.sort(drawn[:held])]
 

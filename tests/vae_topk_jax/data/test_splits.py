@@ -79,7 +79,7 @@ def test_validation_images_are_taken_from_the_training_ones_by_seed():
 
 
 def test_validation_leaves_something_to_train_on():
-    with pytest.raises(DataError, match="for validation cannot hold out 6 of 6 examples"):
+    with pytest.raises(DataError, match="cannot hold out 6 of 6 examples for validation"):
         limited(small_dataset(), DataOptions(validation=6))
 
 

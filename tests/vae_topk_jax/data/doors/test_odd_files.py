@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "NaN": (saved(NAN), r"odd.npy: expected finite values of float32, found others in example 13"),
     "infinity": (saved(NAN * np.inf), r"odd.npy: expected finite values"),
     "more than float32 holds": (saved(np.full((20, 3), 1e300)), r"odd.npy: expected finite"),
-    "one example": (saved(GREY[:1]), r'"odd.npy": cannot hold out 1 of 1 examples'),
+    "one example": (saved(GREY[:1]), r'"odd.npy": cannot hold out 1 of 1 examples for the test'),
     "not NumPy": (raw(b"PK\x03\x04 and more"), r"odd.npy: expected a .npy file, found 50 4b"),
     "a header of nonsense": (raw(header("{'descr': __import__('os')}")), r"odd.npy: "),
     "a header of a huge shape": (
