@@ -36,7 +36,16 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-LONG = ("kill", "first_save", "readers", "torn_logs", "disagreement", "visitors", "large_arrays")
+LONG = (
+    "kill",
+    "first_save",
+    "readers",
+    "late_steps",
+    "torn_logs",
+    "disagreement",
+    "visitors",
+    "large_arrays",
+)
 NAMES = [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in FAULTS]
 
 

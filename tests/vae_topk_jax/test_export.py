@@ -105,6 +105,7 @@ def test_a_part_is_a_program_alone(model, x, tmp_path, part, other):
         exported.reconstruct(x)
 
 
+@pytest.mark.long
 def test_passes_of_refinement_are_part_of_the_encoder(blobs, x, tmp_path):
     model = untrained(blobs, model="beta_vae", widths=(16,))
     exported = load_exported(

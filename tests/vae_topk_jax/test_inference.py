@@ -42,7 +42,7 @@ def test_a_dense_model_is_active_everywhere(blobs):
     assert dense.active_dims.tolist() == list(range(8))
 
 
-@pytest.mark.parametrize("selection", ["dimension", "sample"])
+@pytest.mark.parametrize("selection", ["sample", pytest.param("dimension", marks=pytest.mark.long)])
 def test_a_nested_model_serves_every_k_and_smaller_codes_lie_within_larger(blobs, x, selection):
     nested = trained(blobs, nested=True, selection=selection)
     active = [np.asarray(nested.with_k(k).encode(x)) != 0 for k in (1, 3, 8)]

@@ -26,13 +26,16 @@ def run(dataset: Dataset, config: Config) -> list:
     [
         {},
         {"model": "beta_vae"},
-        {"model": "vae", "likelihood": "bernoulli"},
-        {"latent_reduction": "sum", "pixel_reduction": "sum"},
-        {"body": "conv", "widths": (4, 8)},
+        pytest.param({"model": "vae", "likelihood": "bernoulli"}, marks=pytest.mark.long),
+        pytest.param({"latent_reduction": "sum", "pixel_reduction": "sum"}, marks=pytest.mark.long),
+        pytest.param({"body": "conv", "widths": (4, 8)}, marks=pytest.mark.long),
         {"compute_dtype": "bfloat16"},
-        {"train_noise": 0.5},
-        {"optimizer": "adamw", "schedule": "constant", "warmup_steps": 5},
-        {"importance": "mean_abs_z"},
+        pytest.param({"train_noise": 0.5}, marks=pytest.mark.long),
+        pytest.param(
+            {"optimizer": "adamw", "schedule": "constant", "warmup_steps": 5},
+            marks=pytest.mark.long,
+        ),
+        pytest.param({"importance": "mean_abs_z"}, marks=pytest.mark.long),
     ],
     ids=str,
 )
@@ -43,7 +46,10 @@ def test_training_lowers_the_reconstruction_error(blobs, changes):
     assert int(epochs[-1].state.step) == 8 * 8
 
 
-@pytest.mark.parametrize("changes", [{}, {"body": "conv", "widths": (4,)}], ids=["mlp", "conv"])
+CONV = pytest.param({"body": "conv", "widths": (4,)}, id="conv", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("changes", [pytest.param({}, id="mlp"), CONV])
 def test_the_same_seed_gives_the_same_bits(blobs, changes):
     config = SMALL.replace(**changes)
     first, again = (run(blobs, config)[-1].state for _ in range(2))
@@ -52,7 +58,7 @@ def test_the_same_seed_gives_the_same_bits(blobs, changes):
     assert bits(first.params) != bits(other.params)
 
 
-@pytest.mark.parametrize("body", ["mlp", "conv"])
+@pytest.mark.parametrize("body", ["mlp", pytest.param("conv", marks=pytest.mark.long)])
 def test_the_compiled_epoch_equals_its_steps(blobs, body):
     trainer = trainer_of(blobs, SMALL.replace(epochs=1, body=body))
     (epoch,) = trainer.epochs(trainer.init(), blobs.train_images)

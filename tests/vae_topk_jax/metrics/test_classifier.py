@@ -49,6 +49,7 @@ def test_the_network_takes_images_of_any_size_and_channels(shape):
     assert variables["params"]["head"]["kernel"].shape == (128, 7)
 
 
+@pytest.mark.long
 def test_colour_images_that_are_not_square():
     images = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), np.uint8)
     probe = train_probe(images, np.arange(6) % 3, jax.random.key(1), num_classes=3, epochs=1)

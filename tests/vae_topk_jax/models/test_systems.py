@@ -49,8 +49,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-LONG = {*DICTIONARIES, "vaease", "by slot", "beta_tc_vae", "factor_vae"} - {"batch_topk_sae"}
-USUAL = {*SYSTEMS, "top_k_vae of vectors"} - LONG
+USUAL = {"beta_vae", "top_k_vae", "per sample", "batch_topk_sae", "top_k_vae of vectors"}
 STEPS_200 = 25
 
 

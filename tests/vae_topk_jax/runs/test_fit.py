@@ -72,6 +72,7 @@ def test_a_path_that_is_not_utf8_is_refused_before_anything_is_done(blobs, tmp_p
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.long
 def test_images_may_lack_the_channel_and_be_floating(blobs):
     images = blobs.train_images
     model = fit(images, SHORT, progress=False)
@@ -84,6 +85,7 @@ def test_images_may_lack_the_channel_and_be_floating(blobs):
     )
 
 
+@pytest.mark.long
 def test_vectors_of_any_range_are_for_a_system_that_takes_them(blobs):
     vectors = np.random.default_rng(0).normal(0, 9, (512, 6)).astype(np.float32)
     assert fit(vectors, SAE, progress=False).info.image_shape == (1, 1, 6)
