@@ -34,7 +34,6 @@ VECTORS: dict[str, dict[str, Any]] = {
     "beta_vae": {"likelihood": "squared_error", "standardize": "feature", "body": "residual"},
     "vsc": {"likelihood": "normal_per_feature", "standardize": "feature"},
     "sparse_generator": {"likelihood": "squared_error", "standardize": "feature"},
-    "factor_vae": SYSTEMS["factor_vae"] | {"likelihood": "normal", "standardize": "feature"},
 }
 DICTIONARIES = [name for name, system in MODELS.items() if issubclass(system, Dictionary)]
 VECTORS |= {name: {"standardize": "norm", "pixel_reduction": "sum"} for name in DICTIONARIES}
