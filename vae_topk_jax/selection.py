@@ -249,8 +249,8 @@ def _of_smallest(
     left = places - (reaching - ties)
 
     row, number = find_place(tied_B, left, axis_name)
-    # A gather: of a slice at an index XLA would collect the whole batch from all devices.
-    rank_D = jnp.take(rank_BxD, row[None], axis=0, mode="clip")[0]
+    # Gathered twice: of one row XLA would make a slice, and collect the batch from all devices.
+    rank_D = jnp.take(rank_BxD, jnp.stack([row, row]), axis=0, mode="clip")[0]
     tied_D = (rank_D > bottom) & (rank_D == smallest)
     first_D = tied_D & (jnp.cumsum(tied_D, dtype=jnp.int32) <= number)
     row_Bx1 = jax.lax.broadcasted_iota(jnp.int32, (rank_BxD.shape[0], 1), 0)
