@@ -36,7 +36,10 @@ def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
     assert "active_dims 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long), (signal.SIGINT, 130)],
+)
 def test_a_signal_has_an_exit_code_and_the_run_goes_on(
     data, tmp_path, monkeypatch, capsys, number, code
 ):
@@ -64,6 +67,7 @@ def test_a_folder_that_another_run_writes_is_refused(data, tmp_path, capsys):
     assert "is being written by another run" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_has_an_exit_code(data, tmp_path, capsys):
     wild = ["--learning-rate", "1e30", "--schedule", "constant", "--patience", "3"]
     with pytest.raises(SystemExit) as stopped:
@@ -156,6 +160,7 @@ def test_resuming_with_another_configuration_is_named(data, tmp_path, capsys, fl
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_path, capsys):
     run(data, tmp_path / "vae", *FLAGS)
     layer = ("--inputs", str(tmp_path / "vae" / "checkpoints"))
@@ -173,6 +178,7 @@ def test_a_dictionary_of_a_hidden_layer_is_trained_saved_and_resumed(data, tmp_p
     assert "resume needs the same data" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_resumed_run_takes_the_flags_of_its_own_system(data, tmp_path, capsys):
     run(data, tmp_path / "run", "--model", "vsc", *SIZES, "--vsc-prior", "fixed", "--epochs", "1")
     run(data, tmp_path / "run", "--resume", "--vsc-prior", "fixed")

@@ -45,6 +45,7 @@ def error_of(capsys, path, out, *flags) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
+@pytest.mark.long
 def test_pictures_train_and_go_on_with_the_options_that_were_saved(pictures, tmp_path, capsys):
     out = tmp_path / "run"
     assert "(--image-size 64)" in error_of(capsys, pictures, out, *SHORT)
@@ -67,6 +68,7 @@ def test_pictures_train_and_go_on_with_the_options_that_were_saved(pictures, tmp
     assert "tensor changes nothing of a folder of pictures" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_more_than_the_memory_is_streamed_and_said(tmp_path, capsys, monkeypatch):
     made = doors.npy_folder(tmp_path)
     run(made.path, tmp_path / "whole", *SHORT)

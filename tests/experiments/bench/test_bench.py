@@ -85,6 +85,7 @@ def test_products_are_those_of_the_model():
         assert product.flops == 2 * result.size * contracted
 
 
+@pytest.mark.long
 def test_seeds_together_are_the_seeds_one_after_another(blobs):
     one_by_one = seeds.in_turn(SMALL, blobs.train_images, 2)()
     both = seeds.together(SMALL, blobs.train_images, 2)()

@@ -76,6 +76,7 @@ def test_images_without_factors_are_refused(blobs):
         Known.of(blobs)
 
 
+@pytest.mark.long
 def test_the_references_need_no_training(sprites, tmp_path):
     study = Study(sprites, TINY.budget, ResultsFile(tmp_path))
     for title in ("PCA", "untrained"):

@@ -48,7 +48,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
     "17 x 31 x 3": ("photos", PHOTOS),
 }
-USUAL = {"beta_vae", "top_k_vae", "per sample", "batch_topk_sae", "top_k_vae of vectors"}
+USUAL = {"beta_vae", "top_k_vae", "batch_topk_sae"}
 STEPS_200 = 25
 
 

@@ -41,7 +41,7 @@ MODELS = {
 }
 
 
-FEW = {"beta", "top_k", "top_k by element"}
+FEW = {"beta", "top_k"}
 NAMES = [x if x in FEW else pytest.param(x, marks=pytest.mark.long) for x in sorted(MODELS)]
 
 

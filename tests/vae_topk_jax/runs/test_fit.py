@@ -93,6 +93,7 @@ def test_vectors_of_any_range_are_for_a_system_that_takes_them(blobs):
         fit(vectors, SHORT)
 
 
+@pytest.mark.long
 def test_the_devices_of_a_mesh_give_what_one_gives(finished, blobs):
     model = fit(blobs.train_images, SMALL, mesh=make_mesh(), progress=False)
     alone = load(finished)
