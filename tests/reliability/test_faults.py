@@ -36,17 +36,8 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-LONG = (
-    "kill",
-    "first_save",
-    "readers",
-    "late_steps",
-    "torn_logs",
-    "disagreement",
-    "visitors",
-    "large_arrays",
-)
-NAMES = [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in FAULTS]
+USUAL = {"damage", "data", "nonfinite", "arrays"}
+NAMES = [pytest.param(name, marks=() if name in USUAL else pytest.mark.long) for name in FAULTS]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -28,11 +28,7 @@ SWITCHES: dict[str, Callable[[], AbstractContextManager]] = {
 SIZES = {"latent_dim": 4, "k": 2, "widths": (8,), "batch_size": BATCH, "inference_steps": 2}
 
 
-def case(name: str, usual: bool) -> object:
-    return name if usual else pytest.param(name, marks=pytest.mark.long)
-
-
-SYSTEMS = [case(model, usual=model == "top_k_vae") for model in MODELS]
+pytestmark = pytest.mark.long
 
 
 def info_of(model: str, count: int) -> RunInfo:
@@ -55,10 +51,8 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (BATCH * STEPS, *SHAPE), np.uint8)
 
 
-@pytest.mark.parametrize(
-    "switch", [case(switch, usual=switch != "jax_disable_jit") for switch in SWITCHES]
-)
-@pytest.mark.parametrize("model", SYSTEMS)
+@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_system_runs_under_a_switch(model: str, switch: str, images: np.ndarray, tmp_path: Path):
     info = info_of(model, len(images))
     x = images[:BATCH].astype(np.float32) / 255
@@ -75,7 +69,7 @@ def test_a_system_runs_under_a_switch(model: str, switch: str, images: np.ndarra
         np.testing.assert_array_equal(load(tmp_path).encode(x), codes)
 
 
-@pytest.mark.parametrize("model", SYSTEMS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_checkpoint_loads_in_the_other_precision_mode(model: str, images, tmp_path: Path):
     info = info_of(model, len(images))
     x = images[:BATCH].astype(np.float32) / 255
