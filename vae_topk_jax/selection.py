@@ -240,7 +240,8 @@ def _of_smallest(
     is_open_BxD = rank_BxD > bottom
     reaches_BxD = is_open_BxD & (rank_BxD >= smallest)
     tied_B = count_rows(is_open_BxD & (rank_BxD == smallest))[:, 0]
-    ties, reaching = jnp.sum(tied_B), jnp.sum(count_rows(reaches_BxD))
+    ties = jnp.sum(tied_B, dtype=jnp.int32)
+    reaching = jnp.sum(count_rows(reaches_BxD), dtype=jnp.int32)
     least = jnp.min(jnp.where(is_open_BxD, rank_BxD, top))
     below = jnp.max(jnp.where(is_open_BxD & ~reaches_BxD, rank_BxD, bottom))
     if axis_name is not None:

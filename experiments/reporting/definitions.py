@@ -58,8 +58,8 @@ def define(
         samples, probe: what is known of generated images and of the classifier.
 
     Examples:
-        >>> next(define(["active_latents"], "validation"))
-        'Active latents: mean number of latents that are not zero in a validation image.'
+        >>> next(define(["mse"], "validation"))
+        'MSE: mean squared error per pixel.'
     """
     names = list(metrics)
     for prefix, text in DEFINITIONS.items():

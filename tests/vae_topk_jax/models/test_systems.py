@@ -16,7 +16,6 @@ from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.data import Dataset
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import MODELS
-from vae_topk_jax.models.dictionary import Dictionary
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
@@ -35,8 +34,7 @@ VECTORS: dict[str, dict[str, Any]] = {
     "vsc": {"likelihood": "normal_per_feature", "standardize": "feature"},
     "sparse_generator": {"likelihood": "squared_error", "standardize": "feature"},
 }
-DICTIONARIES = [name for name, system in MODELS.items() if issubclass(system, Dictionary)]
-VECTORS |= {name: {"standardize": "norm", "pixel_reduction": "sum"} for name in DICTIONARIES}
+VECTORS["batch_topk_sae"] = {"standardize": "norm", "pixel_reduction": "sum"}
 PHOTOS = {
     "body": "resnet",
     "widths": (4, 8),
