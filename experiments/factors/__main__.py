@@ -15,6 +15,7 @@ from experiments.factors.presets import PRESETS
 from experiments.factors.rows import rows
 from experiments.records.rows import ResultsFile
 from experiments.reporting.compose import write_report
+from experiments.study.options import check_seeds
 from experiments.study.study import Study
 from experiments.terminal import cli
 from vae_topk_jax.data import DataOptions, load_dataset
@@ -38,9 +39,7 @@ def main(
     """
     sizes = PRESETS[preset]
     if seeds is not None:
-        if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds must be distinct and at least 0, got {seeds}")
-        sizes = sizes._replace(seeds=seeds)
+        sizes = sizes._replace(seeds=check_seeds(seeds))
     spec = data or sizes.data
     folder = out or Path(f"runs/factors-{preset}")
     options = DataOptions(test_fraction=sizes.test_fraction)

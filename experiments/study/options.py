@@ -16,6 +16,17 @@ from vae_topk_jax.models.registry import owners
 from vae_topk_jax.runs.progress import console
 
 
+def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds, if there are any and they can be told apart.
+
+    Raises:
+        ValueError: none, one below 0, or one twice.
+    """
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be distinct and at least 0, got {seeds}")
+    return seeds
+
+
 @dataclasses.dataclass(frozen=True)
 class StudyOptions:
     """What to run, on which images, and where to."""
@@ -54,9 +65,7 @@ class StudyOptions:
         budget = PRESETS[self.preset]
         given = _read_config(self.config) if self.config else {}
         if self.seeds is not None:
-            if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-                raise ValueError(f"seeds must be distinct and at least 0, got {self.seeds}")
-            budget = dataclasses.replace(budget, seeds=self.seeds)
+            budget = dataclasses.replace(budget, seeds=check_seeds(self.seeds))
         if self.epochs is not None:
             if self.epochs < 1:
                 raise ValueError(f"epochs must be at least 1, got {self.epochs}")

@@ -16,6 +16,7 @@ import jax
 from experiments.records.rows import ResultsFile
 from experiments.reporting.compose import write_report
 from experiments.study.bar import RowsBar
+from experiments.study.options import check_seeds
 from experiments.study.study import measure_rows
 from experiments.synth.layout import LAYOUT
 from experiments.synth.presets import PRESETS
@@ -41,9 +42,7 @@ def main(
     """
     sizes = PRESETS[preset]
     if seeds is not None:
-        if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds must be distinct and at least 0, got {seeds}")
-        sizes = sizes._replace(seeds=seeds)
+        sizes = sizes._replace(seeds=check_seeds(seeds))
     folder = out or Path(f"runs/synth-{preset}")
     truth = make_ground_truth(jax.random.key(0), sizes.setting)
     results = ResultsFile(folder)
