@@ -265,16 +265,12 @@ def _of_smallest(
     return ElementMask(kept_BxD.astype(jnp.float32), threshold)
 
 
-def boundary(
-    scores: Array, mask: Array, eligible: Array | None = None, axis_name: str | None = None
-) -> Array:
+def boundary(scores: Array, mask: Array) -> Array:
     """Halfway between the smallest score that a mask keeps and the largest that it leaves out.
 
     Args:
         scores: any shape.
-        mask: of the same shape.
-        eligible: where False, an entry could not have been kept; None: -inf and NaN could not.
-        axis_name: mapped axis over which the entries are split.
+        mask: of the same shape. NaN and -inf could not have been kept.
 
     Returns:
         () float32, a constant to differentiation. Where none is left out there is no boundary: 0,
@@ -285,12 +281,9 @@ def boundary(
         3.0
     """
     scores = jax.lax.stop_gradient(scores.astype(jnp.float32))
-    eligible = scores > -jnp.inf if eligible is None else eligible
-    lowest = lowest_kept(scores, mask, axis_name)
-    highest_left = jnp.max(jnp.where(eligible & ~mask.astype(bool), scores, -jnp.inf))
-    if axis_name is not None:
-        highest_left = jax.lax.pmax(highest_left, axis_name)
-    return _halfway(lowest, highest_left)
+    is_left = (scores > -jnp.inf) & ~mask.astype(bool)
+    highest_left = jnp.max(jnp.where(is_left, scores, -jnp.inf))
+    return _halfway(lowest_kept(scores, mask), highest_left)
 
 
 def _halfway(lowest: Array, highest_left: Array) -> Array:
@@ -302,7 +295,12 @@ def _halfway(lowest: Array, highest_left: Array) -> Array:
 def lowest_kept(scores: Array, mask: Array, axis_name: str | None = None) -> Array:
     """The smallest score that a mask keeps; infinite where it keeps none.
 
-    Arguments as in `boundary`; a constant to differentiation as well.
+    Args:
+        scores, mask: as in `boundary`.
+        axis_name: mapped axis over which the entries are split.
+
+    Returns:
+        () float32, a constant to differentiation as well.
 
     Examples:
         >>> lowest_kept(jnp.array([4.0, 1.0, 2.0]), jnp.array([1.0, 0.0, 1.0])).item()

@@ -1,4 +1,4 @@
-"""What a gallery is told besides the model and its inputs."""
+"""The options of a gallery, besides the model and its inputs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

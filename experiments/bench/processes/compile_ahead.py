@@ -1,4 +1,4 @@
-"""Compiles programs for accelerators that are not there, and tells what they would do.
+"""Compiles programs for accelerators that are not here, and prints what was counted in them.
 
 python -m experiments.bench.processes.compile_ahead CHIP DEVICES SIZES [TITLE ...]
 
