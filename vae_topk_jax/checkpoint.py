@@ -11,12 +11,12 @@ import contextlib
 import dataclasses
 import errno
 import functools
-import gc
 import json
 import logging
 import math
 import os
 import shutil
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -113,17 +113,24 @@ def _common_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the tracebacks that Orbax logs before it raises them, and asyncio logs of its tasks
-    that failed besides, when they are collected."""
-    logs = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(logging.CRITICAL + 1)
+    """Without the tracebacks that Orbax logs before it raises them."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for log, level in zip(logs, levels, strict=True):
-            log.setLevel(level)
+        log.setLevel(level)
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    """False for a task of Orbax's that failed beside the one whose error was raised: asyncio logs
+    it when it is collected, which may be at any time."""
+    frames = traceback.walk_tb(record.exc_info[2]) if record.exc_info else ()
+    return not any("orbax" in Path(frame.f_code.co_filename).parts for frame, _ in frames)
+
+
+logging.getLogger("asyncio").addFilter(_not_of_orbax)
 
 
 @contextlib.contextmanager
@@ -255,20 +262,14 @@ def _restore(path: Path, verify: bool) -> Restored:
     expected = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
-    with _quiet():
-        try:
-            with _alone():
-                _check_arrays(path, expected)
-                tree = ocp.load(path / _STATE, expected)
-        except CheckpointError:
-            raise
-        except Exception as cause:
-            failure = f"cannot read checkpoint {path}: {_reason(cause)}"
-        else:
-            failure = ""
-        if failure:
-            gc.collect()  # the other tasks that failed, which the exception kept
-            raise CheckpointError(failure)
+    try:
+        with _quiet(), _alone():
+            _check_arrays(path, expected)
+            tree = ocp.load(path / _STATE, expected)
+    except CheckpointError:
+        raise
+    except Exception as cause:
+        raise CheckpointError(f"cannot read checkpoint {path}: {_reason(cause)}") from None
     return Restored(TrainState(**tree | {"rng": jax.random.wrap_key_data(tree["rng"])}), info)
 
 
