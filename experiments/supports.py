@@ -22,7 +22,16 @@ from experiments.reporting.columns import GENERATION, QUALITY, SAMPLERS, SPARSIT
 from experiments.reporting.compose import write_report
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
-from experiments.study.lineup import BASELINE, ELEMENT, LATENT_DIM, K, dense_title, trained_models
+from experiments.study.lineup import (
+    BASELINE,
+    ELEMENT,
+    LATENT_DIM,
+    SLOT,
+    SLOT_FIELDS,
+    K,
+    dense_title,
+    trained_models,
+)
 from experiments.study.options import StudyFlags
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
@@ -31,9 +40,6 @@ from vae_topk_jax.metrics import reconstruction_metrics
 
 Part = Literal["choice", "final"]
 CHOICE = "validation images"
-SLOT = "Top-K by slot"
-# What was chosen on validation images.
-SLOT_FIELDS: dict[str, Any] = {"selection": "slot", "mask_input": True, "kl_inactive": 0.0}
 LAYOUT = Experiment(
     "supports",
     "Supports that carry information",
@@ -110,8 +116,7 @@ def variants() -> dict[str, dict[str, Any]]:
 def finalists() -> dict[str, dict[str, Any]]:
     """Title -> configuration fields of what is scored on test images."""
     models = trained_models(LATENT_DIM, K)
-    chosen = {title: models[title] for title in (BASELINE, dense_title(K), ELEMENT)}
-    return chosen | {SLOT: models[ELEMENT] | SLOT_FIELDS}
+    return {title: models[title] for title in (BASELINE, dense_title(K), ELEMENT, SLOT)}
 
 
 def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:

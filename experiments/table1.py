@@ -33,7 +33,7 @@ from experiments.study.lineup import (
 )
 from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
-from experiments.study.planned import Measurement, Planned
+from experiments.study.planned import Measurement, Planned, titled
 from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 
@@ -115,16 +115,17 @@ def _pca(study: Study, components: int) -> Iterator[Planned]:
         yield study.plan(place, fields, measure)
 
 
-def main(options: StudyFlags, inception_weights: Path | None = None) -> None:
+def main(options: StudyFlags, inception_weights: Path | None = None, only: str = "") -> None:
     """Table 1 alone.
 
     Args:
         options: preset, data and output.
         inception_weights: a local file of torch-fidelity's Inception weights: adds the Inception
             FID (extra "inception").
+        only: measure only what has this in its title.
     """
     study = options.study()
-    study.measure(rows(study, inception_weights))
+    study.measure(titled(rows(study, inception_weights), only))
 
 
 if __name__ == "__main__":

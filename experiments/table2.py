@@ -34,7 +34,7 @@ from experiments.study.budget import chosen
 from experiments.study.lineup import ANNEALED, SAMPLE, pca_title, trained_models
 from experiments.study.options import StudyFlags
 from experiments.study.pca import PCA
-from experiments.study.planned import Measurement, Planned
+from experiments.study.planned import Measurement, Planned, titled
 from experiments.study.study import Study, Trained
 from experiments.terminal import cli
 
@@ -154,7 +154,12 @@ def _references(study: Study, settings: Settings, seed: int) -> Iterator[Planned
             yield study.plan(Place(LAYOUT.name, protocol, title, seed), settings, once)
 
 
-def main(options: StudyFlags, clip_noise: bool = True, classifier: Classifier = "clean") -> None:
+def main(
+    options: StudyFlags,
+    clip_noise: bool = True,
+    classifier: Classifier = "clean",
+    only: str = "",
+) -> None:
     """Table 2 alone.
 
     Args:
@@ -162,9 +167,10 @@ def main(options: StudyFlags, clip_noise: bool = True, classifier: Classifier = 
         clip_noise: clip noisy images to [0, 1], in training and in the test.
         classifier: what the classifier was trained on: clean images, or each model's
             reconstructions of them.
+        only: measure only what has this in its title.
     """
     study = options.study()
-    study.measure(rows(study, clip_noise, classifier))
+    study.measure(titled(rows(study, clip_noise, classifier), only))
 
 
 if __name__ == "__main__":

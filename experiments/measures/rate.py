@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.study.keys import study_key
+from vae_topk_jax.divergences import normal_kl
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import spike_and_slab_kl
 
@@ -21,7 +22,8 @@ def rate_and_distortion(inference: Inference, images: np.ndarray) -> dict[str, f
 
     with the mask m of the image, or the probabilities of a spike-and-slab posterior, and their mean
     f over the images: a dense model has its KL, a fixed mask costs nothing, and a choice of latents
-    what it takes to code which. The prior is this one for all, so that the rate of a model with a
+    what it takes to code which; by slot a group has one choice, of cost -log f of what it chose in
+    place of the second term. The prior is this one for all, so that the rate of a model with a
     learnt prior is a bound from above. The distortion in nats is the negative log-likelihood of the
     pixels under a Gaussian whose one variance is the mean squared error,
 
@@ -40,6 +42,11 @@ def rate_and_distortion(inference: Inference, images: np.ndarray) -> dict[str, f
     mu_NxD, logvar_NxD, *gates = posterior(inference.variables, images)
     gate_NxD = gates[0] if gates else (codes != 0).astype(jnp.float32)
     share_1xD = jnp.clip(jnp.mean(gate_NxD, axis=0, keepdims=True), _LEAST, 1 - _LEAST)
-    rate = float(jnp.mean(spike_and_slab_kl(mu_NxD, logvar_NxD, gate_NxD, share_1xD, "sum")))
+    if getattr(inference.model, "selection", None) == "slot":
+        choice_NxD = normal_kl(mu_NxD, logvar_NxD) - jnp.log(share_1xD)
+        rate_N = jnp.sum(gate_NxD * choice_NxD, axis=1)
+    else:
+        rate_N = spike_and_slab_kl(mu_NxD, logvar_NxD, gate_NxD, share_1xD, "sum")
+    rate = float(jnp.mean(rate_N))
     nats = 0.5 * images[0].size * (math.log(2 * math.pi * mse) + 1)
     return {"rate": rate, "mse": mse, "distortion": nats, "rate_and_distortion": rate + nats}

@@ -9,7 +9,11 @@ DIMENSION = "Top-K by dimension"
 ELEMENT = "Top-K by element"
 SAMPLE = "Top-K per sample"
 ANNEALED = "Top-K per sample, K annealed"
+SLOT = "Top-K by slot"
 FIXED = "fixed random mask"
+
+# What `experiments.supports` chose on validation images.
+SLOT_FIELDS: dict[str, Any] = {"selection": "slot", "mask_input": True, "kl_inactive": 0.0}
 
 # The dense VAE of the textbook: beta is 1, and every term is a sum, in nats.
 TEXTBOOK: dict[str, Any] = {
@@ -36,6 +40,7 @@ def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
         DIMENSION: by_dimension | {"importance": "kl"},
         ELEMENT: sparse | {"selection": "element"},
         SAMPLE: sparse | {"selection": "sample"},
+        SLOT: sparse | SLOT_FIELDS,
         FIXED: by_dimension | {"importance": "fixed"},
         dense_title(k): dense | {"latent_dim": k},
     }

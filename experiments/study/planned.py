@@ -1,6 +1,6 @@
 """The rows of a table before they are measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,3 +48,8 @@ class Planned(NamedTuple):
         """
         _, variant, model, seed = self.place
         return ", ".join(filter(None, (model, variant, "" if seed is None else f"seed {seed}")))
+
+
+def titled(rows: Iterable[Planned], part: str) -> Iterator[Planned]:
+    """The rows of the models with this in their titles."""
+    return (row for row in rows if part in row.place.model)

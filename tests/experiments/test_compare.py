@@ -16,7 +16,7 @@ from experiments.records.pictures import decode_images
 from experiments.records.rows import ResultsFile, Row
 from experiments.reporting.compose import write_report
 from experiments.study.budget import PRESETS, Passes
-from experiments.study.lineup import ELEMENT
+from experiments.study.lineup import ELEMENT, LATENT_DIM, SLOT, K, trained_models
 from experiments.study.study import Study
 from tests.helpers.runs import SMALL
 from vae_topk_jax.config import Config
@@ -137,19 +137,24 @@ def test_the_rate_of_a_dense_model_is_its_kl(study, rows):
     assert metrics["mse"] > mean_mse
 
 
-def test_a_choice_of_latents_costs_what_it_takes_to_tell(study, element):
-    """NumPy, entry by entry: the KL of what passes and that of the mask to its own frequency."""
+@pytest.mark.parametrize("title", [ELEMENT, SLOT])
+def test_a_choice_of_latents_costs_what_it_takes_to_tell(study, title):
+    """NumPy, entry by entry: the KL of what passes and that of the mask to its own frequency; by
+    slot, of each group's choice to the frequencies of its latents."""
+    inference = study.train(study.config(**trained_models(LATENT_DIM, K)[title], seed=0)).inference
     mu, logvar = (
         np.asarray(value, np.float64)
-        for value in element.model.apply(element.variables, study.test_images, method="posterior")
+        for value in inference.model.apply(
+            inference.variables, study.test_images, method="posterior"
+        )
     )
-    mask = np.asarray(element.encode(study.test_images)) != 0
+    mask = np.asarray(inference.encode(study.test_images)) != 0
     share = mask.mean(0)
     kl = np.where(mask, 0.5 * (np.exp(logvar) + mu**2 - 1 - logvar), 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        tell = np.where(mask, -np.log(share), -np.log(1 - share))
+        tell = np.where(mask, -np.log(share), 0 if title == SLOT else -np.log(1 - share))
     expected = np.mean(np.sum(kl + tell, axis=1))
-    found = rate_and_distortion(element, study.test_images)["rate"]
+    found = rate_and_distortion(inference, study.test_images)["rate"]
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     assert np.mean(np.sum(tell, axis=1)) > 0.05
 
