@@ -76,7 +76,7 @@ def as_linen(model: Autoencoder) -> dict:
     return {"params": params, "batch_stats": {"top_k": vars(model.top_k.statistics)}}
 
 
-@EVERY_RULE
+@pytest.mark.parametrize("rule", ["dimension", "element"])
 def test_fifty_steps_give_the_bits_of_linen(batches, rule):
     model, linen = Autoencoder(rule, nnx.Rngs(0)), LinenAutoencoder(rule)
     optimizer = nnx.Optimizer(model, OPTIMIZER, wrt=nnx.Param)
