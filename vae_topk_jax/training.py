@@ -56,6 +56,16 @@ class EpochResult(NamedTuple):
     terms: dict[str, float]
     importance_SxD: np.ndarray | None
 
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self.state.step)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the steps taken."""
+        return self.terms["loss"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
