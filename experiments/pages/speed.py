@@ -76,6 +76,7 @@ TABLES = {
         "(batch, inputs, latents)",
         _DICTIONARIES,
         "ms",
+        "over_ours",
         "gflops",
         "share_of_square",
     ),
@@ -97,6 +98,7 @@ TABLES = {
     "speed-seeds": _speed(
         "bench_seeds", "", _STEPS, "seconds_together", "seconds_in_turn", "together_over_in_turn"
     ),
+    "speed-seeds-first": _speed("bench_seeds", "", _STEPS, "first_together", "first_in_turn"),
     "speed-exchanges": _speed(
         "bench_exchanges",
         "model",
