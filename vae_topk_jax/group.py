@@ -56,6 +56,10 @@ class GroupTurn(NamedTuple):
         """The mean loss."""
         return float(np.mean([terms["loss"] for terms in self.terms]))
 
+    def importance_of(self, number: int) -> np.ndarray | None:
+        """importance_SxD of one run."""
+        return None if self.importance_RxSxD is None else self.importance_RxSxD[number]
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainerGroup:

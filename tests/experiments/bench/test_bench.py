@@ -20,9 +20,10 @@ from experiments.bench.products import products_alone, products_of
 from experiments.bench.registry import GROUPS, LAYOUTS
 from experiments.bench.targets import CONV, MLP, RATIOS, ratios
 from experiments.records.intervals import summarise
-from experiments.records.rows import Row, read_results
+from experiments.records.rows import read_results
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE
+from tests.helpers.report_rows import make_row
 from tests.helpers.runs import SMALL
 from vae_topk_jax.training import Trainer
 
@@ -94,7 +95,7 @@ def test_the_smallest_and_the_largest_round_stand_beside_the_median():
         "over_ours_largest": 4.0,
         "images": 5.0,
     }
-    row = report_row("theirs", None, metrics)
+    row = make_row("bench", "", "theirs", None, metrics)
     shown = [Column(name, "", 1).format(summarise([row], name)) for name in ("s", "images")]
     assert shown == ["7.0 (6.0 to 8.0)", "5.0"]
 

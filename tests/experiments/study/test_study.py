@@ -2,16 +2,18 @@
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.records.rows import Place, ResultsFile, read_results
+from experiments.records.rows import Place, ResultsFile, Row, read_results
 from experiments.study.budget import PRESETS
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
+from tests.helpers.runs import SMALL
 from vae_topk_jax.config import Config
 
 
@@ -80,3 +82,28 @@ def test_an_interrupted_run_keeps_its_rows_and_goes_on_with_the_others(study, tm
     assert first.data == {"source": "synthetic spots", "train": 512, "test": 128}
     assert (first.config["k"], second.config["k"]) == (2, 3)
     assert first.config["test_latent"] == "mean"
+
+
+@pytest.mark.long
+def test_seeds_trained_together_have_the_rows_of_seeds_trained_alone(blobs, tmp_path):
+    seconds = []
+
+    def measure(trained: Trained) -> Measurement:
+        seconds.append(trained.seconds)
+        active = len(trained.inference.active_dims)
+        return Measurement({"active": active}, None, trained.history)
+
+    def measured(folder: Path, together: bool) -> Sequence[Row]:
+        study = Study(blobs, PRESETS["tiny"], ResultsFile(folder), together=together)
+        configs = [SMALL.replace(epochs=1, seed=seed) for seed in (0, 1)]
+        study.measure(
+            study.plan_trained("table1", "", "Top-K", config, measure) for config in configs
+        )
+        return study.results.rows
+
+    alone, both = (measured(tmp_path / str(flag), flag) for flag in (False, True))
+    assert [row.key for row in alone] == [row.key for row in both]
+    assert [row.history for row in alone] == [row.history for row in both]
+    assert (len(seconds), seconds[2]) == (4, seconds[3])  # a share each
+    assert measured(tmp_path / "True", together=True) == both
+    assert len(seconds) == 4
