@@ -30,6 +30,7 @@ LAYOUT = Experiment(
         Column("together_over_in_turn", "time ratio", 2),
         Column("first_together", "first epoch together", 1, "neither", "s"),
         Column("first_in_turn", "first epoch one after another", 1, "neither", "s"),
+        Column("first_over_in_turn", "first epoch, time ratio", 2),
     ),
 )
 TOGETHER, IN_TURN = "together", "one after another"
@@ -122,6 +123,7 @@ def _add(
             "together_over_in_turn": both.median / turns.median,
             "first_together": both.first,
             "first_in_turn": turns.first,
+            "first_over_in_turn": both.first / turns.first,
         }
 
     metrics = over_rounds(describe, seconds, range(bench.sizes.rounds))
