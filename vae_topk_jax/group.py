@@ -198,7 +198,7 @@ class TrainerGroup:
             options = {"in_shardings": (everywhere, split, split)}
         program = jax.jit(epoch, donate_argnums=1, **options)
         compiled = program.lower(images, state, self._values).compile()
-        self._check_memory(compiled)
+        check_memory(compiled, self._devices, f"{len(self.configs)} runs at once")
         return compiled
 
     def _epoch(self, images: Any, state: TrainState, values: Mapping[str, Array]) -> Any:
@@ -214,24 +214,6 @@ class TrainerGroup:
             return jax.lax.map(one, (state, values))
         return jax.vmap(one)((state, values))
 
-    def _check_memory(self, compiled: Compiled) -> None:
-        """Refuses a program for which there is not enough memory."""
-        needs = compiled.memory_analysis()
-        assert needs is not None
-        taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
-        taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
-        first = self._devices[0]
-        if first.platform == "cpu":  # all of them share one memory
-            taken *= len(self._devices)
-        free = free_bytes(first)
-        about = f"{len(self.configs)} runs at once take {taken / 1e9:.3g} GB"
-        if taken > free:
-            raise ValueError(
-                f"{about} of {first}, of which {free / 1e9:.3g} GB are free: "
-                "train fewer at a time, or on more devices"
-            )
-        _log.info("%s of %s", about, first)
-
     def _failure(
         self, number: int, state: TrainState, images: Any, step: int, patience: int
     ) -> NonFiniteError:
@@ -242,6 +224,33 @@ class TrainerGroup:
         return NonFiniteError(f"run {number}, {trainer.config!r}: {error}", error.state)
 
 
+def check_memory(compiled: Compiled, devices: Sequence[jax.Device], title: str) -> None:
+    """Refuses a program that takes more memory than is free on one of its devices.
+
+    Args:
+        compiled: for these devices.
+        devices: those of CPUs share one memory.
+        title: what the program is, in the message.
+
+    Raises:
+        ValueError: names what it takes and what is free.
+    """
+    needs = compiled.memory_analysis()
+    assert needs is not None
+    taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
+    taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
+    if devices[0].platform == "cpu":
+        taken *= len(devices)
+    free = min(free_bytes(device) for device in devices)
+    about = f"{title} take {taken / 1e9:.3g} GB"
+    if taken > free:
+        raise ValueError(
+            f"{about} of the memory of {devices[0]}, of which {free / 1e9:.3g} GB are free: "
+            "train fewer at a time, or on more devices"
+        )
+    _log.info("%s of the memory of %s", about, devices[0])
+
+
 def _row(tree: Any, number: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[number], tree)
 
@@ -250,7 +259,8 @@ def _with_arrays(config: Config, values: Mapping[str, Array]) -> Config:
     """The configuration with arrays, unchecked, in place of some numbers."""
     own = settings_of(type(config.system))
     changed = copy.copy(config)
-    system = config.system.clone(**{name: x for name, x in values.items() if name in own})
+    fields: dict[str, Any] = {name: x for name, x in values.items() if name in own}
+    system = config.system.clone(**fields)
     for name, value in {**values, "system": system}.items():
         if name not in own:
             object.__setattr__(changed, name, value)

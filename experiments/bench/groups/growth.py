@@ -47,7 +47,7 @@ def _run_curve(
             runs[number, title] = epochs(own, images)
     seconds = alternate(runs, bench.sizes.rounds)
     for number, point in enumerate(points):
-        own = {title: seconds[number, title] for title in METRICS}
+        point_seconds = {title: seconds[number, title] for title in METRICS}
 
         def describe(seconds: Mapping[str, Seconds], images: int = counts[number]) -> Metrics:
             return {
@@ -55,8 +55,8 @@ def _run_curve(
                 for title, name in METRICS.items()
             }
 
-        metrics = over_rounds(describe, own, range(bench.sizes.rounds))
-        total = sum(one.total for one in own.values())
+        metrics = over_rounds(describe, point_seconds, range(bench.sizes.rounds))
+        total = sum(one.total for one in point_seconds.values())
         settings = config.replace(**point).to_dict() | {"images": counts[number]}
         model = f"{next(iter(point.values())):,}"
         bench.add(LAYOUT.name, curve, model, settings, metrics, total)

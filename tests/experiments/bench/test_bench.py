@@ -13,7 +13,7 @@ from experiments.bench.clock import Seconds, alternate
 from experiments.bench.compiled.chips import CHIPS
 from experiments.bench.compiled.exchanges import count_exchanges
 from experiments.bench.compiled.hlo import Hlo
-from experiments.bench.groups import ahead_of_time, decoding, exchanges, memory, seeds
+from experiments.bench.groups import ahead_of_time, decoding, exchanges, memory
 from experiments.bench.groups.threshold import check_masks
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
@@ -124,13 +124,6 @@ def test_products_are_those_of_the_model():
     for product, result in zip(products, results, strict=True):
         contracted = math.prod(product.shapes[0]) // result.shape[0]
         assert product.flops == 2 * result.size * contracted
-
-
-@pytest.mark.long
-def test_seeds_together_are_the_seeds_one_after_another(blobs):
-    in_turn = seeds.in_turn(SMALL, blobs.train_images, 2)()
-    both = seeds.together(SMALL, blobs.train_images, 2)()
-    assert [turn.terms for turn in in_turn] == both.terms
 
 
 def test_a_gather_decodes_what_a_dense_product_does():
