@@ -13,7 +13,7 @@ from experiments.bench.clock import Seconds, alternate
 from experiments.bench.compiled.chips import CHIPS
 from experiments.bench.compiled.exchanges import count_exchanges
 from experiments.bench.compiled.hlo import Hlo
-from experiments.bench.groups import ahead_of_time, decoding, exchanges, memory
+from experiments.bench.groups import ahead_of_time, decoding, exchanges, memory, seeds
 from experiments.bench.groups.threshold import check_masks
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
@@ -30,7 +30,7 @@ from vae_topk_jax.training import Trainer
 
 @pytest.mark.long
 def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
-    for group in (memory, exchanges):  # a process each
+    for group in (memory, exchanges, seeds):  # a process each
         monkeypatch.setattr(group, "lineup", lambda config: {BASELINE: config})
     groups = [name for name in GROUPS if name != "ahead_of_time"]  # tests/accelerators
     main(preset="tiny", data="embedded", out=tmp_path, only=tuple(groups))
