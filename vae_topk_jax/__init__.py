@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vae_topk_jax.inference import from_pretrained, load, load_weights
     from vae_topk_jax.models import VAE, BatchTopKSAE, BetaVAE, TopKVAE
     from vae_topk_jax.runs.fit import fit
+    from vae_topk_jax.runs.fit_many import fit_many
 
 __version__ = "0.2.0"
 
@@ -29,6 +30,7 @@ _LAZY = {
     "TopKVAE": "vae_topk_jax.models",
     "export_model": "vae_topk_jax.export",
     "fit": "vae_topk_jax.runs.fit",
+    "fit_many": "vae_topk_jax.runs.fit_many",
     "from_pretrained": "vae_topk_jax.inference",
     "load": "vae_topk_jax.inference",
     "load_exported": "vae_topk_jax.export",
@@ -46,6 +48,7 @@ __all__ = [
     "element_top_k",
     "export_model",
     "fit",
+    "fit_many",
     "from_pretrained",
     "importance",
     "load",

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from vae_topk_jax import importance as importances
 from vae_topk_jax.checks import check_latent, check_shape, check_valid, lookup
 from vae_topk_jax.folding import fold, fold_valid
+from vae_topk_jax.ranking import count_rows
 from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import (
     batch_top_k_mask,
@@ -271,7 +272,8 @@ class TopKRule:
 
     def _agreement(self, mask_BxD: Array, running_BxD: Array, valid_B: Array | None) -> Array:
         """The Jaccard index of two masks; 0 where there are no statistics yet."""
-        counts_BxD = jnp.stack([mask_BxD * running_BxD, jnp.maximum(mask_BxD, running_BxD)])
-        counts_Bx2 = jnp.sum(counts_BxD, axis=2).T
+        kept_BxD, usual_BxD = mask_BxD > 0, running_BxD > 0
+        both_Bx1, either_Bx1 = count_rows(kept_BxD & usual_BxD), count_rows(kept_BxD | usual_BxD)
+        counts_Bx2 = jnp.concatenate([both_Bx1, either_Bx1], axis=1)
         both, either = importances.batch_mean(counts_Bx2, valid_B, self.axis_name)
         return jnp.where(either > 0, both / either, 0.0)

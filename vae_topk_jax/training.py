@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +25,7 @@ from vae_topk_jax.data.stream import stage
 from vae_topk_jax.inference_inputs import check_range
 from vae_topk_jax.likelihoods import OF_ANY_VALUE
 from vae_topk_jax.models import System
-from vae_topk_jax.nonfinite import NonFiniteError, not_finite
+from vae_topk_jax.nonfinite import NonFiniteError, Patience, not_finite
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
 from vae_topk_jax.standardization import shift_and_scale
 from vae_topk_jax.statistics import find_statistics
@@ -41,7 +40,6 @@ from vae_topk_jax.steps import (
 # How many training images a model may see before it starts.
 _SEEN = 4096
 _TAKE_ANY = f" (the likelihoods of any values are {', '.join(OF_ANY_VALUE)})"
-_log = logging.getLogger(__name__)
 
 
 class EpochResult(NamedTuple):
@@ -57,6 +55,16 @@ class EpochResult(NamedTuple):
     state: TrainState
     terms: dict[str, float]
     importance_SxD: np.ndarray | None
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self.state.step)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the steps taken."""
+        return self.terms["loss"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +134,16 @@ class Trainer:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def init(self, images_NxHxWxC: Images | Endless | None = None) -> TrainState:
+    def init(
+        self, images_NxHxWxC: Images | Endless | None = None, seed: int | None = None
+    ) -> TrainState:
         """The state before the first step, a function of `config.seed` and, for a model that
         starts from what it is to learn or standardises its inputs, of the training images.
 
         Args:
             images_NxHxWxC: uint8, or floating in the range of the model; a memory map is read in
                 parts. Or what makes batches, of which the first ones count.
+            seed: in place of the configuration's.
 
         Raises:
             ValueError: no images for a model that standardises its inputs, or values that are not
@@ -143,14 +154,17 @@ class Trainer:
             raise ValueError(
                 f"images must be given with standardize {rule!r}: shift and scale are theirs"
             )
-        return self.place(self._initial(images_NxHxWxC))
+        return self.place(self._initial(images_NxHxWxC, seed))
 
     def abstract_state(self) -> TrainState:
         """The shapes and types of a state; nothing is computed."""
         return jax.eval_shape(self._initial)
 
-    def _initial(self, images_NxHxWxC: Images | Endless | None = None) -> TrainState:
-        init_key, rng = jax.random.split(jax.random.key(self.config.seed))
+    def _initial(
+        self, images_NxHxWxC: Images | Endless | None = None, seed: int | None = None
+    ) -> TrainState:
+        seed = self.config.seed if seed is None else seed
+        init_key, rng = jax.random.split(jax.random.key(seed))
         x = jnp.zeros((1, *self.image_shape), jnp.float32)
         variables = jax.jit(self.model.init)(init_key, x)
         params, batch_stats = variables["params"], variables.get("batch_stats", {})
@@ -262,26 +276,15 @@ class Trainer:
             advance = self._streamed(state, images, size)
         elif not isinstance(images, Endless):
             images = self._on_device(images)
-        in_a_row, is_first = 0, True
+        endurance = Patience(patience, self.config.learning_rate)
         for step, length in self._turns(int(state.step), size):
             state, (terms_S, importance_SxD) = advance(state, images, length)
-            skipped_S = np.asarray(terms_S.pop("skipped")) > 0
-            terms = {name: _mean_of(np.asarray(x)[~skipped_S]) for name, x in terms_S.items()}
-            if is_first and skipped_S.all():
-                _log.warning(
-                    "all %d steps of the first turn were skipped: their loss or gradients were not "
-                    "finite, and nothing has been learnt; is the learning rate of %g too high?",
-                    len(skipped_S),
-                    self.config.learning_rate,
-                )
-            is_first = False
-            for number, skipped in enumerate(skipped_S, start=step):
-                in_a_row = in_a_row + 1 if skipped else 0
-                if in_a_row == patience:
-                    raise self._describe_failure(state, images, number, patience)
+            terms_S = jax.tree.map(np.asarray, terms_S)
+            if (failed := endurance.ends_at(step, terms_S["skipped"])) is not None:
+                raise self.describe_failure(state, images, failed, patience)
             yield EpochResult(
                 state,
-                terms | {"skipped": float(np.sum(skipped_S))},
+                mean_terms(terms_S),
                 None if importance_SxD is None else np.asarray(importance_SxD),
             )
 
@@ -338,7 +341,7 @@ class Trainer:
 
         return advance
 
-    def _describe_failure(
+    def describe_failure(
         self, state: TrainState, images: Images | Endless, step: int, patience: int
     ) -> NonFiniteError:
         """Repeats the failed step with the state's parameters, and lists what is not finite."""
@@ -372,11 +375,6 @@ class Trainer:
         """Of a state and of the outputs of its step."""
         return None if self.mesh is None else (self._state_sharding, replicated(self.mesh))
 
-    @property
-    def _is_on_cpu(self) -> bool:
-        devices = jax.devices() if self.mesh is None else self.mesh.devices.flat
-        return devices[0].platform == "cpu"
-
     def _batches(self, images: Array | Endless, state: TrainState) -> Callable[..., Batch]:
         """step in the epoch in which the state stands -> its batch."""
         epoch = state.step // self.steps_per_epoch
@@ -396,7 +394,7 @@ class Trainer:
     @functools.cached_property
     def segment(self) -> Callable[..., tuple[TrainState, tuple[dict[str, Array], Array | None]]]:
         """(state, images, length) -> (state, (terms_S, importance_SxD)), so many steps compiled as
-        one program; the input state is donated. Under `jax.vmap` it trains one state per seed."""
+        one program; the input state is donated."""
         return self._compiled(
             lambda state, images: (self._batches(images, state), state.step % self.steps_per_epoch)
         )
@@ -415,21 +413,28 @@ class Trainer:
     ) -> Callable[..., Any]:
         """A segment of the batches that `batches_of` gives, from the step that it gives."""
 
-        def run(length: int, state: TrainState, images: Array | Endless) -> tuple[TrainState, Any]:
+        @functools.partial(
+            jax.jit, donate_argnums=0, static_argnums=2, out_shardings=self._shardings
+        )
+        def segment(state: TrainState, images: Array | Endless, length: int) -> tuple:
             batches, first = batches_of(state, images)
             step = functools.partial(self._batch_step, batches)
             return jax.lax.scan(step, state, first + jnp.arange(length, dtype=jnp.int32))
 
-        @functools.partial(
-            jax.jit, donate_argnums=0, static_argnums=2, out_shardings=self._shardings
-        )
-        def segment(state, images, length):
-            one = functools.partial(run, length)
-            # On a CPU products of many small matrices at once are slower than one after another.
-            one = jax.custom_batching.sequential_vmap(one) if self._is_on_cpu else one
-            return one(state, images)
-
         return segment
+
+
+def mean_terms(terms_S: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The terms of an `EpochResult`, from those of every step.
+
+    Examples:
+        >>> terms_S = {"loss": np.array([1.0, np.nan, 3.0]), "skipped": np.array([0.0, 1.0, 0.0])}
+        >>> mean_terms(terms_S)
+        {'loss': 2.0, 'skipped': 1.0}
+    """
+    skipped_S = terms_S["skipped"] > 0
+    means = {name: _mean_of(values_S[~skipped_S]) for name, values_S in terms_S.items()}
+    return means | {"skipped": float(np.sum(skipped_S))}
 
 
 def _mean_of(values: np.ndarray) -> float:

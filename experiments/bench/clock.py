@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -13,17 +14,33 @@ WARM_UP = 2
 Name = TypeVar("Name", bound=Hashable)
 
 
-class Seconds(NamedTuple):
+@dataclass(frozen=True)
+class Seconds:
     """What one call took.
 
     Attributes:
-        median, fastest: of the rounds.
-        total: of all rounds together.
+        rounds: the number of each round -> seconds of a call in it.
+        first: of the very first call, which compiles.
+        repeats: calls in a round.
     """
 
-    median: float
-    fastest: float
-    total: float
+    rounds: Mapping[int, float]
+    first: float = math.nan
+    repeats: int = 1
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return float(np.median([*self.rounds.values()]))
+
+    @property
+    def total(self) -> float:
+        """Of all calls in all rounds."""
+        return sum(self.rounds.values()) * self.repeats
+
+    def within(self, number: int) -> "Seconds":
+        """Of that round alone."""
+        return Seconds({number: self.rounds[number]}, self.first, self.repeats)
 
 
 def alternate(
@@ -31,6 +48,7 @@ def alternate(
     rounds: int,
     least_seconds: float = 0.0,
     warm_up: int = WARM_UP,
+    every: Mapping[Name, int] | None = None,
 ) -> dict[Name, Seconds]:
     """Seconds of a call of each contestant, timed in turns.
 
@@ -39,24 +57,26 @@ def alternate(
         rounds: how often each has its turn; the first and the last change places every round.
         least_seconds: so long a turn lasts at least; short calls are repeated.
         warm_up: calls of each before that.
+        every: contestants that have a turn only in every so many rounds, from the first on.
 
     Examples:
         >>> seconds = alternate({"sum": lambda: sum(range(1000)), "nothing": lambda: None}, 3)
         >>> seconds["nothing"].median < seconds["sum"].median
         True
     """
-    repeats = {}
-    for name, contestant in contestants.items():
-        warm = [_time(contestant, 1) for _ in range(warm_up)]
-        repeats[name] = max(1, math.ceil(least_seconds / max(warm[-1], 1e-9)))
-    seconds: dict[Name, list[float]] = {name: [] for name in contestants}
+    warm = {
+        name: [_time(contestant, 1) for _ in range(warm_up)]
+        for name, contestant in contestants.items()
+    }
+    repeats = {
+        name: max(1, math.ceil(least_seconds / max(own[-1], 1e-9))) for name, own in warm.items()
+    }
+    seconds: dict[Name, dict[int, float]] = {name: {} for name in contestants}
     for turn in range(rounds):
         for name in list(contestants)[:: -1 if turn % 2 else 1]:
-            seconds[name].append(_time(contestants[name], repeats[name]) / repeats[name])
-    return {
-        name: Seconds(float(np.median(own)), min(own), sum(own) * repeats[name])
-        for name, own in seconds.items()
-    }
+            if turn % (every or {}).get(name, 1) == 0:
+                seconds[name][turn] = _time(contestants[name], repeats[name]) / repeats[name]
+    return {name: Seconds(own, warm[name][0], repeats[name]) for name, own in seconds.items()}
 
 
 def _time(contestant: Callable[[], object], repeats: int) -> float:

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from vae_topk_jax.data.memory import free_bytes
+
 _SHARE = 0.5  # of what is free, for one array and what is made of it
 
 
@@ -13,14 +15,7 @@ def fits(compiled: Any) -> bool:
     to others."""
     needs = compiled.memory_analysis()
     total = needs.argument_size_in_bytes + needs.output_size_in_bytes + needs.temp_size_in_bytes
-    return total <= _SHARE * free_bytes()
-
-
-def free_bytes() -> int:
-    """Free memory of the default device; of the machine where the device is its processor."""
-    if stats := jax.devices()[0].memory_stats():
-        return stats["bytes_limit"] - stats["bytes_in_use"]
-    return _kibibytes("/proc/meminfo", "MemAvailable") * 1024
+    return total <= _SHARE * free_bytes(jax.devices()[0])
 
 
 def peak_mebibytes() -> dict[str, float]:

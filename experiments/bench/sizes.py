@@ -8,7 +8,8 @@ class Sizes:
     """The sizes at which everything is measured.
 
     Attributes:
-        rounds: turns of each contestant.
+        rounds: turns of each contestant of ours.
+        peer_rounds: turns of those of other libraries, or so many as there are of ours.
         turn: seconds that a turn lasts at least, where short calls may be repeated.
         images, conv_images: training images of an epoch, MLP and convolutional.
         mlp_widths, conv_widths: of the bodies.
@@ -25,6 +26,7 @@ class Sizes:
     """
 
     rounds: int
+    peer_rounds: int
     turn: float
     images: int
     conv_images: int
@@ -48,6 +50,7 @@ class Sizes:
 PRESETS = {
     "tiny": Sizes(
         rounds=1,
+        peer_rounds=1,
         turn=0.0,
         images=256,
         conv_images=128,
@@ -68,7 +71,8 @@ PRESETS = {
         seeds=(2,),
     ),
     "full": Sizes(
-        rounds=5,
+        rounds=15,
+        peer_rounds=5,
         turn=0.2,
         images=60_000,
         conv_images=12_800,

@@ -1,8 +1,9 @@
 """What was wanted of two CPU cores, beside what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from experiments.bench.groups.training import PRODUCTS
+from experiments.records.intervals import LARGEST, SMALLEST
 from experiments.records.rows import Row
 from experiments.reporting.tables import pipe_table
 from experiments.study.lineup import BASELINE, DIMENSION, ELEMENT
@@ -11,7 +12,7 @@ MLP, CONV = "MLP 512-256", "convolutional 32-64"
 _EAGER, _DENSE = "PyTorch, Top-K by dimension", "PyTorch, beta-VAE"
 _COMPILED, _PYTHAE = "torch.compile, Top-K by dimension", "pythae, beta-VAE"
 # Title, target, body, and the two whose times of an epoch are divided.
-_RATIOS = (
+RATIOS = (
     ("PyTorch over ours, Top-K by dimension", "at least 2", MLP, _EAGER, DIMENSION),
     ("the same, beta-VAE", "", MLP, _DENSE, BASELINE),
     ("PyTorch over the products of ours alone", "", MLP, _EAGER, PRODUCTS),
@@ -26,27 +27,60 @@ _RATIOS = (
     ("convolutional, by dimension over PyTorch", "at most 1.2", CONV, DIMENSION, _EAGER),
     ("the same, beta-VAE", "at most 1.2", CONV, BASELINE, _DENSE),
 )
+# Whose epoch -> the metric of another's row that compares the two round by round, and whether that
+# is the former's seconds over the other's.
+_PAIRED = {
+    BASELINE: ("over_beta", False),
+    DIMENSION: ("over_dimension", False),
+    PRODUCTS: ("share_of_products", True),
+}
 _STARTS = (
     ("import", "below 2 s", "import vae_topk_jax"),
     ("second start to the first step", "below 3 s", "first step, programs cached"),
 )
 
 
+Metrics = Mapping[tuple[str, str, str], Mapping[str, float]]  # experiment, variant, model
+
+
 def targets(rows: Sequence[Row]) -> str:
     """The table, from the bench's rows."""
     metrics = {(row.experiment, row.variant, row.model): row.metrics for row in rows}
-
-    def seconds(body: str, model: str) -> float:
-        return metrics["bench_training", body, model]["seconds_epoch"]
-
     lines = [["time of an epoch, two CPU cores", "target", "measured"], ["---", "---", "---:"]]
-    for title, target, body, model, other in _RATIOS:
-        lines.append([title, target, f"{seconds(body, model) / seconds(body, other):.2f}"])
+    lines += ratios(metrics)
     for model in (BASELINE, DIMENSION, ELEMENT):
-        measured = metrics["bench_seeds", model, "8 seeds"]["together_over_in_turn"]
         title = f"8 seeds together over one after another, {model}"
-        lines.append([title, "at most 1", f"{measured:.2f}"])
+        row = metrics["bench_seeds", model, "8 seeds"]
+        lines.append([title, "at most 1", _measured(row, "together_over_in_turn", 2)])
     for title, target, process in _STARTS:
-        measured = metrics["bench_startup", "", process]["seconds"]
-        lines.append([title, target, f"{measured:.1f} s"])
+        measured = _measured(metrics["bench_startup", "", process], "seconds", 1)
+        lines.append([title, target, f"{measured} s"])
     return pipe_table(lines)
+
+
+def ratios(metrics: Metrics) -> list[list[str]]:
+    """The lines of `RATIOS`: of the medians and, where rows have them, the smallest and the largest
+    of one round."""
+
+    def ratio(body: str, model: str, other: str) -> str:
+        own, rival = (metrics["bench_training", body, name] for name in (model, other))
+        shown = f"{own['seconds_epoch'] / rival['seconds_epoch']:.2f}"
+        for row, compared, is_rival in ((own, other, False), (rival, model, True)):
+            name, is_inverse = _PAIRED.get(compared, ("", False))
+            if name + SMALLEST in row:
+                ends = row[name + SMALLEST], row[name + LARGEST]
+                return shown + _range(ends if is_rival == is_inverse else [1 / x for x in ends])
+        return shown
+
+    return [[title, target, ratio(body, *pair)] for title, target, body, *pair in RATIOS]
+
+
+def _measured(row: Mapping[str, float], metric: str, decimals: int) -> str:
+    shown = f"{row[metric]:.{decimals}f}"
+    if metric + SMALLEST not in row:
+        return shown
+    return shown + _range((row[metric + SMALLEST], row[metric + LARGEST]), decimals)
+
+
+def _range(ends: Collection[float], decimals: int = 2) -> str:
+    return f" ({min(ends):.{decimals}f} to {max(ends):.{decimals}f})"

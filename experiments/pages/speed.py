@@ -76,6 +76,7 @@ TABLES = {
         "(batch, inputs, latents)",
         _DICTIONARIES,
         "ms",
+        "over_ours",
         "gflops",
         "share_of_square",
     ),
@@ -95,7 +96,7 @@ TABLES = {
     "speed-latents": _speed("bench_growth", "D", {"latent dimensions": ""}, *_CURVES),
     "speed-k": _speed("bench_growth", "K of 64", {"K of 64": ""}, *_CURVES),
     "speed-seeds": _speed(
-        "bench_seeds", "", _STEPS, "seconds_together", "seconds_in_turn", "together_over_in_turn"
+        "bench_seeds", "", _STEPS, "seconds_together", "together_over_in_turn", "first_over_in_turn"
     ),
     "speed-exchanges": _speed(
         "bench_exchanges",

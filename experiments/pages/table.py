@@ -1,6 +1,7 @@
 """A table of committed results, as a page shows it."""
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,21 +48,22 @@ class PageTable:
     beside: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def markdown(self, words: Mapping[str, str]) -> str:
-        """The table's lines, with what `words` has in place of a cell."""
+        """The table's lines, with what `words` has in place of a cell, and without the columns in
+        which no row has a value."""
         variants = {variant for variant, _ in self.columns}
         rows = [
             row
             for row in rows_of(self.folder)
             if row.experiment == self.experiment and row.variant in variants
         ]
-        lines = [
-            [self.corner, *(column.heading for _, column in self.columns), *self.beside],
-            ["---", *["---:"] * (len(self.columns) + len(self.beside))],
-        ]
+        lines = [[self.corner, *(column.heading for _, column in self.columns), *self.beside]]
         for model in self.models or dict.fromkeys(row.model for row in rows):
             further = [_in_italics(texts.get(model, "")) for texts in self.beside.values()]
             lines.append([_shown(model), *self._cells(rows, model), *further])
         lines += [[_in_italics(text) for text in line] for line in self.last]
+        used = [not i or any(line[i] for line in lines[1:]) for i in range(len(lines[0]))]
+        lines = [list(itertools.compress(line, used)) for line in lines]
+        lines.insert(1, ["---", *["---:"] * (len(lines[0]) - 1)])
         return pipe_table([words.get(cell, cell) for cell in line] for line in lines)
 
     def _cells(self, rows: Sequence[Row], model: str) -> Iterator[str]:

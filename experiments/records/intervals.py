@@ -9,13 +9,20 @@ from scipy import special
 
 from experiments.records.rows import Row
 
+# Metrics that were measured in rounds have the median's name, and these names beside it.
+SMALLEST, LARGEST = "_smallest", "_largest"
+
 
 class Summary(NamedTuple):
-    """A mean over `n` seeds; `half_width` of its 95 % interval is None when n is 1."""
+    """A mean over `n` seeds; `half_width` of its 95 % interval is None when n is 1.
+
+    Of what was measured in rounds, `rounds` is the smallest and the largest, beside the median.
+    """
 
     mean: float
     half_width: float | None
     n: int
+    rounds: tuple[float, float] | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -27,7 +34,13 @@ class Summary(NamedTuple):
 
 def summarise(rows: Iterable[Row], metric: str) -> Summary | None:
     """The mean of a metric over rows that differ in their seed; None if no row has it."""
-    return summary_of(list(_by_seed(rows, metric).values()))
+    rows = list(rows)
+    summary = summary_of(list(_by_seed(rows, metric).values()))
+    names = metric + SMALLEST, metric + LARGEST
+    if summary is None or summary.n > 1 or not all(name in rows[0].metrics for name in names):
+        return summary
+    smallest, largest = (rows[0].metrics[name] for name in names)
+    return summary._replace(rounds=(smallest, largest))
 
 
 def paired_difference(rows_a: Iterable[Row], rows_b: Iterable[Row], metric: str) -> Summary | None:

@@ -41,6 +41,9 @@ class Column:
 
     def format(self, summary: Summary, signed: bool = False) -> str:
         mean = f"{summary.mean:{'+' if signed else ''}.{self.decimals}f}"
+        if summary.rounds is not None:
+            smallest, largest = (f"{value:.{self.decimals}f}" for value in summary.rounds)
+            return f"{mean} ({smallest} to {largest})"
         if summary.half_width is None:
             return mean
         return f"{mean} ± {summary.half_width:.{self.decimals}f}"
@@ -108,8 +111,8 @@ def difference_table(title: str, grid: Grid, columns: Sequence[Column], note: st
     """Models down, differences across, those whose interval leaves out zero in bold."""
 
     def excludes_zero(model: str, column: Column) -> bool:
-        mean, half_width, _ = grid[model][column.metric]
-        return half_width is not None and abs(mean) > half_width
+        found = grid[model][column.metric]
+        return found.half_width is not None and abs(found.mean) > found.half_width
 
     shown = used(columns, grid)
     return Table(title, header(shown), list(_lines(grid, shown, excludes_zero, signed=True)), note)

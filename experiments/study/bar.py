@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from vae_topk_jax.runs.progress import console
-from vae_topk_jax.training import EpochResult, Trainer
+from vae_topk_jax.runs.progress import AnyTurn, console
+from vae_topk_jax.training import Trainer
 
 TRAINING = 0.7  # the part of a row's time that goes into training its model
 
@@ -55,10 +55,10 @@ class RowsBar:
         """Puts a text beside the bar."""
         self._progress.update(self._task, description=text)
 
-    def training(self, turns: Iterable[EpochResult], trainer: Trainer) -> Iterator[EpochResult]:
+    def training(self, turns: Iterable[AnyTurn], trainer: Trainer) -> Iterator[AnyTurn]:
         """Passes on the turns in which the model of a row is trained, and moves the bar."""
         for turn in turns:
-            self._move(TRAINING * int(turn.state.step) / trainer.total_steps)
+            self._move(TRAINING * turn.step / trainer.total_steps)
             yield turn
 
     @property

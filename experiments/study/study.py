@@ -6,49 +6,24 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.records.pictures import encode_pictures
 from experiments.records.rows import Place, ResultsFile, Row
 from experiments.study.bar import RowsBar
 from experiments.study.budget import Budget
-from experiments.study.keys import study_key
 from experiments.study.planned import Measurement, Planned
+from experiments.study.trained import TestLatent, Trained, train_models
 from vae_topk_jax.config import Config, fields_for
-from vae_topk_jax.data import DataOptions, Dataset, to_unit_float
+from vae_topk_jax.data import DataOptions, Dataset, Rows, to_unit_float
 from vae_topk_jax.data.splits import limited
-from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import Features, TrainedProbe, load_or_train_probe
-from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.progress import console
-from vae_topk_jax.training import EpochResult
 
-_IMPORTANCE_SNAPSHOTS = 60
 PICTURES = 10
-
-
-class Trained(NamedTuple):
-    """A model after training.
-
-    Attributes:
-        inference: the model.
-        history: losses per epoch, and the running importance of a Top-K model.
-        seconds: wall-clock time of training, compilation included.
-        seconds_epoch: of an epoch, the median without the first, which compiles; None if there is
-            no second.
-    """
-
-    inference: Inference
-    history: dict[str, Any]
-    seconds: float
-    seconds_epoch: float | None
-
-    @property
-    def seed(self) -> int:
-        """Of its training."""
-        return self.inference.config.seed
 
 
 class Judge(NamedTuple):
@@ -70,14 +45,18 @@ class Study:
         given: configuration fields that every model starts from, where its row does not say
             otherwise.
         bar: shows how far `measure` is.
+        together: whether the seeds of a configuration are trained as one program, on all devices.
+            Where nothing is said they are on an accelerator, which one small model leaves idle.
     """
 
     dataset: Dataset
     budget: Budget
     results: ResultsFile
-    test_latent: Literal["mean", "sample"] = "mean"
+    test_latent: TestLatent = "mean"
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     bar: RowsBar = dataclasses.field(default_factory=RowsBar, repr=False)
+    together: bool = dataclasses.field(default_factory=lambda: jax.default_backend() != "cpu")
+    _planned: list[Config] = dataclasses.field(default_factory=list, repr=False)
     _last_trained: dict[Config, Trained] = dataclasses.field(default_factory=dict, repr=False)
 
     @functools.cached_property
@@ -135,7 +114,7 @@ class Study:
 
     def on(self, dataset: Dataset) -> "Study":
         """The same study of other images, with the same results file."""
-        return dataclasses.replace(self, dataset=dataset, _last_trained={})
+        return dataclasses.replace(self, dataset=dataset, _planned=[], _last_trained={})
 
     @functools.cached_property
     def for_choices(self) -> "Study":
@@ -144,11 +123,21 @@ class Study:
         return self.on(limited(self.dataset, DataOptions(validation=self.budget.validation)))
 
     def train(self, config: Config) -> Trained:
-        """A model trained with this configuration; the last one is kept, to be measured twice."""
+        """A model trained with this configuration; the last one is kept, to be measured twice, and
+        with it those that were trained together with it."""
         if config not in self._last_trained:
             self._last_trained.clear()
-            self._last_trained[config] = self._train(config)
+            configs = self._seeds_of(config)
+            trained = train_models(configs, self.dataset, self.bar, self.test_latent)
+            self._last_trained.update(trained)
         return self._last_trained[config]
+
+    def _seeds_of(self, config: Config) -> list[Config]:
+        """The configuration, and those of planned rows that differ from it in their seed alone."""
+        if not self.together or isinstance(self.dataset.train_images, Rows):
+            return [config]
+        others = [own for own in self._planned if own.replace(seed=config.seed) == config]
+        return list(dict.fromkeys([config, *others]))
 
     def plan(
         self,
@@ -197,32 +186,35 @@ class Study:
             return found._replace(metrics=found.metrics | seconds)
 
         place = Place(experiment, variant, model, config.seed)
-        return self.plan(place, config.to_dict() | settings, train_and_measure, cost)
+        planned = self.plan(place, config.to_dict() | settings, train_and_measure, cost)
+        if not self.results.has(planned.key):
+            self._planned.append(config)
+        return planned
 
     def measure(self, rows: Iterable[Planned]) -> None:
         """Measures the rows that are not among the results yet, under one bar.
 
         A row is kept as soon as it is measured. SIGINT ends the process with exit code 130; what it
-        left out, another call measures.
+        left out, another call measures. Where seeds are trained together, the rows of a model
+        follow each other.
         """
+        rows = side_by_side(rows) if self.together else rows
         measure_rows(rows, self.results, self.bar, shown_seed=self.budget.seeds[0])
 
-    def _train(self, config: Config) -> Trained:
-        info = RunInfo(
-            config, self.dataset.image_shape, self.dataset.describe(), self.dataset.digest
-        )
-        trainer = info.trainer
-        started = time.perf_counter()
-        images = self.dataset.train_images
-        running = trainer.epochs(trainer.init(images), images)
-        epochs, ends = [], []
-        for epoch in self.bar.training(running, trainer):
-            epochs.append(epoch)
-            ends.append(time.perf_counter())
-        steady = float(np.median(np.diff(ends))) if len(ends) > 1 else None
-        latent_key = study_key(config.seed, "latent") if self.test_latent == "sample" else None
-        inference = Inference(epochs[-1].state, info, latent_key)
-        return Trained(inference, _history(epochs, inference), ends[-1] - started, steady)
+
+def side_by_side(rows: Iterable[Planned]) -> list[Planned]:
+    """The rows of all seeds of a model after each other, where the first of them stands.
+
+    Examples:
+        >>> places = [Place("table1", "", model, seed) for seed in (0, 1) for model in "ab"]
+        >>> rows = [Planned(place, {}, {}, lambda: Measurement({}), 1) for place in places]
+        >>> [row.title for row in side_by_side(rows)]
+        ['a, seed 0', 'a, seed 1', 'b, seed 0', 'b, seed 1']
+    """
+    grouped: dict[Place, list[Planned]] = {}
+    for row in rows:
+        grouped.setdefault(row.place._replace(seed=None), []).append(row)
+    return [row for group in grouped.values() for row in group]
 
 
 def measure_rows(
@@ -276,21 +268,3 @@ def _measure(planned: Planned, results: ResultsFile, shown_seed: int) -> float:
         )
     )
     return seconds
-
-
-def _history(epochs: Iterable[EpochResult], inference: Inference) -> dict[str, Any]:
-    epochs = list(epochs)
-    history: dict[str, Any] = {"epoch": list(range(1, len(epochs) + 1))}
-    for term in epochs[0].terms:
-        history[term] = [round(epoch.terms[term], 7) for epoch in epochs]
-    if epochs[0].importance_SxD is not None:
-        importance_SxD = np.concatenate([np.asarray(epoch.importance_SxD) for epoch in epochs])
-        steps = np.unique(
-            np.linspace(0, len(importance_SxD) - 1, _IMPORTANCE_SNAPSHOTS).astype(int)
-        )
-        history["importance"] = {
-            "step": (steps + 1).tolist(),
-            "values": [[float(f"{v:.4g}") for v in importance_SxD[step]] for step in steps],
-            "active_dims": inference.active_dims.tolist(),
-        }
-    return history

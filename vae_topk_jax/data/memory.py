@@ -1,4 +1,4 @@
-"""How much of the memory the data may take."""
+"""How much memory there is, and how much of it the data may take."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import jax
 
 SHARE = 0.25  # the rest is for what is made of the data, and for others
 _CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
+_MACHINE = Path("/proc/meminfo")
 
 
 def fits_in_memory(nbytes: int) -> bool:
@@ -26,3 +27,15 @@ def total_bytes() -> int:
     if stats := jax.local_devices()[0].memory_stats():
         totals.append(stats.get("bytes_limit", totals[0]))
     return min(totals)
+
+
+def free_bytes(device: jax.Device) -> int:
+    """Memory of a device that is free just now; of the machine where the device is its
+    processor."""
+    if stats := device.memory_stats():
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    if not _MACHINE.is_file():
+        return total_bytes()
+    lines = _MACHINE.read_text(encoding="ascii").splitlines()
+    available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return min(available * 1024, total_bytes())

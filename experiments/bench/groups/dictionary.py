@@ -27,6 +27,7 @@ LAYOUT = Experiment(
     "A BatchTopK SAE; its rate counts five products of a batch by inputs by latents.",
     (
         MS,
+        Column("over_ours", "over ours", 2, "lower"),
         Column("gflops", "rate", 1, "higher", "GFLOP/s"),
         Column("share_of_square", "share of the square product's", 3, "higher"),
     ),
@@ -75,21 +76,24 @@ def _run_step(bench: Bench, config: Config, inputs: int) -> None:
         STEP: step,
         SQUARE: products_alone([product], 1, dtype),
     }
+    others = []
     if importlib.util.find_spec(dictionary_peer.MODULE):
         x_BxF = np.array(x_BxHxWxC).reshape(size, inputs)
         contestants[dictionary_peer.MODULE] = dictionary_peer.start(config, x_BxF, _RUN)
+        others.append(dictionary_peer.MODULE)
     else:
         bench.note(f"{dictionary_peer.MODULE} is not installed")
     flops = dict.fromkeys(contestants, _PRODUCTS * 2 * size * inputs * latents)
     flops[SQUARE] = product.flops
 
     def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
-        rates = {title: flops[title] / seconds[title].median for title in flops}
+        rate, of_square = (flops[title] / seconds[title].median for title in (model, SQUARE))
         return {
             "ms": 1e3 * seconds[model].median,
-            "gflops": rates[model] / 1e9,
-            "share_of_square": rates[model] / rates[SQUARE],
+            "over_ours": seconds[model].median / seconds[STEP].median,
+            "gflops": rate / 1e9,
+            "share_of_square": rate / of_square,
         }
 
     settings = config.to_dict() | {"inputs": inputs}
-    bench.race(LAYOUT.name, variant, contestants, settings, describe)
+    bench.race(LAYOUT.name, variant, contestants, settings, describe, others)

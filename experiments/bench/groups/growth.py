@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.bench.bench import Bench
-from experiments.bench.clock import alternate
+from experiments.bench.bench import Bench, Metrics, over_rounds
+from experiments.bench.clock import Seconds, alternate
 from experiments.bench.groups.training import epochs, lineup, mlp_config, whole_batches
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
@@ -47,11 +47,16 @@ def _run_curve(
             runs[number, title] = epochs(own, images)
     seconds = alternate(runs, bench.sizes.rounds)
     for number, point in enumerate(points):
-        metrics = {
-            f"examples_per_second_{name}": counts[number] / seconds[number, title].median
-            for title, name in METRICS.items()
-        }
-        total = sum(seconds[number, title].total for title in METRICS)
+        point_seconds = {title: seconds[number, title] for title in METRICS}
+
+        def describe(seconds: Mapping[str, Seconds], images: int = counts[number]) -> Metrics:
+            return {
+                f"examples_per_second_{name}": images / seconds[title].median
+                for title, name in METRICS.items()
+            }
+
+        metrics = over_rounds(describe, point_seconds, range(bench.sizes.rounds))
+        total = sum(one.total for one in point_seconds.values())
         settings = config.replace(**point).to_dict() | {"images": counts[number]}
         model = f"{next(iter(point.values())):,}"
         bench.add(LAYOUT.name, curve, model, settings, metrics, total)

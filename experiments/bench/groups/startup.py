@@ -17,10 +17,7 @@ LAYOUT = Experiment(
     "bench_startup",
     "Speed: starting",
     "Processes of their own, from their start to their end.",
-    (
-        Column("seconds", "median", 2, "lower", "s"),
-        Column("fastest", "fastest", 2, "lower", "s"),
-    ),
+    (Column("seconds", "median", 2, "lower", "s"),),
 )
 _ROOT = Path(__file__).parents[3]
 _STEP = ("-m", "experiments.bench.processes.first_step")
@@ -43,7 +40,7 @@ def run(bench: Bench) -> None:
         }
 
         def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
-            return {"seconds": seconds[model].median, "fastest": seconds[model].fastest}
+            return {"seconds": seconds[model].median}
 
         settings = {"images": bench.sizes.images}
         bench.race(LAYOUT.name, "", contestants, settings, describe, least_seconds=0.0, warm_up=1)

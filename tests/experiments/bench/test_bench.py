@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.bench.__main__ import main
-from experiments.bench.clock import alternate
+from experiments.bench.bench import over_rounds
+from experiments.bench.clock import Seconds, alternate
 from experiments.bench.compiled.chips import CHIPS
 from experiments.bench.compiled.exchanges import count_exchanges
 from experiments.bench.compiled.hlo import Hlo
@@ -17,15 +18,19 @@ from experiments.bench.groups.threshold import check_masks
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
 from experiments.bench.registry import GROUPS, LAYOUTS
+from experiments.bench.targets import CONV, MLP, RATIOS, ratios
+from experiments.records.intervals import summarise
 from experiments.records.rows import read_results
+from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE
+from tests.helpers.report_rows import make_row
 from tests.helpers.runs import SMALL
 from vae_topk_jax.training import Trainer
 
 
 @pytest.mark.long
 def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
-    for group in (memory, exchanges):  # a process each
+    for group in (memory, exchanges, seeds):  # a process each
         monkeypatch.setattr(group, "lineup", lambda config: {BASELINE: config})
     groups = [name for name in GROUPS if name != "ahead_of_time"]  # tests/accelerators
     main(preset="tiny", data="embedded", out=tmp_path, only=tuple(groups))
@@ -67,9 +72,45 @@ def test_every_group_has_a_name_of_its_own_in_the_report():
 def test_contestants_take_turns_and_change_places():
     calls: list[str] = []
     contestants = {name: lambda name=name: calls.append(name) for name in "ab"}
-    seconds = alternate(contestants, rounds=2, warm_up=1)
-    assert "".join(calls) == "ab" + "ab" + "ba"
-    assert seconds["a"].fastest <= seconds["a"].median <= seconds["a"].total
+    seconds = alternate(contestants, rounds=3, warm_up=1, every={"b": 2})
+    assert "".join(calls) == "ab" + "ab" + "a" + "ab"
+    assert (list(seconds["a"].rounds), list(seconds["b"].rounds)) == ([0, 1, 2], [0, 2])
+    assert min(seconds["a"].rounds.values()) <= seconds["a"].median <= seconds["a"].total
+
+
+def test_the_smallest_and_the_largest_round_stand_beside_the_median():
+    seconds = {"ours": Seconds({0: 2.0, 1: 5.0, 2: 3.0}), "theirs": Seconds({0: 8.0, 2: 6.0})}
+
+    def describe(seconds) -> dict[str, float]:
+        own, ours = seconds["theirs"].median, seconds["ours"].median
+        return {"s": own, "over_ours": own / ours, "images": 5.0}
+
+    metrics = over_rounds(describe, seconds, seconds["theirs"].rounds)
+    assert metrics == {
+        "s": 7.0,
+        "s_smallest": 6.0,
+        "s_largest": 8.0,
+        "over_ours": 7 / 3,
+        "over_ours_smallest": 2.0,
+        "over_ours_largest": 4.0,
+        "images": 5.0,
+    }
+    row = make_row("bench", "", "theirs", None, metrics)
+    shown = [Column(name, "", 1).format(summarise([row], name)) for name in ("s", "images")]
+    assert shown == ["7.0 (6.0 to 8.0)", "5.0"]
+
+
+def test_targets_have_the_ratios_of_rounds():
+    slow = {f"over_beta{end}": x for end, x in (("_smallest", 1.25), ("_largest", 2.0))}
+    others = {name: {"seconds_epoch": 3.0} for _, _, _, *pair in RATIOS for name in pair}
+    metrics = {
+        ("bench_training", body, name): own | (slow if name == "PyTorch, beta-VAE" else {})
+        for body in (MLP, CONV)
+        for name, own in others.items()
+    }
+    table = ratios(metrics)
+    assert ["the same, beta-VAE", "", "1.00 (1.25 to 2.00)"] in table
+    assert ["the same, beta-VAE", "at most 1.2", "1.00 (0.50 to 0.80)"] in table
 
 
 def test_products_are_those_of_the_model():
@@ -83,15 +124,6 @@ def test_products_are_those_of_the_model():
     for product, result in zip(products, results, strict=True):
         contracted = math.prod(product.shapes[0]) // result.shape[0]
         assert product.flops == 2 * result.size * contracted
-
-
-@pytest.mark.long
-def test_seeds_together_are_the_seeds_one_after_another(blobs):
-    one_by_one = seeds.in_turn(SMALL, blobs.train_images, 2)()
-    both = seeds.together(SMALL, blobs.train_images, 2)()
-    for seed, state in enumerate(one_by_one):
-        own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], both.params)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), own, state.params)
 
 
 def test_a_gather_decodes_what_a_dense_product_does():

@@ -38,7 +38,7 @@ def test_the_interval_is_that_of_student(n):
 
 
 def test_one_seed_has_no_interval_and_no_row_no_summary():
-    assert summarise([make_row()], "psnr") == (24.5, None, 1)
+    assert summarise([make_row()], "psnr") == Summary(24.5, None, 1)
     assert summarise([make_row()], "ssim") is None
 
 

@@ -13,7 +13,7 @@ def trainer():
 
 
 def turns(*steps: int):
-    return [types.SimpleNamespace(state=types.SimpleNamespace(step=step)) for step in steps]
+    return [types.SimpleNamespace(step=step) for step in steps]
 
 
 def test_the_bar_moves_with_training_and_with_rows_by_their_cost(trainer):

@@ -2,16 +2,19 @@
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from experiments.records.rows import Place, ResultsFile, read_results
+from experiments.study.bar import RowsBar
 from experiments.study.budget import PRESETS
 from experiments.study.planned import Measurement, Planned
-from experiments.study.study import Study, Trained
+from experiments.study.study import Study
+from experiments.study.trained import Trained, train_models
+from tests.helpers.runs import SMALL
 from vae_topk_jax.config import Config
 
 
@@ -80,3 +83,46 @@ def test_an_interrupted_run_keeps_its_rows_and_goes_on_with_the_others(study, tm
     assert first.data == {"source": "synthetic spots", "train": 512, "test": 128}
     assert (first.config["k"], second.config["k"]) == (2, 3)
     assert first.config["test_latent"] == "mean"
+
+
+def test_seeds_of_a_configuration_are_trained_together_where_that_is_wanted(
+    blobs, tmp_path, monkeypatch
+):
+    groups = []
+
+    def train(configs: Sequence[Config], *_: Any) -> dict[Config, Trained]:
+        groups.append([(config.model, config.seed) for config in configs])
+        return {config: Trained(types.SimpleNamespace(), {}, 1.0, None) for config in configs}
+
+    def measured(folder: str, seeds: Sequence[int], together: bool) -> list[Place]:
+        results = ResultsFile(tmp_path / folder)
+        study = Study(blobs, PRESETS["tiny"], results, together=together)
+        study.measure(
+            study.plan_trained(table, "", model, study.config(model=model, seed=seed), measure)
+            for seed in seeds
+            for model in ("beta_vae", "vae")
+            for table in ("table1", "stability")
+        )
+        return [row.place for row in results.rows]
+
+    def measure(_: Trained) -> Measurement:
+        return Measurement({"psnr": 1.0})
+
+    monkeypatch.setattr("experiments.study.study.train_models", train)
+    alone = measured("alone", (0, 1), together=False)
+    assert groups == [[(model, seed)] for seed in (0, 1) for model in ("beta_vae", "vae")]
+    groups.clear()
+    assert set(measured("both", (0, 1), together=True)) == set(alone)
+    assert groups == [[(model, 0), (model, 1)] for model in ("beta_vae", "vae")]
+    groups.clear()
+    measured("both", (0, 1, 2, 3), together=True)  # the first two are there already
+    assert groups == [[(model, 2), (model, 3)] for model in ("beta_vae", "vae")]
+
+
+@pytest.mark.long
+def test_a_seed_has_the_same_history_among_others(blobs):
+    configs = [SMALL.replace(epochs=1, seed=seed) for seed in (0, 1)]
+    together = train_models(configs, blobs, RowsBar(), "mean")
+    alone = train_models(configs[1:], blobs, RowsBar(), "mean")
+    assert alone[configs[1]].history == together[configs[1]].history
+    assert len({trained.seconds for trained in together.values()}) == 1  # an equal share
