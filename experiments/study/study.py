@@ -24,6 +24,7 @@ from vae_topk_jax.metrics import Features, TrainedProbe, load_or_train_probe
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.progress import console
 from vae_topk_jax.training import EpochResult
+from vae_topk_jax.training_inputs import classes_of
 
 _IMPORTANCE_SNAPSHOTS = 60
 PICTURES = 10
@@ -214,7 +215,8 @@ class Study:
         trainer = info.trainer
         started = time.perf_counter()
         images = self.dataset.train_images
-        running = trainer.epochs(trainer.init(images), images)
+        labels = self.dataset.train_labels if classes_of(config) else None
+        running = trainer.epochs(trainer.init(images), images, labels=labels)
         epochs, ends = [], []
         for epoch in self.bar.training(running, trainer):
             epochs.append(epoch)
