@@ -31,7 +31,7 @@ def conditioned(features_BxF: Array, label_B: Array | None, classes: int) -> Arr
         return features_BxF
     label = jnp.asarray(NO_LABEL, jnp.int32) if label_B is None else label_B
     shown = jax.nn.one_hot(label, classes, dtype=features_BxF.dtype)
-    shown_BxC = jnp.broadcast_to(shown, (len(features_BxF), classes))
+    shown_BxC = jnp.broadcast_to(shown, (features_BxF.shape[0], classes))
     return jnp.concatenate([features_BxF, shown_BxC], axis=-1)
 
 

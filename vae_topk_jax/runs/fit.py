@@ -99,9 +99,9 @@ def fit(
         The trained model, on one device.
 
     Raises:
-        ValueError: images or labels that the model does not take, a folder that holds a run already or is
-            being written, a `resume` with nothing to go on from, or with other images or another
-            configuration; a disk that cannot be written.
+        ValueError: images or labels that the model does not take, a folder that holds a run already
+            or is being written, a `resume` with nothing to go on from, or with other images or
+            another configuration; a disk that cannot be written.
         NonFiniteError: `patience` steps in a row were not finite; a checkpoint of the last good
             state is kept in `out`.
         Interrupted: SIGINT or SIGTERM; a checkpoint of the last step is kept in `out`. It is a
