@@ -1,5 +1,6 @@
 """Images of a class that was asked for: are they of that class?"""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 
 from experiments.study.keys import study_key
 from experiments.study.study import Study
-from vae_topk_jax.samplers import fit_patterns, sample_patterns
+from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
 
 
 class Generate(Protocol):
@@ -39,23 +40,37 @@ def class_grid(generate: Generate, classes: int, n: int, seed: int = 0) -> np.nd
 
 
 def class_patterns(model: Any, images: np.ndarray, labels: np.ndarray) -> Generate:
-    """A sampler of codes class by class: `samplers.sample_patterns` of the codes of some images
-    of each class.
+    """A sampler with the patterns of each class's own codes (`samplers.fit_patterns`).
 
     Args:
         model: with `encode` and `decode` that take labels.
         images: training images, floating.
         labels: their classes.
     """
-    codes = np.asarray(model.encode(images, label=labels))
-    patterns = {int(c): fit_patterns(codes[labels == c]) for c in np.unique(labels)}
+    codes_NxD = np.asarray(model.encode(images, label=labels))
+    fitted = {c: fit_patterns(codes_NxD[labels == c]) for c in np.unique(labels)}
+    return _of_each_class(model, lambda key, n, c: sample_patterns(key, n, fitted[c]))
+
+
+def class_mixture(model: Any, images: np.ndarray, labels: np.ndarray, seed: int) -> Generate:
+    """A sampler with a mixture of each class's own latents (`samplers.fit_mixture`), drawn through
+    the mask of inference; arguments as in `class_patterns`, and the seed of the fits."""
+    latents_NxD = np.asarray(model.latents(images, label=labels))
+    fitted = {c: fit_mixture(latents_NxD[labels == c], seed=seed) for c in np.unique(labels)}
+    return _of_each_class(
+        model, lambda key, n, c: model.sparsify(sample_mixture(key, n, fitted[c]))
+    )
+
+
+def _of_each_class(model: Any, draw: Callable[[jax.Array, int, int], Any]) -> Generate:
+    """A sampler whose codes are drawn class by class: draw(key, n, class)."""
 
     def generate(key: jax.Array, n: int, *, label: np.ndarray) -> Any:
-        drawn = np.zeros((n, codes.shape[1]), np.float32)
+        z_NxD = np.zeros((n, model.config.latent_dim), np.float32)
         for number in np.unique(label):
-            of_class = np.flatnonzero(label == number)
-            of_key = jax.random.fold_in(key, int(number))
-            drawn[of_class] = sample_patterns(of_key, len(of_class), patterns[int(number)])
-        return model.decode(drawn, label=label)
+            is_of_it_N = label == number
+            key_of_it = jax.random.fold_in(key, int(number))
+            z_NxD[is_of_it_N] = draw(key_of_it, int(is_of_it_N.sum()), number)
+        return model.decode(z_NxD, label=label)
 
     return generate

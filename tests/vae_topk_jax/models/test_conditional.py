@@ -6,10 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from tests.helpers.runs import bits, trainer_of
+from tests.helpers.runs import SMALL, bits, trainer_of
 from vae_topk_jax import Config, fit, load
 from vae_topk_jax.data import Rows, to_unit_float
-from vae_topk_jax.data.batches import Labelled, batch_indices, take_batch
 from vae_topk_jax.export import export_model, load_exported
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.sharding import make_mesh
@@ -20,12 +19,12 @@ CONFIG = Config(
     widths=(32,),
     batch_size=64,
     epochs=25,
+    sensitivity_every=0,
     learning_rate=0.01,
     latent_reduction="sum",
     beta=0.02,
     classes=4,
 )
-SHORT = CONFIG.replace(epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -62,28 +61,17 @@ def test_what_an_image_gives_depends_on_its_own_label_alone(model, blobs):
 
 
 @pytest.mark.long
-def test_a_step_takes_the_labels_of_its_images_wherever_it_is_taken(blobs):
-    trainer = trainer_of(blobs, SHORT)
+def test_a_step_takes_the_labels_of_its_images_wherever_they_are(blobs):
+    trainer = trainer_of(blobs, SMALL.replace(epochs=2, classes=4))
     labels, images = blobs.train_labels, blobs.train_images
-    state = next(trainer.epochs(trainer.init(), images, segment=3, labels=labels)).state
-    *_, resumed = trainer.epochs(state, images, segment=3, labels=labels)
+    state = next(trainer.epochs(trainer.init(), images, segment=4, labels=labels)).state
+    *_, resumed = trainer.epochs(state, images, segment=4, labels=labels)
     rows = Rows([images], ["a"])
-    *_, read = trainer.epochs(trainer.init(), rows, segment=3, labels=labels)
+    *_, read = trainer.epochs(trainer.init(), rows, segment=4, labels=labels)
     assert bits(read.state) == bits(resumed.state)
 
-    key = trainer.order_key(resumed.state)
-    batches = (
-        Labelled(take_batch(images, index_B), labels[index_B])
-        for index_B in (np.asarray(batch_indices(key, step, 512, 64)) for step in range(16))
-    )
-    *_, (streamed, _) = trainer.stream(trainer.init(), batches)
-    for one, other in zip(
-        jax.tree.leaves(streamed.params), jax.tree.leaves(read.state.params), strict=True
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-
     spread = dataclasses.replace(trainer, mesh=make_mesh())
-    *_, last = spread.epochs(spread.init(), images, segment=3, labels=labels)
+    *_, last = spread.epochs(spread.init(), images, segment=4, labels=labels)
     for one, other in zip(
         jax.tree.leaves(last.state.params), jax.tree.leaves(read.state.params), strict=True
     ):
@@ -105,36 +93,36 @@ def test_every_kind_of_code_has_a_condition(blobs, fields):
     sparse = {"k": 2} if "selection" in fields else {}
     config = Config(**{"model": "top_k_vae"} | small | sparse | fields)
     trainer = trainer_of(blobs, config)
-    given = (trainer.abstract_state(), jax.ShapeDtypeStruct((64, 12, 12, 1), np.float32))
     label = jax.ShapeDtypeStruct((64,), np.int32)
-    _, terms = jax.eval_shape(trainer.train_step, *given, None, label)
+    x = jax.ShapeDtypeStruct((64, 12, 12, 1), np.float32)
+    state = trainer.abstract_state()
+    _, terms = jax.eval_shape(trainer.train_step, state, x, None, label)
     assert "loss" in terms
-    x = jax.ShapeDtypeStruct((3, 12, 12, 1), np.float32)
     for method in ("encode", "reconstruct", "latents", "posterior"):
-        jax.eval_shape(
-            lambda x, method=method: trainer.model.apply(
-                trainer.init().variables, x, label_B=np.array([0, 1, -1]), method=method
-            ),
-            x,
-        )
+
+        def apply(variables, x, label, method=method):
+            return trainer.model.apply(variables, x, label_B=label, method=method)
+
+        jax.eval_shape(apply, state.variables, x, label)
 
 
 @pytest.mark.long
 def test_a_label_goes_through_checkpoints_programs_and_refinement(model, blobs, tmp_path):
     x, label = to_unit_float(blobs.test_images[:5]), blobs.test_labels[:5]
-    refined = model.encode(x, refine=1, label=label)
-    apart = [model.encode(x[i : i + 1], refine=1, label=label[i])[0] for i in range(2)]
-    np.testing.assert_allclose(refined[:2], apart, atol=1e-5)
     codes = np.asarray(model.encode(x, label=label))
-    wrong = ((np.asarray(model.decode(codes, label=label)) - x) ** 2).sum()
-    assert ((np.asarray(model.decode(refined, label=label)) - x) ** 2).sum() < wrong
-    exported = load_exported(export_model(model, tmp_path / "model"))
+    info = dataclasses.replace(model.info, config=CONFIG.replace(beta=0.0))  # errors alone count
+    refined = Inference(model.state, info).encode(x, refine=1, label=label)
+    errors = [
+        np.square(np.asarray(model.decode(z, label=label)) - x).sum() for z in (codes, refined)
+    ]
+    assert errors[1] < errors[0]
+    exported = load_exported(export_model(model, tmp_path / "model"), verify=False)
     assert exported.classes == 4
     again = load(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode(x, label=label), codes)
     for asked in (None, 2, label):
         codes = model.encode(x, label=asked)
         np.testing.assert_allclose(exported.encode(x, label=asked), codes, atol=1e-6)
-        np.testing.assert_array_equal(again.encode(x, label=asked), codes)
         images = model.decode(codes, label=asked)
         np.testing.assert_allclose(exported.decode(codes, label=asked), images, atol=1e-6)
     with pytest.raises(ValueError, match="label must lie between 0 and 3"):
