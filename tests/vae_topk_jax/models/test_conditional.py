@@ -22,7 +22,7 @@ CONFIG = Config(
     sensitivity_every=0,
     learning_rate=0.01,
     latent_reduction="sum",
-    beta=0.02,
+    beta=0.01,
     classes=4,
 )
 
