@@ -205,7 +205,9 @@ def _find_inputs(options: Options) -> Inputs:
 
 def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:
     test = inputs.float_test
-    label = inputs.test_labels[: len(test)] if classes_of(inference.config) else None
+    label = None
+    if classes_of(inference.config) and inputs.test_labels is not None:
+        label = inputs.test_labels[: len(test)]
     codes = inference.encode(test, label=label)
     decoded = np.asarray(inference.decode(codes, label=label))
     if inputs.are_images and test.min() >= 0 and test.max() <= 1:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax import export as jax_export
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae_topk_jax import manifest
 from vae_topk_jax.condition import NO_LABEL, check_asked, given, of_chunk

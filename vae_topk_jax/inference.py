@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae_topk_jax.condition import check_asked, given, of_chunk
 from vae_topk_jax.config import Config

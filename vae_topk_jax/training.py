@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import (

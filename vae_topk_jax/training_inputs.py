@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae_topk_jax.condition import check_labels
 from vae_topk_jax.config import Config

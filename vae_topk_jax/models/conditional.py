@@ -46,19 +46,6 @@ class Conditional(Generator):
         seen_BxI = self.conditioned(self.decoder_input(z_BxD), label_B)
         return self.restored(self.rule.mean(self.decoder(seen_BxI)))
 
-    def reconstruct(
-        self,
-        x_BxHxWxC: Array,
-        *,
-        sample: bool = False,
-        use_running_average: bool = True,
-        label_B: Array | None = None,
-    ) -> Array:
-        z_BxD = self.encode(
-            x_BxHxWxC, sample=sample, use_running_average=use_running_average, label_B=label_B
-        )
-        return self.decode(z_BxD, label_B)
-
     def conditioned(self, features_BxF: Array, label_B: Array | None) -> Array:
         """What a layer sees that knows the label."""
         return conditioned(features_BxF, label_B, self.classes)

@@ -153,6 +153,19 @@ class VAE(Conditional):
         z_BxD = self._sample(heads.mu_BxD, heads.logvar_BxD) if sample else heads.mu_BxD
         return self.bottleneck(z_BxD, *heads, use_running_average=use_running_average).z_BxD
 
+    def reconstruct(
+        self,
+        x_BxHxWxC: Array,
+        *,
+        sample: bool = False,
+        use_running_average: bool = True,
+        label_B: Array | None = None,
+    ) -> Array:
+        z_BxD = self.encode(
+            x_BxHxWxC, sample=sample, use_running_average=use_running_average, label_B=label_B
+        )
+        return self.decode(z_BxD, label_B)
+
     def loss(
         self,
         x_BxHxWxC: Array,

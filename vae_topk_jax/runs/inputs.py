@@ -182,7 +182,10 @@ def load_inputs(
     Raises:
         ValueError: another name, or a checkpoint of a model without an encoder or of other images.
     """
-    labels = {"train_labels": dataset.train_labels, "test_labels": dataset.test_labels}
+    labels: dict[str, Any] = {
+        "train_labels": dataset.train_labels,
+        "test_labels": dataset.test_labels,
+    }
     if name == PIXELS:
         images = dataset.train_images, dataset.test_images
         return Inputs(*images, dataset.describe(), dataset.digest, **labels)
