@@ -6,8 +6,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from experiments.measures.generation import distances
 from experiments.study.keys import study_key
-from experiments.study.study import Study
+from experiments.study.study import PICTURES, Study
+from vae_topk_jax.metrics import reconstruction_metrics
 from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
 
 
@@ -17,9 +19,41 @@ class Generate(Protocol):
     def __call__(self, key: jax.Array, n: int, *, label: np.ndarray) -> Any: ...
 
 
-def conditional_accuracy(study: Study, generate: Generate, n: int, seed: int = 0) -> float:
-    """The share of n images that the study's classifier puts in the class asked for, as many of
-    each class but for one.
+def measure_conditional(
+    study: Study, model: Any, seed: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Reconstructions with the label and without; `conditional_scores` of every sampler; and images
+    of every class from the prior.
+
+    Args:
+        study: gives the data, which must have labels, and the classifier.
+        model: an `Inference` of a model with `classes`.
+        seed: of what is drawn.
+    """
+    test, (train_labels, test_labels) = study.test_images, study.dataset.labels
+    reconstructed = {"psnr": model.reconstruct(test, label=test_labels)}
+    reconstructed["psnr_unlabelled"] = model.reconstruct(test)
+    metrics = {
+        name: reconstruction_metrics(np.asarray(images), test)["psnr"]
+        for name, images in reconstructed.items()
+    }
+    images = study.train_images[: study.budget.mixture_codes]
+    labels = train_labels[: len(images)]
+    samplers: dict[str, Generate] = {
+        "prior": model.generate,
+        "patterns": class_patterns(model, images, labels),
+        "mixture": class_mixture(model, images, labels, seed),
+    }
+    for name, generate in samplers.items():
+        n = min(study.budget.samples, len(test))
+        scores = conditional_scores(study, generate, n, seed)
+        metrics |= {f"{score}_{name}": value for score, value in scores.items()}
+    return metrics, {"classes": class_grid(model.generate, study.dataset.num_classes, PICTURES)}
+
+
+def conditional_scores(study: Study, generate: Generate, n: int, seed: int = 0) -> dict[str, float]:
+    """Of n images, as many of each class but for one: "asked", the share that the study's
+    classifier puts in the class asked for, and "fid_clf" to the test images.
 
     Args:
         study: gives the classifier; its data must have labels.
@@ -29,7 +63,9 @@ def conditional_accuracy(study: Study, generate: Generate, n: int, seed: int = 0
     """
     label_N = np.arange(n) % study.dataset.num_classes
     images = generate(study_key(seed, "conditional"), n, label=label_N)
-    return study.probe.accuracy(np.clip(np.asarray(images), 0.0, 1.0), label_N)
+    images = np.clip(np.asarray(images), 0.0, 1.0)
+    asked = study.probe.accuracy(images, label_N)
+    return {"asked": asked, "fid_clf": distances(study, images)["fid_clf"]}
 
 
 def class_grid(generate: Generate, classes: int, n: int, seed: int = 0) -> np.ndarray:

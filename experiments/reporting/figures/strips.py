@@ -80,7 +80,7 @@ def draw_samples(rows: Sequence[Row]) -> Iterator[Drawing]:
         yield Drawing("samples", "Generated images.", draw_strips(strips), photo=True)
 
 
-def draw_classes(rows: Sequence[Row]) -> Iterator[Drawing]:
+def draw_class_grids(rows: Sequence[Row]) -> Iterator[Drawing]:
     """What each model generates of every class, a figure for each model."""
     for model, images in images_of(rows, "classes").items():
         strip = Strip(f"{model}: a class a line", images, math.ceil(len(images) / IMAGES_PER_LINE))
