@@ -1,9 +1,13 @@
 """Labels as a condition: what a layer sees of them, and which it is not shown.
 
-A label is a number from 0 to classes - 1, or `NO_LABEL`, which stands for any class. A layer sees
-one value a class beside its other inputs, 1 for the label's own; without a label all are 0.
+A label is a number from 0 to classes - 1, or `NO_LABEL`, which stands for any class. A layer of F
+other inputs sees one more value for each class, sqrt(F) for the label's own and 0 for the others;
+without a label all are 0. So the label weighs as much as all other inputs together, were they of
+variance 1. At 1 in place of sqrt(F) the codes come to hold the class before the label is learnt,
+and images drawn from the prior are less often of the class asked for (docs/systems.md has figures).
 """
 
+import math
 from typing import Any
 
 import jax
@@ -16,7 +20,7 @@ NO_LABEL = -1
 
 
 def conditioned(features_BxF: Array, label_B: Array | None, classes: int) -> Array:
-    """[features, one value a class]: what a layer sees that knows the label.
+    """[features, sqrt(F) onehot(label)]: what a layer sees that knows the label.
 
     Args:
         features_BxF: what it would see without.
@@ -24,14 +28,16 @@ def conditioned(features_BxF: Array, label_B: Array | None, classes: int) -> Arr
         classes: how many there are; 0: the features alone.
 
     Examples:
-        >>> conditioned(jnp.array([[5.0], [7.0]]), jnp.array([1, NO_LABEL]), classes=2).tolist()
-        [[5.0, 0.0, 1.0], [7.0, 0.0, 0.0]]
+        >>> features_BxF = jnp.array([[5.0, 5.0, 5.0, 5.0], [7.0, 7.0, 7.0, 7.0]])
+        >>> conditioned(features_BxF, jnp.array([1, NO_LABEL]), classes=2)[:, 4:].tolist()
+        [[0.0, 2.0], [0.0, 0.0]]
     """
     if not classes:
         return features_BxF
     label = jnp.asarray(NO_LABEL, jnp.int32) if label_B is None else label_B
-    shown = jax.nn.one_hot(label, classes, dtype=features_BxF.dtype)
-    shown_BxC = jnp.broadcast_to(shown, (features_BxF.shape[0], classes))
+    size, width = features_BxF.shape
+    shown = math.sqrt(width) * jax.nn.one_hot(label, classes, dtype=features_BxF.dtype)
+    shown_BxC = jnp.broadcast_to(shown, (size, classes))
     return jnp.concatenate([features_BxF, shown_BxC], axis=-1)
 
 

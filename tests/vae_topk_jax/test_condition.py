@@ -18,11 +18,11 @@ TOLD = Config(classes=4, latent_dim=4, k=2, widths=(4,), batch_size=2)
 
 
 def test_a_layer_sees_one_value_a_class_and_none_without_classes():
-    features = jax.numpy.ones((2, 3))
+    features = jax.numpy.ones((2, 4))
     assert conditioned(features, None, 0) is features
     none, one = (np.asarray(conditioned(features, label, 2)) for label in (None, np.int32(1)))
-    np.testing.assert_array_equal(none[:, 3:], 0.0)
-    np.testing.assert_array_equal(one[:, 3:], [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(none[:, 4:], 0.0)
+    np.testing.assert_array_equal(one[:, 4:], [[0, 2], [0, 2]])
 
 
 def test_the_share_of_labels_that_are_left_out():
