@@ -18,6 +18,7 @@ EXPERIMENTS = (
     "collapse",
     "ablation",
     "supports",
+    "classes",
     "compare",
     "rate",
     "likelihood",

@@ -33,6 +33,7 @@ from vae_topk_jax.runs.progress import console
 from vae_topk_jax.runs.run_folder import read_names, saved_info, sole_writer
 from vae_topk_jax.sharding import make_mesh
 from vae_topk_jax.training import NonFiniteError
+from vae_topk_jax.training_inputs import classes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,8 +205,11 @@ def _find_inputs(options: Options) -> Inputs:
 
 def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:
     test = inputs.float_test
-    codes = inference.encode(test)
-    decoded = np.asarray(inference.decode(codes))
+    label = None
+    if classes_of(inference.config) and inputs.test_labels is not None:
+        label = inputs.test_labels[: len(test)]
+    codes = inference.encode(test, label=label)
+    decoded = np.asarray(inference.decode(codes, label=label))
     if inputs.are_images and test.min() >= 0 and test.max() <= 1:
         metrics = reconstruction_metrics(decoded.clip(0.0, 1.0), test)
     else:

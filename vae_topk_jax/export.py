@@ -4,7 +4,6 @@ Written into a folder of model files, see `vae_topk_jax.model_files`.
 """
 
 import contextlib
-import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax import export as jax_export
+from numpy.typing import ArrayLike
 
 from vae_topk_jax import manifest
+from vae_topk_jax.condition import NO_LABEL, check_asked, given, of_chunk
 from vae_topk_jax.files import check_path, new_folder
 from vae_topk_jax.inference_inputs import (
     CHUNK,
@@ -56,6 +57,7 @@ def export_model(
             encoder or that the model does not take.
         FileExistsError: the folder is there already.
     """
+    from vae_topk_jax.training_inputs import classes_of
     from vae_topk_jax.weights import save_weights
 
     if part not in (*PROGRAMS, "both"):
@@ -72,9 +74,10 @@ def export_model(
         **inference.info.to_dict(),
     }
     inputs = {"encoder": inference.info.image_shape, "decoder": (inference.config.latent_dim,)}
+    has_labels = classes_of(inference.config) > 0
     with new_folder(Path(folder)) as partial:
         for name in PROGRAMS if part == "both" else (part,):
-            program = _lower(_function(inference, name, refine), inputs[name])
+            program = _lower(_function(inference, name, refine), inputs[name], has_labels)
             _path(partial, name).write_bytes(program.serialize())
         save_weights(partial, inference.variables)
         (partial / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -82,21 +85,27 @@ def export_model(
     return Path(folder)
 
 
-def _function(inference: "Inference", name: str, refine: int) -> Callable[[Array], Any]:
-    """What a program computes."""
+def _function(inference: "Inference", name: str, refine: int) -> Callable[..., Any]:
+    """What a program computes, of a batch and, for a model with classes, its labels."""
+    model, variables = inference.model, inference.variables
     if name == "encoder" and refine:
         from vae_topk_jax.refinement import refined_codes
 
-        return functools.partial(refined_codes, inference.model, inference.variables, passes=refine)
-    return functools.partial(inference.model.apply, inference.variables, method=PROGRAMS[name])
+        return lambda x, *label: refined_codes(model, variables, x, refine, *label)
+    return lambda x, *label: model.apply(
+        variables, x, method=PROGRAMS[name], **given(*label or (None,))
+    )
 
 
-def _lower(function: Callable[[Array], Any], shape: tuple[int, ...]) -> jax_export.Exported:
+def _lower(
+    function: Callable[..., Any], shape: tuple[int, ...], has_labels: bool
+) -> jax_export.Exported:
     batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
+    inputs = [jax.ShapeDtypeStruct(batch, jnp.float32)]
+    if has_labels:
+        inputs.append(jax.ShapeDtypeStruct(batch[:1], jnp.int32))
     with _without_paths():
-        return jax_export.export(jax.jit(function), platforms=PLATFORMS)(
-            jax.ShapeDtypeStruct(batch, jnp.float32)
-        )
+        return jax_export.export(jax.jit(function), platforms=PLATFORMS)(*inputs)
 
 
 @contextlib.contextmanager
@@ -146,31 +155,50 @@ class Exported:
         """The passes of refinement that the encoder makes."""
         return self.about.get("refine", 0)
 
-    def encode(self, x: Array | np.ndarray) -> Array:
+    @property
+    def classes(self) -> int:
+        """How many classes there are for the `label` of `encode` and `decode`; 0: it has none."""
+        return self.about["config"].get("classes", 0)
+
+    def encode(self, x: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
         """Codes (N, D) of images (N, H, W, C).
 
+        Args:
+            x: the images.
+            label: the class of all of them, or of each (N,); None: it is unknown.
+
         Raises:
-            ValueError: images that the model does not take, or no encoder in the folder.
+            ValueError: images or labels that the model does not take, or no encoder in the folder.
         """
         x = check_images(x, self.about["image_shape"], self.about["input_range"])
-        return self._run("encoder", x, REFINED_CHUNK if self.refine else CHUNK)
+        return self._run("encoder", x, label, REFINED_CHUNK if self.refine else CHUNK)
 
-    def decode(self, z: Array | np.ndarray) -> Array:
-        """Images (N, H, W, C) from codes (N, D).
+    def decode(self, z: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
+        """Images (N, H, W, C) from codes (N, D); `label` as in `encode`.
 
         Raises:
-            ValueError: another shape, or no decoder in the folder.
+            ValueError: another shape, labels as in `encode`, or no decoder in the folder.
         """
-        return self._run("decoder", check_latents(z, self.latent_dim))
+        return self._run("decoder", check_latents(z, self.latent_dim), label)
 
-    def reconstruct(self, x: Array | np.ndarray) -> Array:
+    def reconstruct(self, x: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
         """decode(encode(x)); errors as there."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x, label=label), label=label)
 
-    def _run(self, name: str, x: Array | np.ndarray, size: int = CHUNK) -> Array:
+    def _run(
+        self, name: str, x: Array | np.ndarray, label: ArrayLike | None, size: int = CHUNK
+    ) -> Array:
         if name not in self.programs:
             raise ValueError(f"the folder of the exported model has no {name}")
-        return in_chunks(lambda chunk, start: self._compiled[name](chunk), x, size)
+        label_N = check_asked(label, len(x), self.classes)
+        if self.classes and label_N is None:
+            label_N = np.full(len(x), NO_LABEL)
+
+        def serve(chunk: Array, start: int) -> Array:
+            labels = () if label_N is None else (of_chunk(label_N, start, len(chunk)),)
+            return self._compiled[name](chunk, *labels)
+
+        return in_chunks(serve, x, size)
 
 
 def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
@@ -192,7 +220,8 @@ def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
     folder = Path(folder)
     about = read_about(folder, verify=verify)
     images, codes = tuple(about["image_shape"]), (about["config"]["latent_dim"],)
-    shapes = {"encoder": [images, codes], "decoder": [codes, images]}
+    label = [()] if about["config"].get("classes") else []
+    shapes = {"encoder": [images, *label, codes], "decoder": [codes, *label, images]}
     paths = {name: path for name in PROGRAMS if (path := _path(folder, name)).exists()}
     if not paths:
         raise ValueError(f"{folder} holds no program: export an encoder or a decoder")

@@ -18,15 +18,17 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec, Sharding
 from jax.stages import Compiled
+from numpy.typing import ArrayLike
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.data.batches import Endless
+from vae_topk_jax.data.batches import Endless, Labelled
 from vae_topk_jax.data.memory import free_bytes
 from vae_topk_jax.models.registry import settings_of
 from vae_topk_jax.nonfinite import NonFiniteError, Patience
 from vae_topk_jax.sharding import DATA, MODEL, batch_sharding, replicated
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training import Trainer, mean_terms
+from vae_topk_jax.training_inputs import checked_labels
 
 _log = logging.getLogger(__name__)
 # What runs may differ in: factors in the arithmetic of a step, which decide nothing else.
@@ -117,22 +119,29 @@ class TrainerGroup:
         return Trainer(self.configs[0], self.image_shape, self.num_examples)
 
     def epochs(
-        self, images_NxHxWxC: np.ndarray | Array | Endless, patience: int = 100
+        self,
+        images_NxHxWxC: np.ndarray | Array | Endless,
+        patience: int = 100,
+        labels: ArrayLike | None = None,
     ) -> Iterator[GroupTurn]:
         """Trains from the first step, as `Trainer.init` gives it, to the last, one epoch a turn.
 
         Args:
             images_NxHxWxC: training images, as for `Trainer.epochs`, in memory.
             patience: how many steps in a row of one run may be skipped.
+            labels: as for `Trainer.epochs`.
 
         Raises:
-            ValueError: the program needs more memory than is free.
+            ValueError: the program needs more memory than is free; labels that are not those of the
+                models' classes.
             NonFiniteError: `patience` steps in a row of a run were skipped; names the run and what
                 was not finite.
         """
-        program = self._compile(images_NxHxWxC)
+        label_N = checked_labels(self.trainer.config, labels, self.num_examples)
+        examples = images_NxHxWxC if label_N is None else Labelled(images_NxHxWxC, label_N)
+        program = self._compile(examples)
         everywhere, split = self._shardings
-        images = jax.device_put(images_NxHxWxC, everywhere)
+        images = jax.device_put(examples, everywhere)
         states = [self.trainer.init(images_NxHxWxC, config.seed) for config in self._padded]
         state = jax.device_put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), split)
         values = jax.device_put(self._values, split)

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import ArrayLike
 
+from vae_topk_jax.condition import check_asked, given, of_chunk
 from vae_topk_jax.config import Config
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT
@@ -23,6 +25,7 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.statistics import DEAD, find_statistics
 from vae_topk_jax.steps import TrainState
+from vae_topk_jax.training_inputs import classes_of
 from vae_topk_jax.weights import restore_weights
 
 _DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
@@ -34,6 +37,9 @@ class Inference:
     Latents are chosen by the running statistics and are posterior means, so that what an image
     gives does not depend on its batch mates. Batches may have any size: they are served in chunks
     of up to 1,024, padded to a power of two, so that no new size is compiled for itself.
+
+    A model with `classes` takes a `label` in all of them, one for all examples or one of each (N,);
+    without it, the class is unknown.
 
     Attributes:
         model: the linen module.
@@ -129,7 +135,9 @@ class Inference:
         a model whose noise is not clipped."""
         return self.model.input_range if self.config.clip_noise else None
 
-    def encode(self, x: Array | np.ndarray, *, refine: int = 0) -> Array:
+    def encode(
+        self, x: Array | np.ndarray, *, refine: int = 0, label: ArrayLike | None = None
+    ) -> Array:
         """Codes (N, D) of images (N, H, W, C).
 
         Args:
@@ -137,21 +145,25 @@ class Inference:
                 inputs.
             refine: passes of `vae_topk_jax.refinement` after the encoder, each of which takes as
                 long as about D + 12 images take to be decoded; for models with a decoder network.
+            label: the class of all images, or of each (N,), for a model with `classes`.
 
         Raises:
             ValueError: another shape, an integer type, values outside the range or not finite;
-                passes of a model that cannot be refined, or whose latents are drawn.
+                passes of a model that cannot be refined, or whose latents are drawn; labels of
+                another type or number, outside [0, classes - 1] or of a model without classes.
         """
         x = self._check_images(x)
         self.check_refine(refine)
         if not refine:
-            return self._in_chunks("encode", x)
+            return self._in_chunks("encode", x, label)
         if "refine" not in self._programs:
             self._programs["refine"] = jax.jit(functools.partial(refined_codes, self.model))
-        program = self._programs["refine"]
-        return in_chunks(
-            lambda chunk, start: program(self.variables, chunk, refine), x, REFINED_CHUNK
-        )
+        program, label_N = self._programs["refine"], self._check_label(label, len(x))
+
+        def serve(chunk: Array, start: int) -> Array:
+            return program(self.variables, chunk, refine, of_chunk(label_N, start, len(chunk)))
+
+        return in_chunks(serve, x, REFINED_CHUNK)
 
     def check_refine(self, passes: int) -> None:
         """Refuses passes of refinement that this model does not take.
@@ -171,17 +183,19 @@ class Inference:
                 f"refine must be 0 where latents are drawn from the posterior, got {passes}"
             )
 
-    def latents(self, x: Array | np.ndarray, *, all_dims: bool = False) -> Array:
+    def latents(
+        self, x: Array | np.ndarray, *, all_dims: bool = False, label: ArrayLike | None = None
+    ) -> Array:
         """Latents (N, D) of images before the mask, zero in the dimensions that are not in use.
 
         Args:
-            x: as in `encode`.
+            x, label: as in `encode`.
             all_dims: whether dimensions that are not in use keep their latents too.
 
         Raises:
             ValueError: as in `encode`.
         """
-        mu_NxD = self._in_chunks("latents", self._check_images(x))
+        mu_NxD = self._in_chunks("latents", self._check_images(x), label)
         return mu_NxD if all_dims else apply_mask(mu_NxD, self.frequency >= DEAD)
 
     def sparsify(self, z: Array | np.ndarray) -> Array:
@@ -194,36 +208,40 @@ class Inference:
         """
         return self._in_chunks("sparsify", self._check_latents(z))
 
-    def reconstruct(self, x: Array | np.ndarray, *, refine: int = 0) -> Array:
+    def reconstruct(
+        self, x: Array | np.ndarray, *, refine: int = 0, label: ArrayLike | None = None
+    ) -> Array:
         """Images (N, H, W, C) from images, in their units; arguments and errors as in `encode`."""
         if refine:
-            return self.decode(self.encode(x, refine=refine))
-        return self._in_chunks("reconstruct", self._check_images(x))
+            return self.decode(self.encode(x, refine=refine, label=label), label=label)
+        return self._in_chunks("reconstruct", self._check_images(x), label)
 
-    def decode(self, z: Array | np.ndarray) -> Array:
+    def decode(self, z: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
         """Images (N, H, W, C) from codes (N, D).
 
         Raises:
-            ValueError: another shape.
+            ValueError: another shape, or labels as in `encode`.
         """
-        return self._in_chunks("decode", self._check_latents(z))
+        return self._in_chunks("decode", self._check_latents(z), label)
 
-    def generate(self, key: Array, n: int) -> Array:
+    def generate(self, key: Array, n: int, *, label: ArrayLike | None = None) -> Array:
         """n images decoded from the prior, each dimension active as often as in training.
 
         Args:
             key: typed key, `jax.random.key(seed)`.
             n: how many images.
+            label: the class of all of them, or of each (n,), for a model with `classes`.
 
         Raises:
-            ValueError: n below 1.
+            ValueError: n below 1, or labels as in `encode`.
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         return self.decode(
             self._program("prior")(
                 self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
-            )
+            ),
+            label=label,
         )
 
     def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
@@ -287,16 +305,22 @@ class Inference:
             self._programs[method] = jax.jit(apply, static_argnames=("n", "sample"))
         return self._programs[method]
 
-    def _in_chunks(self, method: str, x: Array | np.ndarray) -> Array:
-        program = self._program(method)
+    def _in_chunks(
+        self, method: str, x: Array | np.ndarray, label: ArrayLike | None = None
+    ) -> Array:
+        program, label_N = self._program(method), self._check_label(label, len(x))
 
         def serve(chunk: Array, start: int) -> Array:
+            condition = given(of_chunk(label_N, start, len(chunk)))
             if self.latent_key is None or method not in _DRAWN:
-                return program(self.variables, chunk)
+                return program(self.variables, chunk, **condition)
             rngs = {"latent": jax.random.fold_in(self.latent_key, start)}
-            return program(self.variables, chunk, sample=True, rngs=rngs)
+            return program(self.variables, chunk, sample=True, rngs=rngs, **condition)
 
         return in_chunks(serve, x)
+
+    def _check_label(self, label: ArrayLike | None, size: int) -> np.ndarray | None:
+        return check_asked(label, size, classes_of(self.config))
 
     def _check_latents(self, z: Array | np.ndarray) -> Array | np.ndarray:
         return check_latents(z, self.config.latent_dim)

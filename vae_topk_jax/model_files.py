@@ -50,7 +50,10 @@ def read_about(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         if "refine" in about.fields:
             about.integer("refine")
         about.object("data")
-        about.object("config").integer("latent_dim", least=1)
+        config = about.object("config")
+        config.integer("latent_dim", least=1)
+        if "classes" in config.fields:
+            config.integer("classes")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return about.fields

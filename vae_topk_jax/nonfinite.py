@@ -69,7 +69,12 @@ class Patience:
 
 
 def not_finite(
-    model: System, config: Config, total_steps: int, state: TrainState, x_BxHxWxC: Array
+    model: System,
+    config: Config,
+    total_steps: int,
+    state: TrainState,
+    x_BxHxWxC: Array,
+    label_B: Array | None = None,
 ) -> list[str]:
     """What is not finite in a step that is taken from this state: "input", "params/...", "loss",
     "grads/...".
@@ -78,6 +83,7 @@ def not_finite(
         model, config, total_steps: of the run.
         state: before the step.
         x_BxHxWxC: the batch, float32.
+        label_B: its classes, where the model is told them.
 
     Examples:
         >>> from vae_topk_jax.training import Trainer
@@ -87,7 +93,7 @@ def not_finite(
         ['input', 'loss']
     """
     look = functools.partial(gradient_step, model, config, total_steps)
-    gradient = jax.jit(look)(state, x_BxHxWxC)
+    gradient = jax.jit(look)(state, x_BxHxWxC, None, label_B)
     seen = {"input": x_BxHxWxC, "params": state.params, **gradient._asdict()}
     return [
         "/".join([name, jax.tree_util.keystr(path, simple=True, separator="/")]).rstrip("/")

@@ -62,7 +62,8 @@ def read_program(path: Path, shapes: Sequence[tuple[int, ...]]) -> jax_export.Ex
 
     Args:
         path: the file.
-        shapes: of an example that it takes, and of one that it gives.
+        shapes: of an example that it takes (and of its label, where it takes one), and of one that
+            it gives.
 
     Raises:
         ValueError: another file, one that calls code outside of itself, or other shapes.
@@ -78,5 +79,5 @@ def read_program(path: Path, shapes: Sequence[tuple[int, ...]]) -> jax_export.Ex
         raise ValueError(f"{path} is refused: it calls code outside of itself")
     found = [aval.shape[1:] for aval in (*program.in_avals, *program.out_avals)]
     if found != list(shapes):
-        raise ValueError(f"{path} must map {shapes[0]} to {shapes[1]}, as config.json has it")
+        raise ValueError(f"{path} must map {shapes[0]} to {shapes[-1]}, as config.json has it")
     return program

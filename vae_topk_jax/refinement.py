@@ -36,6 +36,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.condition import given
 from vae_topk_jax.metrics.image import ssim
 
 DAMPINGS = (1e-3, 3e-2, 1.0)
@@ -117,7 +118,13 @@ def check_passes(passes: int) -> None:
         raise ValueError(f"refine must be a whole number of passes, 0 or more, got {passes!r}")
 
 
-def refined_codes(model: Any, variables: Any, x_BxHxWxC: Array, passes: ArrayLike) -> Array:
+def refined_codes(
+    model: Any,
+    variables: Any,
+    x_BxHxWxC: Array,
+    passes: ArrayLike,
+    label_B: Array | None = None,
+) -> Array:
     """The codes of a model's encoder after so many passes.
 
     Args:
@@ -125,25 +132,26 @@ def refined_codes(model: Any, variables: Any, x_BxHxWxC: Array, passes: ArrayLik
         variables: what its `apply` takes.
         x_BxHxWxC: images.
         passes: how many; need not be static.
+        label_B: int32, the classes of the images; None: they are unknown.
 
     Returns:
         z_BxD, with as many active latents in each row as the encoder's code has.
     """
 
-    def decode(z_BxD: Array) -> Array:
-        return model.apply(variables, z_BxD, method="decode")
+    def decoder_of(label: Array | None) -> Decoder:
+        return lambda z_MxD: model.apply(variables, z_MxD, **given(label), method="decode")
 
-    z_BxD = model.apply(variables, x_BxHxWxC, method="encode")
+    z_BxD = model.apply(variables, x_BxHxWxC, **given(label_B), method="encode")
     active_BxD = z_BxD != 0 if model.is_sparse else jnp.ones(z_BxD.shape, bool)
     objective = model.apply(variables, method="objective")
     may_swap_DxD = model.swaps()
-    offers_BxD = model.apply(variables, x_BxHxWxC, method="offers")
+    offers_BxD = model.apply(variables, x_BxHxWxC, label_B, method="offers")
 
     def one_pass(_: int, codes: tuple[Array, Array]) -> tuple[Array, Array]:
-        def of_image(x: Array, z: Array, active: Array, offers: Array | None) -> tuple:
-            return improved(decode, objective, x, z, active, may_swap_DxD, offers)
+        def of_image(x: Array, z: Array, active: Array, offers: Any, label: Any) -> tuple:
+            return improved(decoder_of(label), objective, x, z, active, may_swap_DxD, offers)
 
-        return jax.vmap(of_image)(x_BxHxWxC, *codes, offers_BxD)
+        return jax.vmap(of_image)(x_BxHxWxC, *codes, offers_BxD, label_B)
 
     return jax.lax.fori_loop(0, passes, one_pass, (z_BxD, active_BxD))[0]
 

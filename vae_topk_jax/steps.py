@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from vae_topk_jax.condition import given
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import System
 
@@ -84,6 +85,7 @@ def gradient_step(
     state: TrainState,
     x_BxHxWxC: Array,
     valid_B: Array | None = None,
+    label_B: Array | None = None,
 ) -> Gradient:
     """Loss and gradients of one batch; arguments as in `train_step`."""
     step_key = jax.random.fold_in(split_run_key(state.rng).step, state.step)
@@ -102,6 +104,7 @@ def gradient_step(
             valid_B,
             train=True,
             progress=state.step.astype(jnp.float32) / total_steps,
+            **given(label_B),
             method="loss",
             mutable=["batch_stats"],
             rngs={"latent": latent_key},
@@ -120,6 +123,7 @@ def train_step(
     state: TrainState,
     x_BxHxWxC: Array,
     valid_B: Array | None = None,
+    label_B: Array | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One step of gradient descent; a step that is not finite changes nothing but `step`.
 
@@ -129,12 +133,13 @@ def train_step(
         state: the state before the step.
         x_BxHxWxC: float32, in the range of the model.
         valid_B: marks the real examples of a padded batch.
+        label_B: int32, the classes of the images, for a model that is told them.
 
     Returns:
         The state after the step and the loss terms, with "skipped", 1 if the loss or a gradient
         was not finite.
     """
-    gradient = gradient_step(model, config, total_steps, state, x_BxHxWxC, valid_B)
+    gradient = gradient_step(model, config, total_steps, state, x_BxHxWxC, valid_B, label_B)
     loss, terms, new_stats, grads = gradient
     is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
 
@@ -165,11 +170,16 @@ def _advance_if(is_finite: Array, advance: Callable[[], Any], before: Any) -> An
 
 
 def eval_step(
-    model: System, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
+    model: System,
+    state: TrainState,
+    x_BxHxWxC: Array,
+    valid_B: Array | None = None,
+    label_B: Array | None = None,
 ) -> dict[str, Array]:
     """The loss terms at inference: posterior means, dimensions chosen by the running average."""
     apply: Callable[..., Any] = model.apply
-    _, terms = apply(state.variables, x_BxHxWxC, x_BxHxWxC, valid_B, train=False, method="loss")
+    batch = (x_BxHxWxC, x_BxHxWxC, valid_B)
+    _, terms = apply(state.variables, *batch, train=False, **given(label_B), method="loss")
     return terms
 
 

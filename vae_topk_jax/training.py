@@ -11,19 +11,19 @@ import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
+from numpy.typing import ArrayLike
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import (
     Batch,
     Endless,
+    Labelled,
     batches_in_order,
     epoch_batches,
     first_images,
 )
 from vae_topk_jax.data.rows import Images, Rows
 from vae_topk_jax.data.stream import stage
-from vae_topk_jax.inference_inputs import check_range
-from vae_topk_jax.likelihoods import OF_ANY_VALUE
 from vae_topk_jax.models import System
 from vae_topk_jax.nonfinite import NonFiniteError, Patience, not_finite
 from vae_topk_jax.sharding import batch_sharding, check_mesh, put, replicated, state_sharding
@@ -36,10 +36,16 @@ from vae_topk_jax.steps import (
     split_run_key,
     train_step,
 )
+from vae_topk_jax.training_inputs import (
+    check_examples,
+    check_values,
+    checked_batch,
+    checked_labels,
+    images_of,
+)
 
 # How many training images a model may see before it starts.
 _SEEN = 4096
-_TAKE_ANY = f" (the likelihoods of any values are {', '.join(OF_ANY_VALUE)})"
 
 
 class EpochResult(NamedTuple):
@@ -191,12 +197,7 @@ class Trainer:
         Raises:
             ValueError: values outside the range of the model, or of noise that is clipped.
         """
-        if (input_range := self.model.input_range) is not None:
-            check_range(x, input_range, _TAKE_ANY)
-            return
-        check_range(x, None)
-        if self.config.train_noise and self.config.clip_noise:
-            check_range(x, (0.0, 1.0), ": clip_noise must be False for others")
+        check_values(self.config, x)
 
     def place(self, state: TrainState) -> TrainState:
         """A state that every process holds complete, laid out over the mesh."""
@@ -209,16 +210,17 @@ class Trainer:
 
     @functools.cached_property
     def train_step(self) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-        """(state, x, valid=None) -> (state, terms), compiled; the input state is donated."""
+        """(state, x, valid=None, label=None) -> (state, terms), compiled; the input state is
+        donated."""
         return jax.jit(self._step, donate_argnums=0, out_shardings=self._shardings)
 
     @functools.cached_property
     def eval_step(self) -> Callable[..., dict[str, Array]]:
-        """(state, x, valid=None) -> terms, compiled."""
+        """(state, x, valid=None, label=None) -> terms, compiled."""
         return jax.jit(functools.partial(eval_step, self.model))
 
     def stream(
-        self, state: TrainState, batches: Iterable[np.ndarray | Array]
+        self, state: TrainState, batches: Iterable[np.ndarray | Array | Labelled]
     ) -> Iterator[tuple[TrainState, dict[str, Array]]]:
         """Trains from `state` on batches as they come, one step a turn.
 
@@ -227,24 +229,21 @@ class Trainer:
 
         Args:
             state: donated to the first turn.
-            batches: float32 arrays, any number of examples each, in the range of the model.
+            batches: float32 arrays, any number of examples each, in the range of the model; or
+                `Labelled` ones, for a model with `classes`.
 
         Yields:
             The state after the step, and its loss terms.
 
         Raises:
-            ValueError: a batch of another type or shape, or a first batch with values that the
-                model does not take.
+            ValueError: a batch of another type or shape, labels that are not those of its classes,
+                or a first batch with values that the model does not take.
         """
-        for number, x_BxHxWxC in enumerate(batches):
-            if x_BxHxWxC.dtype != np.float32 or x_BxHxWxC.shape[1:] != tuple(self.image_shape):
-                raise ValueError(
-                    f"a batch must be float32 of shape (B, {', '.join(map(str, self.image_shape))})"
-                    f", got {x_BxHxWxC.dtype} of shape {x_BxHxWxC.shape}"
-                )
+        for number, batch in enumerate(batches):
+            x_BxHxWxC, label_B = checked_batch(self.config, batch, self.image_shape)
             if number == 0:
                 self.check_values(x_BxHxWxC)
-            state, terms = self.train_step(state, x_BxHxWxC)
+            state, terms = self.train_step(state, x_BxHxWxC, None, label_B)
             yield state, terms
 
     def epochs(
@@ -253,6 +252,7 @@ class Trainer:
         images_NxHxWxC: Images | Endless,
         segment: int | None = None,
         patience: int = 100,
+        labels: ArrayLike | None = None,
     ) -> Iterator[EpochResult]:
         """Trains from `state` to the end of the last epoch, one epoch a turn.
 
@@ -263,18 +263,21 @@ class Trainer:
                 Or what makes the batch of each step on the device.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be skipped.
+            labels: whole numbers (N,), the classes of the images, for a model with `classes`.
 
         Raises:
             ValueError: images of another type, shape or number than the trainer's, or with values
-                that the model does not take.
+                that the model does not take; labels that are not those of its classes.
             NonFiniteError: `patience` steps in a row were skipped; names what was not finite.
         """
-        self._check(images_NxHxWxC)
+        check_examples(self.config, images_NxHxWxC, self.num_examples, self.image_shape)
+        label_N = checked_labels(self.config, labels, self.num_examples)
         size = min(segment or self.steps_per_epoch, self.steps_per_epoch)
-        images, advance = images_NxHxWxC, self.segment
-        if isinstance(images, Rows):
+        images: Any = images_NxHxWxC if label_N is None else Labelled(images_NxHxWxC, label_N)
+        advance = self.segment
+        if isinstance(images_NxHxWxC, Rows):
             advance = self._streamed(state, images, size)
-        elif not isinstance(images, Endless):
+        elif not isinstance(images_NxHxWxC, Endless):
             images = self._on_device(images)
         endurance = Patience(patience, self.config.learning_rate)
         for step, length in self._turns(int(state.step), size):
@@ -296,40 +299,24 @@ class Trainer:
             yield step, length
             step += length
 
-    def _check(self, images: Images | Endless) -> None:
-        """Refuses images of another type, shape or number."""
-        if isinstance(images, Endless):
-            if images.image_shape != tuple(self.image_shape):
-                raise ValueError(
-                    f"what makes batches must make images of shape {tuple(self.image_shape)}, "
-                    f"got {images.image_shape}"
-                )
-            return
-        expected = (self.num_examples, *self.image_shape)
-        if images.dtype not in (np.uint8, np.float32) or images.shape != expected:
-            raise ValueError(
-                f"images must be uint8 or float32 of shape {expected}, "
-                f"got {images.dtype} of shape {images.shape}"
-            )
-
-    def _on_device(self, images_NxHxWxC: np.ndarray | Array) -> Array:
-        """The images where the steps take them from, if the model takes them."""
-        images = (
-            jax.device_put(images_NxHxWxC)
-            if self.mesh is None
-            else put(images_NxHxWxC, replicated(self.mesh))
+    def _on_device(self, examples: Any) -> Any:
+        """The images, and their labels, where the steps take them from, if the model takes them."""
+        placed = (
+            jax.device_put(examples) if self.mesh is None else put(examples, replicated(self.mesh))
         )
-        if images.dtype == np.float32:
+        if (images := images_of(placed)).dtype == np.float32:
             self.check_values(images)
-        return images
+        return placed
 
-    def _streamed(self, state: TrainState, source: Rows, size: int) -> Callable[..., Any]:
+    def _streamed(
+        self, state: TrainState, source: Rows | Labelled, size: int
+    ) -> Callable[..., Any]:
         """`segment` for the turns from `state` on, one after the other, of images that are read."""
         turns = self._turns(int(state.step), size)
         batch_size = self.config.batch_size
         staged = stage(source, self.order_key(state), batch_size, turns)
 
-        def advance(state: TrainState, images: Rows, length: int) -> tuple[TrainState, Any]:
+        def advance(state: TrainState, images: Any, length: int) -> tuple[TrainState, Any]:
             outputs = []
             while length:
                 piece = self._on_device(next(staged))
@@ -342,13 +329,13 @@ class Trainer:
         return advance
 
     def describe_failure(
-        self, state: TrainState, images: Images | Endless, step: int, patience: int
+        self, state: TrainState, images: Any, step: int, patience: int
     ) -> NonFiniteError:
         """Repeats the failed step with the state's parameters, and lists what is not finite."""
         failed = dataclasses.replace(state, step=jnp.full_like(state.step, step))
         offset = step % self.steps_per_epoch
-        x_BxHxWxC, index_B = self._batches(images, failed)(offset)
-        bad = not_finite(self.model, self.config, self.total_steps, failed, x_BxHxWxC)
+        x_BxHxWxC, index_B, label_B = self._batches(images, failed)(offset)
+        bad = not_finite(self.model, self.config, self.total_steps, failed, x_BxHxWxC, label_B)
         first = ", ".join(map(str, np.asarray(index_B)[:8]))
         return NonFiniteError(
             f"stopped at step {step}: {patience} steps in a row were not finite; in this one "
@@ -357,13 +344,17 @@ class Trainer:
         )
 
     def _step(
-        self, state: TrainState, x_BxHxWxC: Array, valid_B: Array | None = None
+        self,
+        state: TrainState,
+        x_BxHxWxC: Array,
+        valid_B: Array | None = None,
+        label_B: Array | None = None,
     ) -> tuple[TrainState, dict[str, Array]]:
         if self.mesh is not None:
-            x_BxHxWxC = jax.lax.with_sharding_constraint(x_BxHxWxC, batch_sharding(self.mesh))
-        return train_step(
-            self.model, self.optimizer, self.config, self.total_steps, state, x_BxHxWxC, valid_B
-        )
+            split = batch_sharding(self.mesh)
+            x_BxHxWxC, label_B = jax.lax.with_sharding_constraint((x_BxHxWxC, label_B), split)
+        run = (self.model, self.optimizer, self.config, self.total_steps)
+        return train_step(*run, state, x_BxHxWxC, valid_B, label_B)
 
     @functools.cached_property
     def _state_sharding(self) -> TrainState:
@@ -375,7 +366,9 @@ class Trainer:
         """Of a state and of the outputs of its step."""
         return None if self.mesh is None else (self._state_sharding, replicated(self.mesh))
 
-    def _batches(self, images: Array | Endless, state: TrainState) -> Callable[..., Batch]:
+    def _batches(
+        self, images: Array | Labelled | Endless, state: TrainState
+    ) -> Callable[..., Batch]:
         """step in the epoch in which the state stands -> its batch."""
         epoch = state.step // self.steps_per_epoch
         key, size = self.order_key(state), self.config.batch_size
@@ -387,7 +380,8 @@ class Trainer:
         state: TrainState,
         step_in_epoch: Array | int,
     ) -> tuple[TrainState, tuple[dict[str, Array], Array | None]]:
-        state, terms = self._step(state, batches(step_in_epoch).x_BxHxWxC)
+        batch = batches(step_in_epoch)
+        state, terms = self._step(state, batch.x_BxHxWxC, label_B=batch.label_B)
         statistics = find_statistics(state.batch_stats)
         return state, (terms, statistics.importance if statistics else None)
 
@@ -416,7 +410,7 @@ class Trainer:
         @functools.partial(
             jax.jit, donate_argnums=0, static_argnums=2, out_shardings=self._shardings
         )
-        def segment(state: TrainState, images: Array | Endless, length: int) -> tuple:
+        def segment(state: TrainState, images: Any, length: int) -> tuple:
             batches, first = batches_of(state, images)
             step = functools.partial(self._batch_step, batches)
             return jax.lax.scan(step, state, first + jnp.arange(length, dtype=jnp.int32))

@@ -22,6 +22,8 @@ _ADDED = [
     ("mask_input", False),
     ("choice_temperature", 2.0),
     ("choice_balance", 0.001),
+    ("classes", 0),
+    ("label_dropout", 0.1),
 ]
 
 

@@ -15,6 +15,7 @@ from vae_topk_jax.group import TrainerGroup
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import make_mesh
+from vae_topk_jax.training_inputs import classes_of
 
 TestLatent = Literal["mean", "sample"]
 Epoch = tuple[Mapping[str, float], np.ndarray | None]  # terms, importance_SxD
@@ -58,18 +59,19 @@ def train_models(
     data = (dataset.image_shape, dataset.describe(), dataset.digest)
     infos = [RunInfo(config, *data) for config in configs]
     trainer, images = infos[0].trainer, dataset.train_images
+    labels = dataset.train_labels if classes_of(configs[0]) else None
     started, ends = time.perf_counter(), []
     epochs: list[list[Epoch]] = [[] for _ in configs]
     if len(configs) > 1:
         mesh = make_mesh() if len(jax.devices()) > 1 else None
         group = TrainerGroup(configs, dataset.image_shape, len(images), mesh)
-        for turn in bar.training(group.epochs(images), trainer):
+        for turn in bar.training(group.epochs(images, labels=labels), trainer):
             for number, own in enumerate(epochs):
                 own.append((turn.terms[number], turn.importance_of(number)))
             ends.append(time.perf_counter())
         states = group.unstack(turn.state)
     else:
-        running = trainer.epochs(trainer.init(images), images)
+        running = trainer.epochs(trainer.init(images), images, labels=labels)
         for epoch in bar.training(running, trainer):
             epochs[0].append((epoch.terms, epoch.importance_SxD))
             ends.append(time.perf_counter())

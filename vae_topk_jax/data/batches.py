@@ -1,5 +1,6 @@
 """The images of a step, as a function of (key, step)."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -25,20 +26,55 @@ class Endless(Protocol):
         ...
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Images and the class of each.
+
+    Attributes:
+        images: (N, H, W, C), of any kind that is indexed by numbers.
+        label_N: int32.
+
+    Examples:
+        >>> Labelled(np.zeros((3, 1, 1, 1)), np.array([7, 8, 9]))[np.array([2, 0])].label_N.tolist()
+        [9, 7]
+    """
+
+    images: Any
+    label_N: Any
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> "Labelled":
+        return Labelled(self.images[index], self.label_N[index])
+
+    @property
+    def nbytes(self) -> int:
+        """Of the images."""
+        return self.images.nbytes
+
+
 class Batch(NamedTuple):
     """The images of a step.
 
     Attributes:
         x_BxHxWxC: float32.
         index_B: their numbers.
+        label_B: int32, their classes; None where they have none.
     """
 
     x_BxHxWxC: Array
     index_B: Array
+    label_B: Array | None = None
 
 
 def epoch_batches(
-    images: Array | Endless, key: Array, epoch: Array | int, num_examples: int, batch_size: int
+    images: Array | Labelled | Endless,
+    key: Array,
+    epoch: Array | int,
+    num_examples: int,
+    batch_size: int,
 ) -> Callable[[Array | int], Batch]:
     """step in the epoch -> its batch: images in the order of the epoch, or made for the step.
 
@@ -62,7 +98,7 @@ def epoch_batches(
 
 
 def batches_in_order(
-    images: Array, order_N: Array, batch_size: int
+    images: Array | Labelled, order_N: Array, batch_size: int
 ) -> Callable[[Array | int], Batch]:
     """step -> its batch, of images in this order.
 
@@ -74,6 +110,8 @@ def batches_in_order(
 
     def taken(step: Array | int) -> Batch:
         index_B = order_slice(order_N, step, batch_size)
+        if isinstance(images, Labelled):
+            return Batch(take_batch(images.images, index_B), index_B, images.label_N[index_B])
         return Batch(take_batch(images, index_B), index_B)
 
     return taken

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Sharding
 
-from vae_topk_jax.data.batches import as_float, epoch_order
+from vae_topk_jax.data.batches import Labelled, as_float, epoch_order
 from vae_topk_jax.data.rows import Rows
 
 Step = TypeVar("Step")
@@ -83,19 +83,19 @@ def stream(
 
 
 def stage(
-    source: Rows, key: Array, batch_size: int, turns: Iterable[tuple[int, int]]
-) -> Generator[np.ndarray, None, None]:
+    source: Rows | Labelled, key: Array, batch_size: int, turns: Iterable[tuple[int, int]]
+) -> Generator[Any, None, None]:
     """The examples of the steps of some turns, read while those before are computed.
 
     Args:
-        source: the examples.
+        source: the examples, with labels or without.
         key: as in `stream`.
         batch_size: B.
         turns: (first step, number of steps), none of which leaves its epoch.
 
     Yields:
-        images_SBxHxWxC, in the order of their steps and as they lie in the source: a turn, or a
-        piece of it where a turn has more than 64 MiB.
+        images_SBxHxWxC, with their labels where the source has them, in the order of their steps
+        and as they lie in the source: a turn, or a piece of it where a turn has more than 64 MiB.
 
     Examples:
         >>> rows = Rows([np.arange(6, dtype=np.uint8).reshape(6, 1, 1)], ["six"])
@@ -111,7 +111,7 @@ def stage(
         for start in range(first, first + length, most)
     )
 
-    def read(piece: tuple[int, int]) -> np.ndarray:
+    def read(piece: tuple[int, int]) -> Any:
         epoch, step_in_epoch = divmod(piece[0], len(source) // batch_size)
         first = step_in_epoch * batch_size
         return source[order(epoch)[first : first + piece[1] * batch_size]]

@@ -142,7 +142,7 @@ class Generator(System):
         (column); None: any for any."""
         return None
 
-    def offers(self, x_BxHxWxC: Array) -> Array | None:
+    def offers(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array | None:
         """offers_BxD: values at which refinement tries each inactive latent, beside those that the
         decoder's slope proposes; None where the encoder has none for them."""
         return None

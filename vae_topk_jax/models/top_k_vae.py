@@ -206,15 +206,17 @@ class TopKVAE(BetaVAE):
             return super().prior(n, frequency_D)
         return sample_slots(self.make_rng("latent"), n, frequency_D, self.k)
 
-    def latents(self, x_BxHxWxC: Array) -> Array:
+    def latents(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
         """The posterior means before any mask; by slot the codes, of which `sparsify` leaves the
         largest entry of each group."""
-        return self.encode(x_BxHxWxC) if self.selection == "slot" else super().latents(x_BxHxWxC)
+        if self.selection == "slot":
+            return self.encode(x_BxHxWxC, label_B=label_B)
+        return super().latents(x_BxHxWxC, label_B)
 
-    def scores(self, x_BxHxWxC: Array) -> Array:
+    def scores(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
         """score_BxD, by which the entries of an image are ranked at inference: `score` times the
         decoder's relative sensitivity. (By dimension the running importance ranks instead.)"""
-        mu_BxD, logvar_BxD, logits_BxD = self.heads(x_BxHxWxC)
+        mu_BxD, logvar_BxD, logits_BxD = self.heads(x_BxHxWxC, label_B)
         if logits_BxD is not None:
             return slot_softmax(logits_BxD, self.k)
         return self.batch_top_k.scores(mu_BxD, mu_BxD, logvar_BxD, self._weight())
@@ -229,9 +231,9 @@ class TopKVAE(BetaVAE):
             return group_D[:, None] == group_D[None]
         return None
 
-    def offers(self, x_BxHxWxC: Array) -> Array | None:
+    def offers(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array | None:
         """By slot the means of the posterior: the encoder has one for each latent of a group."""
-        return self.latents(x_BxHxWxC) if self.selection == "slot" else None
+        return self.latents(x_BxHxWxC, label_B) if self.selection == "slot" else None
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, that of masked entries weighted by `kl_inactive`."""
@@ -241,11 +243,11 @@ class TopKVAE(BetaVAE):
         mask_BxD = code.selection.mask_BxD
         return masked_kl(mu_BxD, logvar_BxD, mask_BxD, self.kl_inactive, self.latent_reduction)
 
-    def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
+    def observe(self, z_BxD: Array, valid_B: Array | None, label_B: Array | None = None) -> None:
         """Estimates the decoder's sensitivity at the codes, every `sensitivity_every` batches."""
         if self._is_weighted:
             key = self.make_rng("latent")
-            self.sensitivity.observe(self._pure_decoder(), z_BxD, key, valid_B)
+            self.sensitivity.observe(self._pure_decoder(label_B), z_BxD, key, valid_B)
 
     def _count(self, progress: ArrayLike) -> Array | None:
         """How many latents pass in training; None for k throughout."""
@@ -268,9 +270,12 @@ class TopKVAE(BetaVAE):
     def _is_weighted(self) -> bool:
         return self.sensitivity_every > 0 and self.selection != "slot"
 
-    def _pure_decoder(self) -> Callable[[Array], Array]:
+    def _pure_decoder(self, label_B: Array | None) -> Callable[[Array], Array]:
         """The mean of the standardised inputs as a function of codes that jax may transform."""
         decoder, variables = self.decoder.unbind()
         mean = self.rule.mean
-        seen = self.decoder_input
+
+        def seen(z_BxD: Array) -> Array:
+            return self.conditioned(self.decoder_input(z_BxD), label_B)
+
         return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, seen(z_BxD))))

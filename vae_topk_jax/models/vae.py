@@ -10,6 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import gaussian_kl
+from vae_topk_jax.models.conditional import Conditional
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
 from vae_topk_jax.rule import Selection
@@ -45,14 +46,15 @@ class Code(NamedTuple):
     penalty: Array | None = None
 
 
-class VAE(Generator):
+class VAE(Conditional):
     """A variational autoencoder of images, or of vectors, with a N(0, I) prior.
 
         z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
         loss = reconstruction(decoder(z), x) + beta * KL(N(mu, exp(logvar)) || N(0, I))
 
     Use its methods through `apply`, as pure functions of the variables:
-    `model.apply(variables, x, method="encode")`. For its other attributes see `Generator`.
+    `model.apply(variables, x, method="encode")`. For its other attributes see `Generator`, and
+    `Conditional` for labels.
 
     Examples:
         >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
@@ -81,14 +83,15 @@ class VAE(Generator):
         """How the head of the log-variances starts, where not as other layers."""
         return {}
 
-    def posterior(self, x_BxHxWxC: Array) -> tuple[Array, Array]:
+    def posterior(self, x_BxHxWxC: Array, label_B: Array | None = None) -> tuple[Array, Array]:
         """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
-        heads = self.heads(x_BxHxWxC)
+        heads = self.heads(x_BxHxWxC, label_B)
         return heads.mu_BxD, heads.logvar_BxD
 
-    def heads(self, x_BxHxWxC: Array) -> Heads:
+    def heads(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Heads:
         """All that the encoder says of a batch."""
-        return self._heads(self.encoder(self.standardized(x_BxHxWxC)))
+        h_BxF = self.encoder(self.standardized(x_BxHxWxC))
+        return self._heads(self.conditioned(h_BxF, label_B))
 
     def _heads(self, h_BxF: Array) -> Heads:
         mu_BxD, logvar_BxD = self.mu_head(h_BxF), self.logvar_head(h_BxF)
@@ -127,23 +130,41 @@ class VAE(Generator):
         """The terms of a training batch, with what is added to the bound: here nothing is."""
         return terms
 
-    def observe(self, z_BxD: Array, valid_B: Array | None) -> None:
+    def observe(self, z_BxD: Array, valid_B: Array | None, label_B: Array | None = None) -> None:
         """Updates statistics of a training batch's codes, those that are decoded."""
 
-    def latents(self, x_BxHxWxC: Array) -> Array:
+    def latents(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
         """The posterior means, before any mask."""
-        return self.posterior(x_BxHxWxC)[0]
+        return self.posterior(x_BxHxWxC, label_B)[0]
 
     def sparsify(self, z_BxD: Array) -> Array:
         """z_BxD through the mask of inference, as if each posterior had unit variance."""
         return self.bottleneck(z_BxD, z_BxD, jnp.zeros_like(z_BxD), use_running_average=True).z_BxD
 
     def encode(
-        self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
+        self,
+        x_BxHxWxC: Array,
+        *,
+        sample: bool = False,
+        use_running_average: bool = True,
+        label_B: Array | None = None,
     ) -> Array:
-        heads = self.heads(x_BxHxWxC)
+        heads = self.heads(x_BxHxWxC, label_B)
         z_BxD = self._sample(heads.mu_BxD, heads.logvar_BxD) if sample else heads.mu_BxD
         return self.bottleneck(z_BxD, *heads, use_running_average=use_running_average).z_BxD
+
+    def reconstruct(
+        self,
+        x_BxHxWxC: Array,
+        *,
+        sample: bool = False,
+        use_running_average: bool = True,
+        label_B: Array | None = None,
+    ) -> Array:
+        z_BxD = self.encode(
+            x_BxHxWxC, sample=sample, use_running_average=use_running_average, label_B=label_B
+        )
+        return self.decode(z_BxD, label_B)
 
     def loss(
         self,
@@ -153,13 +174,17 @@ class VAE(Generator):
         *,
         train: bool,
         progress: ArrayLike = 1.0,
+        label_B: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """See `System.loss`; in training z is sampled (needs the rng "latent").
 
         The terms have "kl", without its beta. A sparse model in training adds "agreement", that of
-        its batch's mask with the running one.
+        its batch's mask with the running one. `label_B` are the classes of the images, int32; None:
+        they are unknown.
         """
-        heads = self.heads(x_BxHxWxC)
+        if train:
+            label_B = self._shown(label_B)
+        heads = self.heads(x_BxHxWxC, label_B)
         mu_BxD, logvar_BxD, _ = heads
         z_BxD = self._sample(mu_BxD, logvar_BxD) if train else mu_BxD
         code = self.bottleneck(
@@ -170,12 +195,12 @@ class VAE(Generator):
             progress=progress if train else None,
         )
         kl_B = self.divergence(mu_BxD, logvar_BxD, code)
-        seen_BxI = self.decoder_input(code.z_BxD, code.mask_BxD)
+        seen_BxI = self.conditioned(self.decoder_input(code.z_BxD, code.mask_BxD), label_B)
         terms = self._bound(seen_BxI, kl_B, target_BxHxWxC, valid_B, progress)
         if train:
             if code.penalty is not None:
                 terms["loss"] += code.penalty
-            self.observe(code.z_BxD, valid_B)
+            self.observe(code.z_BxD, valid_B, label_B)
             if code.selection is not None:
                 terms["agreement"] = jnp.asarray(code.selection.agreement)
             terms = self.regularised(terms, code.z_BxD, mu_BxD, logvar_BxD, valid_B, progress)

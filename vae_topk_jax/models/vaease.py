@@ -71,9 +71,9 @@ class VAEase(VAE):
         """(1 - sigma) z."""
         return Code(one_minus_sigma(z_BxD, mu_BxD, logvar_BxD) * z_BxD)
 
-    def latents(self, x_BxHxWxC: Array) -> Array:
+    def latents(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
         """The codes: the gate is a part of them."""
-        return self.encode(x_BxHxWxC)
+        return self.encode(x_BxHxWxC, label_B=label_B)
 
     def sparsify(self, z_BxD: Array) -> Array:
         """z_BxD, which has been through its gate."""

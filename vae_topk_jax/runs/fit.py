@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -36,6 +37,7 @@ from vae_topk_jax.runs.scalars import Sinks, open_sinks
 from vae_topk_jax.sharding import make_mesh, to_host
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training import EpochResult, NonFiniteError, Trainer
+from vae_topk_jax.training_inputs import checked_labels, classes_of
 
 _log = logging.getLogger("vae_topk_jax.data")
 
@@ -44,7 +46,9 @@ def fit(
     images: Trainable,
     config: Config | None = None,
     *,
+    labels: ArrayLike | None = None,
     test: ArrayLike | None = None,
+    test_labels: ArrayLike | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -71,8 +75,11 @@ def fit(
             from, such as the path of a file. What takes more than a quarter of the memory stays
             where it is, memory-mapped, and is read batch by batch; the numbers are the same.
         config: the configuration; None: `Config()`, or with `resume` the saved one.
+        labels: whole numbers (N,), the classes of the images, for a configuration with `classes`; a
+            dataset has its own.
         test: more images of that kind, never trained on; their loss terms are part of the scalars
             after each epoch, as `test_loss` and so on.
+        test_labels: the classes of `test`.
         out: the run's folder; None: nothing is written, and signals act as they did.
         resume: go on from the newest checkpoint in `out`; the images and the configuration must be
             the saved ones.
@@ -92,9 +99,9 @@ def fit(
         The trained model, on one device.
 
     Raises:
-        ValueError: images that the model does not take, a folder that holds a run already or is
-            being written, a `resume` with nothing to go on from, or with other images or another
-            configuration; a disk that cannot be written.
+        ValueError: images or labels that the model does not take, a folder that holds a run already
+            or is being written, a `resume` with nothing to go on from, or with other images or
+            another configuration; a disk that cannot be written.
         NonFiniteError: `patience` steps in a row were not finite; a checkpoint of the last good
             state is kept in `out`.
         Interrupted: SIGINT or SIGTERM; a checkpoint of the last step is kept in `out`. It is a
@@ -120,7 +127,14 @@ def fit(
     with all_or_none():
         if folder is not None:
             check_path("out", folder)
-        trainer, info, inputs = _prepare(images, config, test, folder, resume, source, mesh)
+        read = functools.partial(as_inputs, images, test, source, labels, test_labels)
+        trainer, info, inputs = _prepare(read, config, folder, resume, mesh)
+        is_told = classes_of(info.config) > 0
+        asked = (inputs.train_labels, inputs.test_labels) if is_told else (labels, test_labels)
+        label_N = checked_labels(info.config, asked[0], len(inputs.train))
+        test_label_N = None
+        if test is not None:
+            test_label_N = checked_labels(info.config, asked[1], len(inputs.test), "test_labels")
     require_same(
         options
         | {"out": None if out is None else str(out), "resume": resume}
@@ -130,9 +144,9 @@ def fit(
 
     def turns(state: TrainState) -> Iterator[EpochResult]:
         step = int(state.step)
-        turns = trainer.epochs(state, inputs.train, segment, patience)
+        turns = trainer.epochs(state, inputs.train, segment, patience, label_N)
         if test is not None:
-            turns = with_held_out(turns, trainer, inputs.float_test)
+            turns = with_held_out(turns, trainer, inputs.float_test, test_label_N)
         if progress and is_main():
             turns = show(turns, trainer, str(out or info.config.model), step)
         return turns
@@ -160,12 +174,10 @@ def fit(
 
 
 def _prepare(
-    images: Trainable,
+    read: Callable[[], Inputs],
     config: Config | None,
-    test: ArrayLike | None,
     folder: Path | None,
     resume: bool,
-    source: str | None,
     mesh: Mesh | None,
 ) -> tuple[Trainer, RunInfo, Inputs]:
     """Looks at what is given and at the folder, and changes nothing there."""
@@ -174,7 +186,7 @@ def _prepare(
         saved = saved_info(folder)
     elif folder is not None:
         check_unused(folder)
-    inputs = as_inputs(images, test, source)
+    inputs = read()
     info = inputs.info(config or (saved.config if saved else Config()))
     if saved is not None:
         _refuse_other_run(saved, info)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jax.sharding import Mesh
+from numpy.typing import ArrayLike
 
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.rows import Rows
@@ -12,6 +13,7 @@ from vae_topk_jax.group import TrainerGroup
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.runs.inputs import Trainable, as_inputs
 from vae_topk_jax.runs.progress import show
+from vae_topk_jax.training_inputs import classes_of
 
 
 def fit_many(
@@ -19,6 +21,7 @@ def fit_many(
     configs: Config | Sequence[Config] | None = None,
     *,
     seeds: Sequence[int] | None = None,
+    labels: ArrayLike | None = None,
     progress: bool = True,
     patience: int = 100,
     mesh: Mesh | None = None,
@@ -35,6 +38,7 @@ def fit_many(
         images: as for `fit`, but so many as fit into the memory.
         configs: one configuration or several; None: `Config()`.
         seeds: each configuration is trained with each of them; None: with its own.
+        labels: as for `fit`.
         progress: show a progress bar.
         patience: how many steps in a row of one model may be skipped because they are not finite.
         mesh: devices that share out the models, from `sharding.make_mesh`; None: one device.
@@ -45,9 +49,9 @@ def fit_many(
         those of the next.
 
     Raises:
-        ValueError: images that the model does not take or that do not fit into the memory; no
-            seeds; configurations that differ in another field; more models than there is memory
-            for.
+        ValueError: images or labels that the model does not take, images that do not fit into the
+            memory; no seeds; configurations that differ in another field; more models than there
+            is memory for.
         NonFiniteError: `patience` steps in a row of one model were not finite.
 
     Examples:
@@ -65,7 +69,7 @@ def fit_many(
         if not len(seeds):
             raise ValueError("seeds must be one at least, got none")
         given = [config.replace(seed=seed) for config, seed in itertools.product(given, seeds)]
-    inputs = as_inputs(images, None, source)
+    inputs = as_inputs(images, None, source, labels)
     if isinstance(inputs.train, Rows):
         raise ValueError(
             f"images must fit into the memory to train several models of them, "
@@ -74,7 +78,8 @@ def fit_many(
     group = TrainerGroup(tuple(given), inputs.train.shape[1:], len(inputs.train), mesh)
     if inputs.train.dtype == np.float32:
         group.trainer.check_values(inputs.train)
-    turns = group.epochs(inputs.train, patience)
+    is_told = classes_of(group.trainer.config) > 0
+    turns = group.epochs(inputs.train, patience, inputs.train_labels if is_told else labels)
     if progress:
         title = f"{len(given)} x {group.trainer.config.model}"
         turns = show(turns, group.trainer, title, runs=len(given))

@@ -42,6 +42,8 @@ class Inputs:
         about: the entry that result files carry about their data.
         digest: equal for runs with the same inputs.
         names: under which `experiments.train` finds them again, kept in the run's folder.
+        train_labels, test_labels: whole numbers (N,), for models with `classes`; None: there are
+            none.
     """
 
     train: Images
@@ -49,6 +51,8 @@ class Inputs:
     about: dict[str, Any]
     digest: str
     names: Mapping[str, Any] = field(default_factory=dict)
+    train_labels: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
 
     @property
     def are_images(self) -> bool:
@@ -74,6 +78,8 @@ def as_inputs(
     images: Trainable,
     test: ArrayLike | None,
     source: str | None = None,
+    labels: ArrayLike | None = None,
+    test_labels: ArrayLike | None = None,
 ) -> Inputs:
     """Data as a model is trained on them.
 
@@ -82,16 +88,20 @@ def as_inputs(
             of one, as `load_dataset` takes it.
         test: more of that kind; None: the test split of a dataset, none of an array.
         source: where an array comes from; None: "an array".
+        labels: whole numbers (N,), the classes of an array's images; a dataset has its own.
+        test_labels: those of `test`.
 
     Raises:
-        ValueError: another type or shape, `test` of another shape than `images`, or a source for
-            data that say where they come from.
+        ValueError: another type or shape, `test` of another shape than `images`, or a source or
+            labels for data that have them.
 
     Examples:
         >>> inputs = as_inputs(np.zeros((6, 8, 8), np.uint8), None, "zeros")
         >>> inputs.train.shape, inputs.about
         ((6, 8, 8, 1), {'source': 'zeros', 'train': 6, 'test': 0})
     """
+    if test is None and test_labels is not None:
+        raise ValueError(f"test_labels must go with test, got {np.size(test_labels)} without")
     if isinstance(images, (str, os.PathLike)):
         images = load_dataset(images)
     if isinstance(images, Dataset):
@@ -99,7 +109,11 @@ def as_inputs(
     if isinstance(images, Inputs):
         if source is not None:
             raise ValueError(f"source is for arrays, not for {images.about}: leave it out")
-        return images if test is None else replace(images, test=_as_images("test", test))
+        if labels is not None:
+            raise ValueError(f"labels are for arrays; {images.about} has its own: leave them out")
+        if test is None:
+            return images
+        return replace(images, test=_as_images("test", test), test_labels=_numbers(test_labels))
     train = _as_images("images", images)
     held_out = train[:0] if test is None else _as_images("test", test)
     if held_out.shape[1:] != train.shape[1:]:
@@ -109,7 +123,22 @@ def as_inputs(
         )
     about = {"source": source or "an array", "train": len(train), "test": len(held_out)}
     key = train.fingerprint if isinstance(train, Rows) else ""
-    return Inputs(train, held_out, about, remembered(key, lambda: _digest(train)))
+    digest = remembered(key, lambda: _digest(train))
+    train_labels = _numbers(labels)
+    if train_labels is not None:
+        digest = hashlib.sha256(f"{digest} {train_labels.tolist()}".encode()).hexdigest()
+    return Inputs(
+        train,
+        held_out,
+        about,
+        digest,
+        train_labels=train_labels,
+        test_labels=_numbers(test_labels),
+    )
+
+
+def _numbers(labels: ArrayLike | None) -> np.ndarray | None:
+    return None if labels is None else np.asarray(labels)
 
 
 def _digest(images: Images) -> str:
@@ -153,9 +182,13 @@ def load_inputs(
     Raises:
         ValueError: another name, or a checkpoint of a model without an encoder or of other images.
     """
+    labels: dict[str, Any] = {
+        "train_labels": dataset.train_labels,
+        "test_labels": dataset.test_labels,
+    }
     if name == PIXELS:
         images = dataset.train_images, dataset.test_images
-        return Inputs(*images, dataset.describe(), dataset.digest)
+        return Inputs(*images, dataset.describe(), dataset.digest, **labels)
     features: Callable[[np.ndarray], np.ndarray]
     if name == PROBE:
         features, title = probe_of(dataset).features, PENULTIMATE
@@ -170,7 +203,7 @@ def load_inputs(
         for images in (dataset.train_images, dataset.test_images)
     )
     digest = hashlib.sha256(train.tobytes() + test.tobytes()).hexdigest()
-    return Inputs(train, test, dataset.describe() | {"inputs": title}, digest)
+    return Inputs(train, test, dataset.describe() | {"inputs": title}, digest, **labels)
 
 
 def _hidden_layer(path: Path, dataset: Dataset) -> tuple[Callable[[np.ndarray], np.ndarray], str]:

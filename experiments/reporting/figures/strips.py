@@ -80,6 +80,14 @@ def draw_samples(rows: Sequence[Row]) -> Iterator[Drawing]:
         yield Drawing("samples", "Generated images.", draw_strips(strips), photo=True)
 
 
+def draw_class_grids(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """What each model generates of every class, a figure for each model."""
+    for model, images in images_of(rows, "classes").items():
+        strip = Strip(f"{model}: a class a line", images, math.ceil(len(images) / IMAGES_PER_LINE))
+        caption = f"{model}: images of the class that was asked for, from the prior."
+        yield Drawing(f"classes {model}", caption, draw_strips([strip]), photo=True)
+
+
 def draw_noise(rows: Sequence[Row]) -> Iterator[Drawing]:
     """Test images with noise and what each model reconstructs of them, a figure for each sigma."""
     names = {name for row in rows for name in row.pictures or ()}

@@ -13,7 +13,8 @@ from vae_topk_jax.group import check_memory
 from vae_topk_jax.nonfinite import NonFiniteError
 from vae_topk_jax.sharding import make_mesh
 
-TINY = SMALL.replace(epochs=2, batch_size=8, widths=(8,), optimizer="sgd")
+TINY = SMALL.replace(epochs=2, batch_size=8, widths=(8,), optimizer="sgd", classes=2)
+LABELS = np.arange(16) % 2
 SWEEP = (TINY, TINY.replace(seed=3, learning_rate=1e-4, beta=0.5))
 
 
@@ -25,19 +26,19 @@ def images() -> np.ndarray:
 @pytest.fixture(scope="module")
 def alone(images) -> list[bytes]:
     """The state of the second configuration, trained by `fit`."""
-    return bits(fit(images, SWEEP[1], progress=False).state)
+    return bits(fit(images, SWEEP[1], labels=LABELS, progress=False).state)
 
 
 @pytest.mark.long
 def test_a_model_has_the_bits_of_its_configuration_alone(images, alone):
-    models = fit_many(images, SWEEP)
+    models = fit_many(images, SWEEP, labels=LABELS)
     assert tuple(model.config for model in models) == SWEEP
     assert bits(models[1].state) == alone
 
 
 @pytest.mark.long
 def test_devices_share_out_models_and_need_not_divide_them(images, alone):
-    models = fit_many(images, (SWEEP[1], *SWEEP), progress=False, mesh=make_mesh())
+    models = fit_many(images, (SWEEP[1], *SWEEP), labels=LABELS, progress=False, mesh=make_mesh())
     assert [bits(model.state) == alone for model in models] == [True, False, True]
     assert all(leaf.devices() == {jax.devices()[0]} for leaf in jax.tree.leaves(models[2].state))
 
@@ -63,6 +64,7 @@ def test_each_configuration_is_trained_with_each_seed(images, monkeypatch):
         ({"configs": (TINY, TINY.replace(model="vae"))}, "configs must agree in model"),
         ({"configs": ()}, "configs must be one configuration at least"),
         ({"seeds": ()}, "seeds must be one at least"),
+        ({}, "labels must be given with classes 2"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"mesh": make_mesh(model=2)}, "mesh must have the runs along 'data'"),
     ],
@@ -94,4 +96,4 @@ def test_a_program_that_takes_more_memory_than_is_free_is_refused(monkeypatch, c
 def test_a_run_that_cannot_go_on_is_named(images):
     wild = SWEEP[1].replace(learning_rate=1e30)
     with pytest.raises(NonFiniteError, match=r"run 1, .*seed=3.*: stopped at step 3: 3 steps "):
-        fit_many(images, (TINY, wild), patience=3, progress=False)
+        fit_many(images, (TINY, wild), labels=LABELS, patience=3, progress=False)

@@ -1,0 +1,112 @@
+"""Images of a class that was asked for: are they of that class?"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from experiments.measures.generation import distances
+from experiments.study.keys import study_key
+from experiments.study.study import PICTURES, Study
+from vae_topk_jax.metrics import reconstruction_metrics
+from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
+
+
+class Generate(Protocol):
+    """n images of the classes label_N."""
+
+    def __call__(self, key: jax.Array, n: int, *, label: np.ndarray) -> Any: ...
+
+
+def measure_conditional(
+    study: Study, model: Any, seed: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Reconstructions with the label and without; `conditional_scores` of every sampler; and images
+    of every class from the prior.
+
+    Args:
+        study: gives the data, which must have labels, and the classifier.
+        model: an `Inference` of a model with `classes`.
+        seed: of what is drawn.
+    """
+    test, (train_labels, test_labels) = study.test_images, study.dataset.labels
+    reconstructed = {"psnr": model.reconstruct(test, label=test_labels)}
+    reconstructed["psnr_unlabelled"] = model.reconstruct(test)
+    metrics = {
+        name: reconstruction_metrics(np.asarray(images), test)["psnr"]
+        for name, images in reconstructed.items()
+    }
+    images = study.train_images[: study.budget.mixture_codes]
+    labels = train_labels[: len(images)]
+    samplers: dict[str, Generate] = {
+        "prior": model.generate,
+        "patterns": class_patterns(model, images, labels),
+        "mixture": class_mixture(model, images, labels, seed),
+    }
+    for name, generate in samplers.items():
+        n = min(study.budget.samples, len(test))
+        scores = conditional_scores(study, generate, n, seed)
+        metrics |= {f"{score}_{name}": value for score, value in scores.items()}
+    return metrics, {"classes": class_grid(model.generate, study.dataset.num_classes, PICTURES)}
+
+
+def conditional_scores(study: Study, generate: Generate, n: int, seed: int = 0) -> dict[str, float]:
+    """Of n images, as many of each class but for one: "asked", the share that the study's
+    classifier puts in the class asked for, and "fid_clf" to the test images.
+
+    Args:
+        study: gives the classifier; its data must have labels.
+        generate: `Inference.generate` of a model with `classes`, or a sampler like it.
+        n: how many images.
+        seed: of what is drawn.
+    """
+    label_N = np.arange(n) % study.dataset.num_classes
+    images = generate(study_key(seed, "conditional"), n, label=label_N)
+    images = np.clip(np.asarray(images), 0.0, 1.0)
+    asked = study.probe.accuracy(images, label_N)
+    return {"asked": asked, "fid_clf": distances(study, images)["fid_clf"]}
+
+
+def class_grid(generate: Generate, classes: int, n: int, seed: int = 0) -> np.ndarray:
+    """n images of each class, (classes * n, H, W, C) in [0, 1]: those of class 0 first."""
+    label_N = np.repeat(np.arange(classes), n)
+    images = generate(study_key(seed, "class grid"), len(label_N), label=label_N)
+    return np.clip(np.asarray(images), 0.0, 1.0)
+
+
+def class_patterns(model: Any, images: np.ndarray, labels: np.ndarray) -> Generate:
+    """A sampler with the patterns of each class's own codes (`samplers.fit_patterns`).
+
+    Args:
+        model: with `encode` and `decode` that take labels.
+        images: training images, floating.
+        labels: their classes.
+    """
+    codes_NxD = np.asarray(model.encode(images, label=labels))
+    fitted = {c: fit_patterns(codes_NxD[labels == c]) for c in np.unique(labels)}
+    return _of_each_class(model, lambda key, n, c: sample_patterns(key, n, fitted[c]))
+
+
+def class_mixture(model: Any, images: np.ndarray, labels: np.ndarray, seed: int) -> Generate:
+    """A sampler with a mixture of each class's own latents (`samplers.fit_mixture`), drawn through
+    the mask of inference; arguments as in `class_patterns`, and the seed of the fits."""
+    latents_NxD = np.asarray(model.latents(images, label=labels))
+    fitted = {c: fit_mixture(latents_NxD[labels == c], seed=seed) for c in np.unique(labels)}
+    return _of_each_class(
+        model, lambda key, n, c: model.sparsify(sample_mixture(key, n, fitted[c]))
+    )
+
+
+def _of_each_class(model: Any, draw: Callable[[jax.Array, int, int], Any]) -> Generate:
+    """A sampler whose codes are drawn class by class: draw(key, n, class)."""
+
+    def generate(key: jax.Array, n: int, *, label: np.ndarray) -> Any:
+        z_NxD = np.zeros((n, model.config.latent_dim), np.float32)
+        for number in np.unique(label):
+            is_of_it_N = label == number
+            key_of_it = jax.random.fold_in(key, int(number))
+            z_NxD[is_of_it_N] = draw(key_of_it, int(is_of_it_N.sum()), number)
+        return model.decode(z_NxD, label=label)
+
+    return generate

@@ -1,0 +1,57 @@
+"""What models of a condition share: the class of an image, where it is known."""
+
+import dataclasses
+from typing import Annotated
+
+from annotated_types import Ge, Interval
+from jax import Array
+
+from vae_topk_jax.condition import conditioned, drop_labels
+from vae_topk_jax.models.generator import Generator
+
+LABEL_DROPOUT = 0.1
+
+
+class Conditional(Generator):
+    """A generator that can be told the class of its images.
+
+    Encoder and decoder see the label beside what else they see (`vae_topk_jax.condition`): the
+    heads of the encoder beside its hidden layer, the decoder's first layer beside the codes. In
+    training some labels are left out, so that the same model also serves images of unknown classes.
+
+    References:
+        Sohn, Lee & Yan, "Learning Structured Output Representation using Deep Conditional
+        Generative Models", NeurIPS 2015. Ho & Salimans, "Classifier-Free Diffusion Guidance", 2022
+        (labels left out).
+    """
+
+    classes: Annotated[int, Ge(0)] = dataclasses.field(default=0, kw_only=True)
+    """How many classes the labels of the images have, which encoder and decoder are told; 0: they
+    are told none."""
+    label_dropout: Annotated[float, Interval(ge=0, le=1)] = dataclasses.field(
+        default=LABEL_DROPOUT, kw_only=True
+    )
+    """Share of the training images whose label is left out."""
+
+    def check(self) -> None:
+        super().check()
+        if not self.classes and self.label_dropout != LABEL_DROPOUT:
+            raise ValueError(
+                f"label_dropout must be left at {LABEL_DROPOUT} without classes, "
+                f"got {self.label_dropout}"
+            )
+
+    def decode(self, z_BxD: Array, label_B: Array | None = None) -> Array:
+        """The mean of the inputs given codes and labels; None: of any class."""
+        seen_BxI = self.conditioned(self.decoder_input(z_BxD), label_B)
+        return self.restored(self.rule.mean(self.decoder(seen_BxI)))
+
+    def conditioned(self, features_BxF: Array, label_B: Array | None) -> Array:
+        """What a layer sees that knows the label."""
+        return conditioned(features_BxF, label_B, self.classes)
+
+    def _shown(self, label_B: Array | None) -> Array | None:
+        """The labels of a training batch, but for those that are left out."""
+        if label_B is None or not self.label_dropout:
+            return label_B
+        return drop_labels(self.make_rng("latent"), label_B, self.label_dropout)
