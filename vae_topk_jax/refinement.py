@@ -135,7 +135,7 @@ def refined_codes(model: Any, variables: Any, x_BxHxWxC: Array, passes: ArrayLik
 
     z_BxD = model.apply(variables, x_BxHxWxC, method="encode")
     active_BxD = z_BxD != 0 if model.is_sparse else jnp.ones(z_BxD.shape, bool)
-    objective = model.apply(variables, method="objective")
+    objective = model.apply(variables, method="refinement_objective")
     may_swap_DxD = model.swaps()
     offers_BxD = model.apply(variables, x_BxHxWxC, method="offers")
 

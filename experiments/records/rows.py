@@ -22,6 +22,13 @@ _ADDED = [
     ("mask_input", False),
     ("choice_temperature", 2.0),
     ("choice_balance", 0.001),
+    ("objective", "elbo"),
+    ("importance_samples", 5),
+    ("mmd_weight", 10.0),
+    ("mmd_kernel", "imq"),
+    ("info_alpha", 0.0),
+    ("decoder_l2", 1e-6),
+    ("decoder_gradient", 0.0),
 ]
 
 
