@@ -21,6 +21,7 @@ EXPERIMENTS = (
     "compare",
     "rate",
     "likelihood",
+    "iwae",
     "stitch",
     "synth.layout",
     "synth.speed",

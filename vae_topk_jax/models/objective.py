@@ -24,6 +24,7 @@ from vae_topk_jax.objectives import (
     log_prior_ratio,
     mmd,
 )
+from vae_topk_jax.refinement import Objective
 from vae_topk_jax.selection import apply_mask
 
 
@@ -101,6 +102,12 @@ class WithObjective(Generator):
     def has_noise(self) -> bool:
         """Whether the encoder gives a variance beside the mean."""
         return OBJECTIVES[self.objective].has_noise
+
+    def refinement_objective(self) -> Objective:
+        """See `Generator.refinement_objective`; MMD is of a batch, and so no part of it."""
+        found = super().refinement_objective()
+        share = {"wae": 0.0, "info_vae": 1.0 - self.info_alpha}.get(self.objective, 1.0)
+        return dataclasses.replace(found, precision_D=share * found.precision_D)
 
     def _with_objective(
         self,

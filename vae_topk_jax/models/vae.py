@@ -159,7 +159,7 @@ class VAE(WithObjective):
         train: bool,
         progress: ArrayLike = 1.0,
     ) -> tuple[Array, dict[str, Array]]:
-        """See `System.loss`; in training z is sampled (needs the rng "latent") where there is noise.
+        """See `System.loss`; in training z is sampled, where there is noise (rng "latent").
 
         The terms have "kl", without its beta. A sparse model in training adds "agreement", that of
         its batch's mask with the running one.
