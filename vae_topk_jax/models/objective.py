@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+import optax
 from annotated_types import Ge, Le
 from jax import Array
 from jax.typing import ArrayLike
@@ -156,8 +157,7 @@ class WithObjective(Generator):
         self, terms: dict[str, Array], code_BxD: Array, valid_B: Array | None, train: bool
     ) -> dict[str, Array]:
         _, variables = self.decoder.unbind()
-        norms = [jnp.sum(jnp.square(theta)) for theta in jax.tree.leaves(variables["params"])]
-        penalty = self.decoder_l2 * sum(norms, jnp.zeros((), jnp.float32))
+        penalty = self.decoder_l2 * optax.tree.norm(variables["params"], squared=True)
         if self.decoder_gradient:
             key = self.make_rng("latent") if train else jax.random.key(0)
             squared = self._squared_jacobian(code_BxD, key, valid_B)

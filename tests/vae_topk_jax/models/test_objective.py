@@ -1,6 +1,8 @@
 """The objectives of VAEs: each loss is its equation, padding and noise where there should be
 none, what does not fit is refused."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,18 +14,16 @@ from vae_topk_jax.objectives import IMQ_SCALES
 
 B, D = 6, 3
 BETA, WARMED = 0.5, 0.25  # by half of its share of the run
-SIZES = {"image_shape": (1, 1, 1), "latent_dim": D, "widths": (4,), "beta": BETA}
-ADDED = {
+SIZES: dict[str, Any] = {"image_shape": (1, 1, 1), "latent_dim": D, "widths": (4,), "beta": BETA}
+ADDED: dict[str, dict[str, Any]] = {
     "wae": {"mmd_weight": 4.0},
     "info_vae": {"mmd_weight": 4.0, "info_alpha": 0.25, "mmd_kernel": "rbf"},
     "rae": {"decoder_l2": 0.01, "decoder_gradient": 0.2},
 }
 MODELS = {name: BetaVAE(**SIZES, objective=name, **fields) for name, fields in ADDED.items()}
 SPARSE = {
-    "wae": TopKVAE(**SIZES, objective="wae", k=1, latent_reduction="sum"),
-    "rae": TopKVAE(**SIZES, objective="rae", k=1, selection="sample", decoder_l2=0.0),
+    "wae": TopKVAE(**SIZES, objective="wae", k=1, selection="sample", compute_dtype="bfloat16"),
     "info_vae": TopKVAE(**SIZES, objective="info_vae", k=1, selection="slot"),
-    "half": TopKVAE(**SIZES, objective="rae", k=1, compute_dtype="bfloat16"),
 }
 VALID = np.arange(B + 2) < B
 
@@ -148,12 +148,9 @@ def test_a_sparse_model_trains_with_it(x, name):
     one, other = terms["reconstruction"]
     assert (one != other) == (name == "info_vae")
     assert ("logvar_head" in gradients) == (name == "info_vae")
-    if "squared_norm" in terms and name == "rae":  # of all latents, before the mask
-        mu, _ = model.apply(variables, x[:B], method="posterior")
-        np.testing.assert_allclose(terms["squared_norm"], np.square(mu).mean(), rtol=1e-5)
 
 
-NATS = {"objective": "iwae", "pixel_reduction": "sum", "latent_reduction": "sum"}
+NATS: dict[str, Any] = {"objective": "iwae", "pixel_reduction": "sum", "latent_reduction": "sum"}
 
 
 @pytest.mark.long
