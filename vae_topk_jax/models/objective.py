@@ -209,7 +209,7 @@ class WithObjective(Generator):
                 z_NxD = apply_mask(z_NxD, mask_NxD)
             error_N = self._reconstruction(self.decoder_input(z_NxD, mask_NxD), target_NxHxWxC)
             ratio_BxS = log_prior_ratio(z_BxSxD, *posterior)
-            return beta * ratio_BxS - error_N.reshape(-1, samples)
+            return jnp.multiply(beta, ratio_BxS) - error_N.reshape(-1, samples)
 
         log_w_BxS = doubly_reparameterized(log_weights, z_BxSxD, beta)
         error_BxS = beta * log_prior_ratio(z_BxSxD, *posterior) - log_w_BxS
