@@ -59,7 +59,7 @@ class WithObjective(Generator):
     objective: Annotated[str, OneOf(OBJECTIVES)] = dataclasses.field(default="elbo", kw_only=True)
     """What is minimised: the ELBO's negative; InfoVAE, KL and MMD; WAE, MMD alone; RAE, squared
     norms of the codes and of the decoder; IWAE, the importance-weighted bound's negative (sums, so
-    in nats). WAE and RAE have no noise in the latent. Of sparse models IWAE is for `dimension`."""
+    in nats). WAE and RAE have no noise in the latent. A sparse model has IWAE by dimension only."""
     importance_samples: Annotated[int, Ge(1)] = dataclasses.field(default=5, kw_only=True)
     """IWAE: how many draws of the latent each input has; its decoder works that much more."""
     mmd_weight: Annotated[float, Ge(0)] = dataclasses.field(default=10.0, kw_only=True)
