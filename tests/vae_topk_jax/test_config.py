@@ -64,7 +64,7 @@ def of_objective(draw: st.DrawFn, objective: str, selection: str) -> dict[str, A
     own = OBJECTIVES[objective].settings
     fields = {name: getattr(VAE, name) for name in SETTINGS - {"objective", *own}}
     if objective == "info_vae":
-        fields["mmd_weight"] = draw(st.floats(1, 1e3))
+        fields |= {"mmd_weight": draw(st.floats(1, 1e3)), "info_alpha": draw(st.floats(0, 1))}
     if objective == "iwae":
         fields |= {"pixel_reduction": "sum", "latent_reduction": "sum", "structural": 0.0}
         if selection != "dimension":
