@@ -12,30 +12,31 @@ import functools
 import itertools
 from collections.abc import Iterator
 
-from experiments.measures.likelihood import SAMPLES, bounds
+from experiments.measures.likelihood import SAMPLES, measured_bounds
 from experiments.reporting.compose import write_report
 from experiments.reporting.figures.training_curves import draw_losses
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import TEXTBOOK
 from experiments.study.options import StudyFlags
-from experiments.study.planned import Measurement, Planned
-from experiments.study.study import Study, Trained
+from experiments.study.planned import Planned
+from experiments.study.study import Study
 from experiments.terminal import cli
 from vae_topk_jax.data import Dataset, binarized
 
 TITLE = "dense VAE, 16 latents"
+COLUMNS = (
+    Column("elbo", "ELBO", 2, "higher", "nats"),
+    Column("importance_bound", f"bound of {SAMPLES} samples", 2, "higher", "nats"),
+    Column("rate", "KL", 2, unit="nats"),
+)
 LAYOUT = Experiment(
     "likelihood",
     "Likelihood of the test images",
     "Nats per image; a density of pixels that are black or white. On grey images the same sums "
     "are cross-entropies, not likelihoods. The binarisation is our own draw from the grey "
     "values, made once.",
-    (
-        Column("elbo", "ELBO", 2, "higher", "nats"),
-        Column("importance_bound", f"bound of {SAMPLES} samples", 2, "higher", "nats"),
-        Column("rate", "KL", 2, unit="nats"),
-    ),
+    COLUMNS,
     figures=(draw_losses,),
 )
 
@@ -50,19 +51,8 @@ def rows(study: Study) -> Iterator[Planned]:
         config = study.config(seed=seed, latent_dim=16, **TEXTBOOK)
         own = study.on(dataset)
         settings = {"bound_samples": SAMPLES, "images": study.budget.samples}
-        measure = functools.partial(_measure, own)
+        measure = functools.partial(measured_bounds, own)
         yield own.plan_trained(LAYOUT.name, variant, TITLE, config, measure, **settings)
-
-
-def _measure(study: Study, trained: Trained) -> Measurement:
-    images = study.test_images[: study.budget.samples]
-    found = bounds(trained.inference, images, trained.inference.config.seed, SAMPLES)
-    metrics = {
-        "elbo": float(found.elbo_N.mean()),
-        "importance_bound": float(found.importance_N.mean()),
-        "rate": float(found.kl_N.mean()),
-    }
-    return Measurement(metrics, None, trained.history)
 
 
 def main(options: StudyFlags) -> None:

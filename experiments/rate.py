@@ -50,7 +50,7 @@ def rows(study: Study, only: str = "") -> Iterator[Planned]:
 
 def plan_rate(study: Study, title: str, config: Config) -> Iterator[Planned]:
     """The rate row of one model, if it has a posterior."""
-    if not hasattr(config.system, "posterior"):
+    if not getattr(config.system, "has_noise", hasattr(config.system, "posterior")):
         return
 
     def measure(trained: Trained) -> Measurement:

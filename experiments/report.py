@@ -22,6 +22,7 @@ EXPERIMENTS = (
     "compare",
     "rate",
     "likelihood",
+    "iwae",
     "stitch",
     "synth.layout",
     "synth.speed",

@@ -83,7 +83,7 @@ def test_command_lines_parse(words, monkeypatch):
 def test_the_page_has_every_flag_of_the_command(name, capsys):
     with pytest.raises(SystemExit):
         cli.parse(flags.commands()[name], ["--help"])
-    shown = set(re.findall(r"(?<![\w`])--(?!no-|help\b)[a-z][a-z-]*", capsys.readouterr().out))
+    shown = set(re.findall(r"(?<![\w`])--(?!no-|help\b)[a-z][a-z0-9-]*", capsys.readouterr().out))
     own, shared = flags.options(flags.commands()[name])
     named = {option.flag for option in own if not option.is_positional}
     for target in shared:

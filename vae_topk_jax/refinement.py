@@ -143,7 +143,7 @@ def refined_codes(
 
     z_BxD = model.apply(variables, x_BxHxWxC, **given(label_B), method="encode")
     active_BxD = z_BxD != 0 if model.is_sparse else jnp.ones(z_BxD.shape, bool)
-    objective = model.apply(variables, method="objective")
+    objective = model.apply(variables, method="refinement_objective")
     may_swap_DxD = model.swaps()
     offers_BxD = model.apply(variables, x_BxHxWxC, label_B, method="offers")
 

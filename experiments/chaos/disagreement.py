@@ -14,6 +14,7 @@ from experiments.chaos.small_run import (
     write_images,
 )
 from vae_topk_jax.config import Config
+from vae_topk_jax.objectives import OBJECTIVES
 
 _MOST_SECONDS = 60
 # Another value for each field that is a name.
@@ -30,10 +31,13 @@ _NAMES = {
     "optimizer": "sgd",
     "schedule": "constant",
     "standardize": "mean",
+    "objective": "wae",
+    "mmd_kernel": "rbf",
 }
 # With which every field may have another value; the other model has no selection.
 _SHARED = ["--likelihood", "squared_error"]
 _PER_SAMPLE = ["--selection", "sample"]
+_IWAE = ["--selection", "dimension", "--pixel-reduction", "sum", "--latent-reduction", "sum"]
 _OPTIONS = {"segment": "3", "save_every": "2", "keep": "2", "patience": "7", "out": "elsewhere"}
 
 
@@ -73,6 +77,13 @@ def _other(name: str, value: Any) -> list[str]:
     return [_flag(name), str(value / 2 or 0.25)]
 
 
+def _with_objective(name: str) -> list[str]:
+    """Flags of an objective that has the field, of a model that selects."""
+    own = [objective for objective, of in OBJECTIVES.items() if name in of.settings]
+    chosen = ["--objective", own[0]] if own else []
+    return [*(_IWAE if own == ["iwae"] else _PER_SAMPLE), *chosen]
+
+
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
@@ -81,7 +92,7 @@ def _require_refusal(folder: Path, name: str, flags: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     joined = [*small_flags(folder, folder / "run"), *_SHARED]
-    joined += _PER_SAMPLE if name != "model" else []
+    joined += _with_objective(name) if name != "model" else []
     joined += ["--distributed", "--coordinator", coordinator, "--processes", "2"]
     logs = [folder / f"{name}-{process}.log" for process in range(2)]
     processes = [

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from experiments.study.keys import study_key
+from experiments.study.planned import Measurement
+from experiments.study.study import Study, Trained
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import Bounds, likelihood_bounds
 
@@ -25,6 +27,8 @@ def bounds(inference: Inference, images: np.ndarray, seed: int, samples: int = S
             f"model must be a dense VAE with likelihood 'bernoulli', "
             f"got {config.model!r} with {config.likelihood!r}"
         )
+    if not config.system.has_noise:
+        raise ValueError(f"model must have a posterior, got objective {config.objective!r}")
     apply: Callable[..., Any] = inference.model.apply
     return likelihood_bounds(
         functools.partial(apply, method="posterior"),
@@ -34,3 +38,15 @@ def bounds(inference: Inference, images: np.ndarray, seed: int, samples: int = S
         study_key(seed, "likelihood"),
         samples=samples,
     )
+
+
+def measured_bounds(study: Study, trained: Trained) -> Measurement:
+    """The means of the bounds over the study's test images, as many as its budget has samples."""
+    images = study.test_images[: study.budget.samples]
+    found = bounds(trained.inference, images, trained.inference.config.seed, SAMPLES)
+    metrics = {
+        "elbo": float(found.elbo_N.mean()),
+        "importance_bound": float(found.importance_N.mean()),
+        "rate": float(found.kl_N.mean()),
+    }
+    return Measurement(metrics, None, trained.history)

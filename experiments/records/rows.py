@@ -24,6 +24,13 @@ _ADDED = [
     ("choice_balance", 0.001),
     ("classes", 0),
     ("label_dropout", 0.1),
+    ("objective", "elbo"),
+    ("importance_samples", 5),
+    ("mmd_weight", 10.0),
+    ("mmd_kernel", "imq"),
+    ("info_alpha", 0.0),
+    ("decoder_l2", 1e-6),
+    ("decoder_gradient", 0.0),
 ]
 
 

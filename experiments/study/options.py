@@ -10,7 +10,7 @@ import tyro
 from experiments.records.rows import ResultsFile
 from experiments.study.budget import PRESETS, Passes
 from experiments.study.study import Study
-from vae_topk_jax.config import Config
+from vae_topk_jax.config import Config, fields_for
 from vae_topk_jax.data import load_dataset
 from vae_topk_jax.models.registry import owners
 from vae_topk_jax.runs.progress import console
@@ -94,8 +94,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         if not isinstance(fields, dict):
             raise ValueError(f"a configuration is a JSON object, got {type(fields).__name__}")
         for name, value in fields.items():
-            model, *_ = owners(name) or [Config().model]
-            Config(**{"model": model, name: value})
+            model, *_ = [value] if name == "model" else owners(name) or [Config().model]
+            together = {other: x for other, x in fields.items() if other in fields_for(model)}
+            Config(**together | {"model": model, name: value})
         return fields
     except ValueError as error:
         raise ValueError(f"config file {path}: {error}") from error

@@ -16,6 +16,7 @@ from vae_topk_jax.config import Config, Training
 from vae_topk_jax.fields import Field, fields_of
 from vae_topk_jax.models import MODELS, VAE, BetaVAE, TopKVAE
 from vae_topk_jax.models.registry import owners, settings_of
+from vae_topk_jax.objectives import OBJECTIVES, SETTINGS
 
 FOREIGN = sorted(
     {
@@ -58,6 +59,24 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
 
 
 @st.composite
+def of_objective(draw: st.DrawFn, objective: str, selection: str) -> dict[str, Any]:
+    """What goes with an objective; the settings of the others are as they were."""
+    own = OBJECTIVES[objective].settings
+    fields = {name: getattr(VAE, name) for name in SETTINGS - {"objective", *own}}
+    if objective == "info_vae":
+        fields |= {"mmd_weight": draw(st.floats(1, 1e3)), "info_alpha": draw(st.floats(0, 1))}
+    if objective == "iwae":
+        fields |= {"pixel_reduction": "sum", "latent_reduction": "sum", "structural": 0.0}
+        if selection != "dimension":
+            fields |= {"objective": "elbo", "importance_samples": VAE.importance_samples}
+    if objective in ("iwae", "wae"):
+        fields["kl_inactive"] = 1.0
+    if objective in ("rae", "wae"):
+        fields["score"] = "abs_mu"
+    return fields
+
+
+@st.composite
 def configs(draw: st.DrawFn) -> Config:
     model = draw(st.sampled_from(sorted(MODELS)))
     known = settings_of(MODELS[model]) | fields_of(Training)
@@ -74,6 +93,9 @@ def configs(draw: st.DrawFn) -> Config:
         fields["structural"] = 0.0
     if fields.get("selection") != "element" and "cap" in fields:
         fields["cap"] = False
+    if "objective" in fields:
+        chosen = draw(of_objective(fields["objective"], fields.get("selection", "dimension")))
+        fields |= {name: value for name, value in chosen.items() if name in known}
     if model == "sparse_generator" and "normal" in fields["likelihood"]:
         fields["likelihood"] = "squared_error"
     return Config(model, **fields)

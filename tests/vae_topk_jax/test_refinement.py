@@ -109,7 +109,7 @@ def test_exchanges_keep_to_what_is_allowed_and_try_what_is_offered():
 
 
 def energies(model: Inference, x: np.ndarray, z) -> np.ndarray:
-    found = model.model.apply(model.variables, method="objective")
+    found = model.model.apply(model.variables, method="refinement_objective")
     active = z != 0
 
     def energy(x, z, active):
@@ -154,7 +154,7 @@ def test_the_prior_of_vaease_weighs_as_its_variance():
     model = VAEase(image_shape=(1, 1, 4), latent_dim=3, widths=(4,))
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, 1, 4)))
     variables = jax.tree.map(lambda x: jnp.full(x.shape, jnp.log(0.2)), shapes)
-    found = model.apply(variables, method="objective")
+    found = model.apply(variables, method="refinement_objective")
     np.testing.assert_allclose(found.precision_D, 0.2, rtol=1e-6)
 
 

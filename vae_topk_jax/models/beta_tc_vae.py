@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from vae_topk_jax.checks import check_batch, check_valid
 from vae_topk_jax.losses import batch_average
 from vae_topk_jax.models.vae import BetaVAE
+from vae_topk_jax.objectives import SETTINGS
 
 
 class BetaTCVAE(BetaVAE):
@@ -36,6 +37,8 @@ class BetaTCVAE(BetaVAE):
     References:
         Chen, Li, Grosse & Duvenaud, "Isolating Sources of Disentanglement in VAEs", NeurIPS 2018.
     """
+
+    fixed = SETTINGS
 
     tc_weight: Annotated[float, Ge(0)] = 5.0
     """Weight of the total correlation beside the KL, which beta multiplies both."""

@@ -122,7 +122,7 @@ class Generator(System):
             return variance_HxWxC
         return variance_HxWxC * jnp.square(self.standardization.scale.value)
 
-    def objective(self) -> Objective:
+    def refinement_objective(self) -> Objective:
         """What refinement judges codes by: the loss of an image whose posterior is narrow, but for
         a factor and constants, with squared errors also where the likelihood is Bernoulli."""
         pixels = math.prod(self.image_shape) if self.pixel_reduction == "mean" else 1
@@ -164,9 +164,8 @@ class Generator(System):
         layer = decoder[last] | {"bias": mean_C}
         return params | {"decoder": decoder | {last: layer}}
 
-    def _reconstruction_loss(
-        self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
-    ) -> Array:
+    def _reconstruction(self, z_BxD: Array, target_BxHxWxC: Array) -> Array:
+        """The reconstruction term of each example, from what the decoder sees."""
         learnt: dict[str, Any] = {}
         if self.rule.has_variance:
             learnt["logvar"] = bounded_logvar(self.output_logvar)
@@ -178,7 +177,12 @@ class Generator(System):
             pixels = math.prod(self.image_shape) if self.pixel_reduction == "sum" else 1
             dissimilarity_B = 1.0 - ssim(self.rule.mean(output_BxHxWxC), target_BxHxWxC)
             reconstruction_B += self.structural * pixels * dissimilarity_B
-        return batch_average(reconstruction_B, valid_B)
+        return reconstruction_B
+
+    def _reconstruction_loss(
+        self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None
+    ) -> Array:
+        return batch_average(self._reconstruction(z_BxD, target_BxHxWxC), valid_B)
 
     def _bound(
         self,

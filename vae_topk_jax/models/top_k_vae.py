@@ -116,6 +116,23 @@ class TopKVAE(BetaVAE):
             check_slots(self.k, self.latent_dim)
             if self.k_anneal:
                 raise ValueError(f"k_anneal must be 0 by slot, got {self.k_anneal}")
+        self._check_objective()
+
+    def _check_objective(self) -> None:
+        if self.objective == "iwae" and self.selection != "dimension":
+            raise ValueError(
+                "objective must not be 'iwae' by "
+                f"{self.selection}: a mask of the image's own is no part of the likelihood"
+            )
+        if self.objective in ("iwae", "wae") and self.kl_inactive != 1.0:
+            raise ValueError(
+                f"kl_inactive must be 1 with objective {self.objective!r}, got {self.kl_inactive}"
+            )
+        if self.score == "one_minus_sigma" and not self.has_noise:
+            raise ValueError(
+                f"score must not be 'one_minus_sigma' with objective {self.objective!r}, "
+                "which has no sigma"
+            )
 
     @property
     def summary(self) -> str:
@@ -269,13 +286,3 @@ class TopKVAE(BetaVAE):
     @property
     def _is_weighted(self) -> bool:
         return self.sensitivity_every > 0 and self.selection != "slot"
-
-    def _pure_decoder(self, label_B: Array | None) -> Callable[[Array], Array]:
-        """The mean of the standardised inputs as a function of codes that jax may transform."""
-        decoder, variables = self.decoder.unbind()
-        mean = self.rule.mean
-
-        def seen(z_BxD: Array) -> Array:
-            return self.conditioned(self.decoder_input(z_BxD), label_B)
-
-        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, seen(z_BxD))))

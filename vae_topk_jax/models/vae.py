@@ -10,8 +10,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import gaussian_kl
-from vae_topk_jax.models.conditional import Conditional
 from vae_topk_jax.models.generator import Generator
+from vae_topk_jax.models.objective import WithObjective
 from vae_topk_jax.networks import BODIES
 from vae_topk_jax.rule import Selection
 
@@ -46,15 +46,15 @@ class Code(NamedTuple):
     penalty: Array | None = None
 
 
-class VAE(Conditional):
+class VAE(WithObjective):
     """A variational autoencoder of images, or of vectors, with a N(0, I) prior.
 
         z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
         loss = reconstruction(decoder(z), x) + beta * KL(N(mu, exp(logvar)) || N(0, I))
 
     Use its methods through `apply`, as pure functions of the variables:
-    `model.apply(variables, x, method="encode")`. For its other attributes see `Generator`, and
-    `Conditional` for labels.
+    `model.apply(variables, x, method="encode")`. For its other attributes see `Generator`, for
+    labels `Conditional`, and for what else it may be trained for `WithObjective`.
 
     Examples:
         >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
@@ -76,7 +76,8 @@ class VAE(Conditional):
         super().setup()
         self.encoder = BODIES[self.body][0](self.widths, self.dtype)
         self.mu_head = nn.Dense(self.latent_dim, dtype=self.dtype)
-        self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype, **self._logvar_start)
+        if self.has_noise:
+            self.logvar_head = nn.Dense(self.latent_dim, dtype=self.dtype, **self._logvar_start)
 
     @property
     def _logvar_start(self) -> dict[str, Any]:
@@ -84,7 +85,7 @@ class VAE(Conditional):
         return {}
 
     def posterior(self, x_BxHxWxC: Array, label_B: Array | None = None) -> tuple[Array, Array]:
-        """(mu_BxD, logvar_BxD) of the posterior, before any mask."""
+        """(mu_BxD, logvar_BxD) of the posterior, before any mask; without noise logvar is 0."""
         heads = self.heads(x_BxHxWxC, label_B)
         return heads.mu_BxD, heads.logvar_BxD
 
@@ -94,8 +95,10 @@ class VAE(Conditional):
         return self._heads(self.conditioned(h_BxF, label_B))
 
     def _heads(self, h_BxF: Array) -> Heads:
-        mu_BxD, logvar_BxD = self.mu_head(h_BxF), self.logvar_head(h_BxF)
-        return Heads(mu_BxD.astype(jnp.float32), logvar_BxD.astype(jnp.float32))
+        mu_BxD = self.mu_head(h_BxF).astype(jnp.float32)
+        if not self.has_noise:
+            return Heads(mu_BxD, jnp.zeros_like(mu_BxD))
+        return Heads(mu_BxD, self.logvar_head(h_BxF).astype(jnp.float32))
 
     def bottleneck(
         self,
@@ -115,7 +118,7 @@ class VAE(Conditional):
         return Code(z_BxD)
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
-        """The KL term of each example, kl_B."""
+        """The KL term of each example, kl_B; without noise |mu|^2 / 2, the KL at variance 1."""
         return gaussian_kl(mu_BxD, logvar_BxD, self.latent_reduction)
 
     def regularised(
@@ -176,7 +179,7 @@ class VAE(Conditional):
         progress: ArrayLike = 1.0,
         label_B: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
-        """See `System.loss`; in training z is sampled (needs the rng "latent").
+        """See `System.loss`; in training z is sampled, where there is noise (rng "latent").
 
         The terms have "kl", without its beta. A sparse model in training adds "agreement", that of
         its batch's mask with the running one. `label_B` are the classes of the images, int32; None:
@@ -195,8 +198,17 @@ class VAE(Conditional):
             progress=progress if train else None,
         )
         kl_B = self.divergence(mu_BxD, logvar_BxD, code)
-        seen_BxI = self.conditioned(self.decoder_input(code.z_BxD, code.mask_BxD), label_B)
-        terms = self._bound(seen_BxI, kl_B, target_BxHxWxC, valid_B, progress)
+        if train and self.objective == "iwae":
+            mask_BxD = None if code.selection is None else code.selection.mask_BxD
+            terms = self._importance_weighted(
+                mu_BxD, logvar_BxD, kl_B, mask_BxD, target_BxHxWxC, valid_B, progress, label_B
+            )
+        else:
+            seen_BxI = self.conditioned(self.decoder_input(code.z_BxD, code.mask_BxD), label_B)
+            terms = self._bound(seen_BxI, kl_B, target_BxHxWxC, valid_B, progress)
+            terms = self._with_objective(
+                terms, z_BxD, code.z_BxD, valid_B, progress, train, label_B
+            )
         if train:
             if code.penalty is not None:
                 terms["loss"] += code.penalty
@@ -207,6 +219,8 @@ class VAE(Conditional):
         return terms["loss"], terms
 
     def _sample(self, mu_BxD: Array, logvar_BxD: Array) -> Array:
+        if not self.has_noise:
+            return mu_BxD
         eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape, jnp.float32)
         return mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
 

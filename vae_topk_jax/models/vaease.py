@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import Reduction
 from vae_topk_jax.models.vae import VAE, Code
+from vae_topk_jax.objectives import SETTINGS
 from vae_topk_jax.refinement import Objective
 from vae_topk_jax.scores import one_minus_sigma
 
@@ -37,7 +38,7 @@ class VAEase(VAE):
         "Sparse Autoencoders, Again?", ICML 2025, arXiv 2506.04859.
     """
 
-    fixed = frozenset(
+    fixed = SETTINGS | frozenset(
         {
             "beta",
             "beta_warmup",
@@ -79,9 +80,9 @@ class VAEase(VAE):
         """z_BxD, which has been through its gate."""
         return z_BxD
 
-    def objective(self) -> Objective:
-        """See `Generator.objective`; the variance is gamma."""
-        found = super().objective()
+    def refinement_objective(self) -> Objective:
+        """See `Generator.refinement_objective`; the variance is gamma."""
+        found = super().refinement_objective()
         precision_D = jnp.full_like(found.mean_D, jnp.exp(self.log_gamma))
         return dataclasses.replace(found, precision_D=precision_D)
 

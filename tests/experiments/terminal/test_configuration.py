@@ -9,7 +9,8 @@ import pytest
 from experiments.terminal import cli
 from vae_topk_jax.config import Config, Training, fields_for
 from vae_topk_jax.fields import Field, help_of
-from vae_topk_jax.models import MODELS
+from vae_topk_jax.models import MODELS, VAE
+from vae_topk_jax.objectives import SETTINGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ def test_help_shows_the_fields_of_the_system_and_of_training_and_no_others(model
         cli.parse(Options, ["--model", model, "--help"])
     assert not stopped.value.code
     printed = capsys.readouterr().out
-    shown = set(re.findall(r"^[│ ] --([a-z][a-z-]*)", printed, re.MULTILINE))
+    shown = set(re.findall(r"^[│ ] --([a-z][a-z0-9-]*)", printed, re.MULTILINE))
     assert shown == {name.replace("_", "-") for name in ("out", "model", *fields_for(model))}
     text = " ".join(printed.replace("│", " ").split())
     helps = help_of(MODELS[model]) | help_of(Training)
@@ -65,10 +66,13 @@ def test_help_shows_the_fields_of_the_system_and_of_training_and_no_others(model
 def test_every_field_is_a_flag(model):
     others = {name: another_value(field) for name, field in fields_for(model).items()}
     exclusive = {"nested": False, "likelihood": "squared_error", "structural": 0.0, "cap": False}
+    exclusive |= {name: getattr(VAE, name) for name in SETTINGS}
     config = Config(model, **{name: exclusive.get(name, others[name]) for name in others})
-    assert config.changed().keys() | {"seed", "nested", "structural", "cap"} >= others.keys()
+    assert config.changed().keys() | {"seed"} | exclusive.keys() >= others.keys()
     assert cli.parse(Options, flags_of(config)) == Options(config)
-    for fields in ({}, {"structural": 0.1}, {"cap": True}):
+    alone = ({"structural": 0.1}, {"cap": True}, {"objective": "rae", "decoder_l2": 0.5})
+    of_mmd = {"objective": "info_vae", "info_alpha": 0.5, "mmd_weight": 2.0, "mmd_kernel": "rbf"}
+    for fields in ({}, *alone, of_mmd):
         if fields.keys() <= others.keys():
             config = Config(model, **fields)
             assert cli.parse(Options, flags_of(config)) == Options(config)

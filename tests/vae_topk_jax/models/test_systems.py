@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.helpers.models import SUMS
 from tests.helpers.runs import SMALL, bits
 from vae_topk_jax import export_model, load_exported, load_weights
 from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
@@ -21,10 +22,11 @@ from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
 
 SYSTEMS: dict[str, dict[str, Any]] = {name: {"model": name} for name in MODELS} | {
-    "by element": {"selection": "element", "sensitivity_every": 3},
+    "by element, rae": {"selection": "element", "sensitivity_every": 3, "objective": "rae"},
     "per sample": {"selection": "sample", "mask_input": True},
     "by slot": {"selection": "slot", "mask_input": True},
-    "fixed mask": {"importance": "fixed"},
+    "fixed mask, iwae": {"importance": "fixed", "objective": "iwae", "importance_samples": 3}
+    | SUMS,
     "factor_vae": {"model": "factor_vae", "discriminator_widths": (16,)},
 }
 VECTORS: dict[str, dict[str, Any]] = {
