@@ -12,15 +12,73 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import BatchTopK
 from vae_topk_jax.fields import OneOf
-from vae_topk_jax.importance import IMPORTANCES
-from vae_topk_jax.losses import batch_average, gaussian_kl
+from vae_topk_jax.importance import IMPORTANCES, batch_mean
+from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
+from vae_topk_jax.samplers import sample_normal
 from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity
 from vae_topk_jax.statistics import TopKStatistics
-from vae_topk_jax.top_down import Posterior, TopDown
+
+# The log-variance of a level's prior lies between minus and plus this.
+LARGEST_LOGVAR = 4.0
+
+
+class Above(NamedTuple):
+    """What a level knows of those above it, and its prior, N(mean, exp(logvar)).
+
+    Attributes:
+        context_BxF: None at the top level.
+        mean_BxD, logvar_BxD: of the prior.
+    """
+
+    context_BxF: Array | None
+    mean_BxD: Array
+    logvar_BxD: Array
+
+    @classmethod
+    def none(cls, batch: int, size: int) -> "Above":
+        """That of the top level, of so many latents: N(0, I)."""
+        zeros_BxD = jnp.zeros((batch, size), jnp.float32)
+        return cls(None, zeros_BxD, zeros_BxD)
+
+    def beside(self, h_BxF: Array) -> Array:
+        """Features, and beside them what is known of the levels above."""
+        if self.context_BxF is None:
+            return h_BxF
+        return jnp.concatenate([h_BxF, self.context_BxF.astype(h_BxF.dtype)], axis=-1)
+
+
+class LevelPrior(nn.Module):
+    """The prior of a level, N(m, s^2), from the codes of the levels above it.
+
+        c = ReLU(W (z, c')),    (m, log s^2) = linear maps of c
+
+    with the codes z of the level above and what that one knew, c'. The maps start at zero, and the
+    prior with them at N(0, I).
+
+    Attributes:
+        size: how many latents the level has.
+        width: of c.
+        dtype: of the layers' arithmetic.
+    """
+
+    size: int
+    width: int
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, code_BxD: Array, above: Above) -> Above:
+        seen_BxF = above.beside(code_BxD.astype(self.dtype))
+        context_BxF = nn.relu(nn.Dense(self.width, dtype=self.dtype)(seen_BxF))
+        mean_BxD, raw_BxD = (
+            nn.Dense(self.size, dtype=self.dtype, kernel_init=nn.initializers.zeros)(context_BxF)
+            for _ in range(2)
+        )
+        logvar_BxD = LARGEST_LOGVAR * jnp.tanh(raw_BxD.astype(jnp.float32) / LARGEST_LOGVAR)
+        return Above(context_BxF, mean_BxD.astype(jnp.float32), logvar_BxD)
 
 
 class Level(NamedTuple):
@@ -29,33 +87,35 @@ class Level(NamedTuple):
     Attributes:
         mu_BxD, logvar_BxD: of the posterior, before the mask.
         code_BxD: the latents, zero where they were masked.
+        above: the prior.
         agreement: as in `Selection`.
     """
 
     mu_BxD: Array
     logvar_BxD: Array
     code_BxD: Array
+    above: Above
     agreement: Array | float
+
+    def kl(self) -> Array:
+        """kl_B, nats of the posterior to the prior, before the mask."""
+        scaled_BxD = (self.mu_BxD - self.above.mean_BxD) * jnp.exp(-0.5 * self.above.logvar_BxD)
+        return gaussian_kl(scaled_BxD, self.logvar_BxD - self.above.logvar_BxD, "sum")
 
 
 class LadderVAE(Generator):
     """A VAE of two or more levels of latents, each with a `BatchTopK` and a K of its own.
 
-    The prior of a level is a function of the levels above it, and so is its posterior, which sees
-    the image as well:
+    The prior of a level is a function of the codes above it, and so is its posterior, which sees
+    the image as well; the decoder sees the codes of all levels:
 
-        p(z_1) = N(0, I),    p(z_l | z_<l) = N(m_l, s_l^2),    (m_l, s_l) = prior(z_1, ..., z_{l-1})
-        z_l = m_l + s_l u_l,    q(u_l | x, z_<l) = N(mu_l, sigma_l^2)
-        loss = reconstruction(decoder(z_1, ..., z_L), x)
-               + beta sum_l max(free_bits, KL(N(mu_l, sigma_l^2) || N(0, I)))
+        p(z_1) = N(0, I),    p(z_l | z_<l) = N(m(z_<l), s(z_<l)^2)
+        z_l = mask_l * (mu_l + sigma_l eps),    (mu_l, sigma_l) = posterior_l(encoder(x), z_<l)
+        loss = reconstruction(decoder(z_1, ..., z_L), x) + beta sum_l max(free_bits, KL_l)
 
-    Level 1 is the top one: its posterior sees the deepest features of the encoder, that of a lower
-    level shallower features and the levels above. The decoder sees all levels.
-
-    Codes are u = (u_1, ..., u_L), (B, D), the latents in units of their prior: an exact zero is a
-    latent that rests where the levels above expect it, and the prior of all of u is N(0, I). So
-    `decode` goes through the levels from the top down, and so does `generate`. The KL is that of z
-    to its prior, before the mask, and its average over the batch counts from `free_bits` on.
+    Level 1 is the top one. The KL is taken before the mask, and its average over the batch counts
+    from `free_bits` on. Codes are (z_1, ..., z_L), (B, D), so that whatever is done with codes is
+    done with these. `generate` draws a level given those above it.
 
     Examples:
         >>> model = LadderVAE(image_shape=(8, 8, 1), latent_dim=8, levels=(2, 6), level_k=(1, 3))
@@ -120,9 +180,9 @@ class LadderVAE(Generator):
         super().setup()
         width = self.widths[-1]
         self.encoder = BODIES[self.body][0](self.widths, self.dtype)
-        self.climb = [nn.Dense(width, dtype=self.dtype) for _ in self.levels[1:]]
-        self.posteriors = [Posterior(size, width, self.dtype) for size in self.levels]
-        self.top_down = TopDown(self.levels, width, self.dtype)
+        self.mu_head = [nn.Dense(size, dtype=self.dtype) for size in self.levels]
+        self.logvar_head = [nn.Dense(size, dtype=self.dtype) for size in self.levels]
+        self.level_prior = [LevelPrior(size, width, self.dtype) for size in self.levels[1:]]
         self.batch_top_k = [
             BatchTopK(
                 k, self.importance, self.ema_decay, selection=self.selection, score=self.score
@@ -155,34 +215,30 @@ class LadderVAE(Generator):
         valid_B: Array | None = None,
     ) -> list[Level]:
         """What is found at each level, from the top down; arguments as in `encode`."""
-        features = [self.encoder(self.standardized(x_BxHxWxC))]
-        for layer in self.climb:
-            features.append(nn.relu(layer(features[-1])))
-        context_BxF, z_BxD, found = None, None, []
-        for level, weight_D in enumerate(self._weights()):
-            if z_BxD is not None:
-                context_BxF = self.top_down.context(level, z_BxD, context_BxF)
-            mu_BxD, logvar_BxD = self.posteriors[level](features.pop(), context_BxF)
-            u_BxD = mu_BxD
+        h_BxF = self.encoder(self.standardized(x_BxHxWxC))
+        above = Above.none(len(x_BxHxWxC), self.levels[0])
+        found: list[Level] = []
+        for number, weight_D in enumerate(self._weights()):
+            if found:
+                above = self.level_prior[number - 1](found[-1].code_BxD, above)
+            seen_BxF = above.beside(h_BxF)
+            mu_BxD = self.mu_head[number](seen_BxF).astype(jnp.float32)
+            logvar_BxD = self.logvar_head[number](seen_BxF).astype(jnp.float32)
+            z_BxD = mu_BxD
             if sample:
                 eps_BxD = jax.random.normal(self.make_rng("latent"), mu_BxD.shape, jnp.float32)
-                u_BxD = mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
-            selection = self.batch_top_k[level].select(
-                u_BxD,
+                z_BxD = mu_BxD + jnp.exp(0.5 * logvar_BxD) * eps_BxD
+            selection = self.batch_top_k[number].select(
+                z_BxD,
                 mu_BxD,
                 logvar_BxD,
                 valid_B=valid_B,
                 use_running_average=use_running_average,
                 weight_D=weight_D,
             )
-            code_BxD = apply_mask(u_BxD, selection.mask_BxD)
-            z_BxD = self.top_down.placed(level, code_BxD, context_BxF)
-            found.append(Level(mu_BxD, logvar_BxD, code_BxD, selection.agreement))
+            code_BxD = apply_mask(z_BxD, selection.mask_BxD)
+            found.append(Level(mu_BxD, logvar_BxD, code_BxD, above, selection.agreement))
         return found
-
-    def decoder_input(self, z_BxD: Array, mask_BxD: Array | None = None) -> Array:
-        """The latents themselves, (z_1, ..., z_L), of codes."""
-        return self.top_down(z_BxD)
 
     def encode(
         self, x_BxHxWxC: Array, *, sample: bool = False, use_running_average: bool = True
@@ -198,11 +254,22 @@ class LadderVAE(Generator):
     def sparsify(self, z_BxD: Array) -> Array:
         """z_BxD through each level's mask of inference, as if posteriors had unit variance."""
         kept = []
-        for layer, u_BxD, weight_D in zip(
+        for layer, level_BxD, weight_D in zip(
             self.batch_top_k, self.by_level(z_BxD), self._weights(), strict=True
         ):
-            kept.append(layer(u_BxD, use_running_average=True, weight_D=weight_D))
+            kept.append(layer(level_BxD, use_running_average=True, weight_D=weight_D))
         return jnp.concatenate(kept, axis=-1)
+
+    def prior(self, n: int, frequency_D: Array) -> Array:
+        """n codes from the prior, level by level, each latent active as often as in training."""
+        above, codes = Above.none(n, self.levels[0]), []
+        for number, frequency_of_level_D in enumerate(self.by_level(frequency_D)):
+            if codes:
+                above = self.level_prior[number - 1](codes[-1], above)
+            std_NxD = jnp.exp(0.5 * above.logvar_BxD)
+            key = self.make_rng("latent")
+            codes.append(sample_normal(key, above.mean_BxD, std_NxD, frequency_of_level_D))
+        return jnp.concatenate(codes, axis=-1)
 
     def frequency(self, statistics: TopKStatistics) -> Array:
         if self.selection != "dimension":
@@ -235,20 +302,19 @@ class LadderVAE(Generator):
         found = self.inferred(
             x_BxHxWxC, sample=train, use_running_average=not train, valid_B=valid_B
         )
-        u_BxD = jnp.concatenate([level.code_BxD for level in found], axis=-1)
+        z_BxD = jnp.concatenate([level.code_BxD for level in found], axis=-1)
         unit = self.latent_dim if self.latent_reduction == "mean" else 1
-        kls_B = [gaussian_kl(x.mu_BxD, x.logvar_BxD, "sum") / unit for x in found]
-        seen_BxD = self.decoder_input(u_BxD)
-        terms = self._bound(seen_BxD, sum(kls_B[1:], kls_B[0]), target_BxHxWxC, valid_B, progress)
-        parts = [batch_average(kl_B, valid_B) for kl_B in kls_B]
-        terms |= {f"kl_{number}": kl for number, kl in enumerate(parts, start=1)}
+        kl_BxL = jnp.stack([level.kl() for level in found], axis=1) / unit
+        terms = self._bound(z_BxD, jnp.sum(kl_BxL, axis=1), target_BxHxWxC, valid_B, progress)
+        kl_L = batch_mean(kl_BxL, valid_B)
+        terms |= {f"kl_{number}": kl for number, kl in enumerate(kl_L, start=1)}
         if self.free_bits:
-            free = jnp.sum(nn.relu(self.free_bits / unit - jnp.stack(parts)))
+            free = jnp.sum(nn.relu(self.free_bits / unit - kl_L))
             terms["loss"] += self._warmed_up_beta(progress) * free
         if train:
             if self.sensitivity_every:
                 key = self.make_rng("latent")
-                self.sensitivity.observe(self._pure_decoder(), u_BxD, key, valid_B)
+                self.sensitivity.observe(self._pure_decoder(), z_BxD, key, valid_B)
             terms["agreement"] = jnp.mean(jnp.stack([jnp.asarray(x.agreement) for x in found]))
         return terms["loss"], terms
 
@@ -263,12 +329,6 @@ class LadderVAE(Generator):
 
     def _pure_decoder(self) -> Callable[[Array], Array]:
         """The mean of the standardised inputs as a function of codes that jax may transform."""
-        decoder, of_decoder = self.decoder.unbind()
-        top_down, of_top_down = self.top_down.unbind()
+        decoder, variables = self.decoder.unbind()
         mean = self.rule.mean
-
-        def decode(u_BxD: Array) -> Array:
-            z_BxD = jnp.asarray(top_down.apply(of_top_down, u_BxD))
-            return mean(jnp.asarray(decoder.apply(of_decoder, z_BxD)))
-
-        return decode
+        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, z_BxD)))

@@ -65,6 +65,7 @@ def test_help_shows_the_fields_of_the_system_and_of_training_and_no_others(model
 def test_every_field_is_a_flag(model):
     others = {name: another_value(field) for name, field in fields_for(model).items()}
     exclusive = {"nested": False, "likelihood": "squared_error", "structural": 0.0, "cap": False}
+    exclusive |= {"latent_dim": 12}  # the sum of other levels
     config = Config(model, **{name: exclusive.get(name, others[name]) for name in others})
     assert config.changed().keys() | {"seed", "nested", "structural", "cap"} >= others.keys()
     assert cli.parse(Options, flags_of(config)) == Options(config)
