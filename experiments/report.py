@@ -18,6 +18,7 @@ EXPERIMENTS = (
     "collapse",
     "ablation",
     "supports",
+    "levels",
     "compare",
     "rate",
     "likelihood",
