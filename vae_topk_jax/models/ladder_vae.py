@@ -113,9 +113,11 @@ class LadderVAE(Generator):
         z_l = mask_l * (mu_l + sigma_l eps),    (mu_l, sigma_l) = posterior_l(encoder(x), z_<l)
         loss = reconstruction(decoder(z_1, ..., z_L), x) + beta sum_l max(free_bits, KL_l)
 
-    Level 1 is the top one. The KL is taken before the mask, and its average over the batch counts
-    from `free_bits` on. Codes are (z_1, ..., z_L), (B, D), so that whatever is done with codes is
-    done with these. `generate` draws a level given those above it.
+    Level 1 is the top one. All posteriors see the last layer of the encoder, and lower ones beside
+    it what the prior of their level is made of. The KL is taken before the mask, and its average
+    over the batch counts from `free_bits` on. Codes are (z_1, ..., z_L), (B, D), so that whatever
+    is done with codes is done with these; refinement takes the prior of all levels for N(0, I).
+    `generate` draws a level given those above it.
 
     Examples:
         >>> model = LadderVAE(image_shape=(8, 8, 1), latent_dim=8, levels=(2, 6), level_k=(1, 3))
@@ -129,8 +131,8 @@ class LadderVAE(Generator):
 
     References:
         Sonderby et al., "Ladder Variational Autoencoders", NeurIPS 2016 (inference from the top
-        down, with what was found from the bottom up). Vahdat & Kautz, "NVAE: A Deep Hierarchical
-        Variational Autoencoder", NeurIPS 2020 (a posterior relative to its prior). Kingma et al.,
+        down). Vahdat & Kautz, "NVAE: A Deep Hierarchical Variational Autoencoder", NeurIPS 2020
+        (features of the input and of the levels above, combined by layers). Kingma et al.,
         "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016 (free bits).
     """
 
@@ -262,7 +264,8 @@ class LadderVAE(Generator):
 
     def prior(self, n: int, frequency_D: Array) -> Array:
         """n codes from the prior, level by level, each latent active as often as in training."""
-        above, codes = Above.none(n, self.levels[0]), []
+        above = Above.none(n, self.levels[0])
+        codes: list[Array] = []
         for number, frequency_of_level_D in enumerate(self.by_level(frequency_D)):
             if codes:
                 above = self.level_prior[number - 1](codes[-1], above)
