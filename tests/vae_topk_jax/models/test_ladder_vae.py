@@ -87,6 +87,7 @@ def priors_of(params: dict, codes: list[np.ndarray]) -> list[tuple[np.ndarray, .
     return known
 
 
+@pytest.mark.long
 def test_a_level_is_inferred_given_the_codes_above_it(found, x):
     params = found["params"]
     h = np.asarray(x).reshape(4, -1)
@@ -106,6 +107,7 @@ def test_a_level_is_inferred_given_the_codes_above_it(found, x):
     assert np.all(codes[0] != 0)  # K = 2 of 2: dense
 
 
+@pytest.mark.long
 def test_the_kl_of_a_level_is_to_its_prior_and_counts_from_its_free_bits_on(found):
     total, terms = found["loss"]
     kls = []
@@ -124,6 +126,7 @@ def test_the_kl_of_a_level_is_to_its_prior_and_counts_from_its_free_bits_on(foun
     np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_each_level_keeps_its_own_k_and_padding_counts_for_nothing(found):
     active = [level.sum() for level in MODEL.by_level(found["frequency"])]
     np.testing.assert_allclose(active, KS, rtol=1e-6)
@@ -131,6 +134,7 @@ def test_each_level_keeps_its_own_k_and_padding_counts_for_nothing(found):
         np.testing.assert_array_equal(leaf[0], leaf[1])
 
 
+@pytest.mark.long
 def test_codes_are_drawn_from_the_top_down_each_latent_as_often_as_in_training(found):
     drawn = MODEL.by_level(found["drawn"].astype(np.float64))
     share = np.mean(found["drawn"] != 0, axis=0)
