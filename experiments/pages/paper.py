@@ -174,7 +174,7 @@ TABLES = {
     "levels": PageTable(
         "levels",
         "levels",
-        _in(levels.FINAL, *_RECONSTRUCTED, *_GENERATED, "kl", *_USED, "supports"),
+        _in(levels.VARIANT, *_RECONSTRUCTED, *_GENERATED, "kl", *_USED, "supports"),
         f"K = {levels.K} of {levels.LATENT_DIM}, test images",
     ),
     "collapse-mlp": _collapse("mlp"),

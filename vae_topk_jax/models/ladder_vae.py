@@ -131,10 +131,8 @@ class LadderVAE(Generator):
         "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016 (free bits).
     """
 
-    latent_dim: Annotated[int, Ge(1)] = 64
-    """D, the number of latents of all levels together."""
     levels: Annotated[tuple[int, ...], Ge(1)] = (16, 48)
-    """How many latents each level has, the top level first; latent_dim is their sum."""
+    """How many latents each level has, the top level first; latent_dim must be their sum."""
     level_k: Annotated[tuple[int, ...], Ge(1)] = (4, 8)
     """K of each level, how many of its latents pass the mask; a level that passes all is dense."""
     selection: Literal["element", "dimension", "sample"] = "element"
