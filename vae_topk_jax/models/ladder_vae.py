@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge, Interval
 from jax import Array
 from jax.typing import ArrayLike
@@ -278,8 +279,8 @@ class LadderVAE(Generator):
     def swaps(self) -> Array:
         """By dimension none, since the K dimensions are those of all images; else any of a level
         for any other of that level."""
-        level_D = jnp.repeat(jnp.arange(len(self.levels)), jnp.array(self.levels))
-        return (self.selection != "dimension") & (level_D[:, None] == level_D[None])
+        level_D = np.repeat(np.arange(len(self.levels)), self.levels)
+        return jnp.asarray((level_D[:, None] == level_D[None]) & (self.selection != "dimension"))
 
     def loss(
         self,
