@@ -88,6 +88,9 @@ def thresholds(model: "Inference") -> NDArray[np.float64] | None:
         "abs_mu",
     ):
         return None
+    if isinstance(system, LadderVAE):
+        is_dense_D = np.repeat(np.equal(system.levels, system.level_k), system.levels)
+        level_D = np.where(is_dense_D, 0.0, level_D)
     if not system.sensitivity_every:
         return level_D
     squared_D = model.state.batch_stats["sensitivity"]["squared"]

@@ -1,6 +1,7 @@
 """The ladder VAE against its equations, written down again in NumPy."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 
 from tests.helpers.runs import BESIDES, SMALL
 from vae_topk_jax.config import Config
+from vae_topk_jax.gallery.directions import thresholds
 from vae_topk_jax.models import LadderVAE
 from vae_topk_jax.statistics import TopKStatistics, find_statistics
 
@@ -60,6 +62,7 @@ def found(x) -> dict:
         frequency_D = find_statistics(stats["batch_stats"]).frequency
         return {
             "trained": trained,
+            "stats": stats["batch_stats"],
             "codes": of(x, method="encode"),
             "levels": of(x, sample=False, use_running_average=True, method="inferred"),
             "loss": of(x, x, VALID, train=False, method="loss"),
@@ -132,6 +135,14 @@ def test_each_level_keeps_its_own_k_and_padding_counts_for_nothing(found):
     np.testing.assert_allclose(active, KS, rtol=1e-6)
     for leaf in jax.tree.leaves(found["trained"]):
         np.testing.assert_array_equal(leaf[0], leaf[1])
+
+
+@pytest.mark.long
+def test_a_latent_is_active_from_the_threshold_of_its_level_on(found):
+    state = SimpleNamespace(batch_stats=found["stats"])
+    model = SimpleNamespace(model=MODEL, config=MODEL, state=state)
+    mu_BxD = np.hstack([level.mu_BxD for level in found["levels"]])
+    np.testing.assert_array_equal(np.abs(mu_BxD) >= thresholds(model), found["codes"] != 0)
 
 
 @pytest.mark.long
