@@ -3,7 +3,7 @@
     python -m experiments.levels --preset quick --epochs 10 --seeds 0 1 2
 
 Both have the same body and select by element, 12 of 64 latents. Takes two minutes a row on one CPU
-core; expect 21.2 dB of both, and half the flat model's FID of samples from the prior.
+core; expect 21.2 dB of both, and of the ladder half the flat model's FID of samples from the prior.
 """
 
 import functools

@@ -2,6 +2,7 @@
 
 import functools
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,9 @@ def found(x) -> dict:
         trained = jax.lax.map(lambda x: train(x, x, VALID), unlike_in_padding)
         stats = jax.tree.map(lambda leaf: leaf[0], trained[1])
         of = functools.partial(MODEL.apply, {"params": params} | stats)
-        frequency_D = find_statistics(stats["batch_stats"]).frequency
+        statistics = find_statistics(stats["batch_stats"])
+        assert statistics is not None
+        frequency_D = statistics.frequency
         return {
             "trained": trained,
             "stats": stats["batch_stats"],
@@ -81,7 +84,7 @@ def priors_of(params: dict, codes: list[np.ndarray]) -> list[tuple[np.ndarray, .
     """(context, mean, logvar) of each level, given the codes above it."""
     nothing = np.zeros((len(codes[0]), 0), np.float32)
     zeros = np.zeros_like(codes[0])
-    known = [(nothing, zeros, zeros)]
+    known: list[tuple[np.ndarray, ...]] = [(nothing, zeros, zeros)]
     for number, code in enumerate(codes[:-1]):
         of = params[f"level_prior_{number}"]
         context = np.maximum(dense(of["Dense_0"], np.hstack([code, known[-1][0]])), 0)
@@ -140,7 +143,7 @@ def test_each_level_keeps_its_own_k_and_padding_counts_for_nothing(found):
 @pytest.mark.long
 def test_a_latent_is_active_from_the_threshold_of_its_level_on(found):
     state = SimpleNamespace(batch_stats=found["stats"])
-    model = SimpleNamespace(model=MODEL, config=MODEL, state=state)
+    model: Any = SimpleNamespace(model=MODEL, config=MODEL, state=state)
     mu_BxD = np.hstack([level.mu_BxD for level in found["levels"]])
     np.testing.assert_array_equal(np.abs(mu_BxD) >= thresholds(model), found["codes"] != 0)
 
@@ -170,7 +173,9 @@ def test_each_level_selects_by_the_rule(selection):
     kept = model.apply({"batch_stats": seen}, z_NxD, method="sparsify")
     largest = [[0, 3, 4], [0, 6, 7]] if selection == "sample" else [[2, 6, 7]] * 2
     assert [np.flatnonzero(row).tolist() for row in kept] == largest
-    frequency_D = model.frequency(find_statistics(seen))
+    statistics = find_statistics(seen)
+    assert statistics is not None
+    frequency_D = model.frequency(statistics)
     assert np.flatnonzero(frequency_D).tolist() == ([] if selection == "sample" else [2, 6, 7])
     swaps_from_top = [selection == "sample"] * 3 + [False] * 5
     np.testing.assert_array_equal(model.swaps()[0], swaps_from_top)
