@@ -19,6 +19,7 @@ EXPERIMENTS = (
     "ablation",
     "supports",
     "classes",
+    "levels",
     "compare",
     "rate",
     "likelihood",

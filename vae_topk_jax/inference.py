@@ -22,7 +22,7 @@ from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
-from vae_topk_jax.selection import apply_mask, batch_top_k_mask
+from vae_topk_jax.selection import apply_mask
 from vae_topk_jax.statistics import DEAD, find_statistics
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training_inputs import classes_of
@@ -120,9 +120,7 @@ class Inference:
         model that selects dimensions, else the running average of training."""
         if self._statistics is None:
             return jnp.ones(self.config.latent_dim)
-        if getattr(self.model, "selection", None) == "dimension":
-            return batch_top_k_mask(self._statistics.importance, self.config.k)
-        return self._statistics.frequency
+        return self.model.frequency(self._statistics)
 
     @functools.cached_property
     def active_dims(self) -> np.ndarray:

@@ -36,6 +36,32 @@ def sample_prior(key: Array, n: int, frequency_D: Array) -> Array:
     return apply_mask(z_NxD, jnp.abs(z_NxD) >= smallest_D[None, :])
 
 
+def sample_normal(key: Array, mean_NxD: Array, std_NxD: Array, frequency_D: Array) -> Array:
+    """Codes from N(mean, std^2), each entry silenced where it is small for its distribution, so
+    that each dimension is active with its frequency.
+
+        z 1[P(|z'| >= |z|) < frequency],    z, z' ~ N(mean, std^2)
+
+    With a mean of 0 and a deviation of 1 it is `sample_prior`.
+
+    Args:
+        key: typed key.
+        mean_NxD, std_NxD: of each entry.
+        frequency_D: probability that a dimension is active.
+
+    Examples:
+        >>> zeros_NxD, ones_NxD = jnp.zeros((3, 2)), jnp.ones((3, 2))
+        >>> frequency_D = jnp.array([1.0, 0.0])
+        >>> codes_NxD = sample_normal(jax.random.key(0), zeros_NxD, ones_NxD, frequency_D)
+        >>> (codes_NxD != 0).tolist()
+        [[True, False], [True, False], [True, False]]
+    """
+    z_NxD = mean_NxD + std_NxD * jax.random.normal(key, mean_NxD.shape, jnp.float32)
+    high_NxD, low_NxD = ((sign * jnp.abs(z_NxD) - mean_NxD) / std_NxD for sign in (1, -1))
+    larger_NxD = jax.scipy.stats.norm.sf(high_NxD) + jax.scipy.stats.norm.cdf(low_NxD)
+    return apply_mask(z_NxD, larger_NxD < frequency_D[None])
+
+
 def sample_slots(key: Array, n: int, frequency_D: Array, k: int) -> Array:
     """n codes of N(0, 1) entries, of which one in each of k groups of D / k neighbours is not zero.
 

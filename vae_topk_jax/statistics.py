@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,19 +103,33 @@ def all_statistics(batch_stats: Mapping[str, Any]) -> dict[str, TopKStatistics]:
 
 
 def find_statistics(batch_stats: Mapping[str, Any]) -> TopKStatistics | None:
-    """The statistics of the one `BatchTopK` in a model's `batch_stats`; None if there is none.
+    """The statistics of all latents of a model, from its `batch_stats`; None if it has none.
 
-    Raises:
-        ValueError: there are several; `all_statistics` gives them by path.
+    Those of several `BatchTopK` are joined in the order of the layers' names (2 before 10):
+    importance and frequency one layer after the other, for each dimension the threshold of its
+    layer, threshold_D, and the smallest count. `all_statistics` gives each layer by itself.
 
     Examples:
         >>> find_statistics({"encoder": {"norm": {"mean": 0, "var": 1}}}) is None
         True
+        >>> layers = {f"level_{size}": vars(TopKStatistics.zeros(size)) for size in (10, 2)}
+        >>> find_statistics(layers).importance.shape
+        (12,)
     """
     found = all_statistics(batch_stats)
-    if len(found) > 1:
-        raise ValueError(
-            f"batch_stats must hold the statistics of one BatchTopK, got {len(found)}: "
-            f"{', '.join(found)}; all_statistics gives each by its path"
-        )
-    return next(iter(found.values()), None)
+    layers = [found[path] for path in sorted(found, key=_with_numbers)]
+    if len(layers) < 2:
+        return next(iter(layers), None)
+    return TopKStatistics(
+        importance=jnp.concatenate([layer.importance for layer in layers]),
+        frequency=jnp.concatenate([layer.frequency for layer in layers]),
+        threshold=jnp.concatenate(
+            [jnp.full_like(layer.importance, layer.threshold) for layer in layers]
+        ),
+        count=jnp.min(jnp.stack([layer.count for layer in layers])),
+    )
+
+
+def _with_numbers(path: str) -> list[tuple[int, str]]:
+    """What sorts a path with its numbers as numbers."""
+    return [(int(x), "") if x.isdigit() else (-1, x) for x in re.split(r"(\d+)", path)]

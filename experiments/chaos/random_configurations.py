@@ -42,6 +42,7 @@ _WORDS = st.one_of(
     st.text(max_size=8),
 )
 _TINY = {"epochs": "1", "batch_size": "32", "widths": "8", "latent_dim": "4", "k": "2"}
+_TINY |= {"levels": "1 3", "level_k": "1 2"}
 
 
 def tried(strategy: st.SearchStrategy, outcome: Callable[[Any], str], trials: int) -> Counter[str]:
@@ -156,7 +157,7 @@ def _runs() -> st.SearchStrategy[list[str]]:
         free = st.sampled_from([name for name in own if name not in tiny and name != "seed"])
         start = ["--data", "data", "--out", "trained", "--model", model]
         for name, value in tiny.items():
-            start += [f"--{name.replace('_', '-')}", value]
+            start += [f"--{name.replace('_', '-')}", *value.split()]
         flags = st.lists(free.flatmap(_flag), max_size=3)
         return flags.map(lambda flags: [*start, *itertools.chain(*flags)])
 

@@ -8,6 +8,7 @@ from experiments import (
     ablation,
     collapse,
     compare,
+    levels,
     likelihood,
     rate,
     stitch,
@@ -33,7 +34,7 @@ from vae_topk_jax.runs.inputs import PENULTIMATE, PIXELS
 
 _COLUMNS = {
     column.metric: column
-    for command in (table1, ablation, compare, rate, likelihood, stitch, supports)
+    for command in (table1, ablation, compare, rate, likelihood, stitch, supports, levels)
     for columns in command.LAYOUT.tables.values()
     for column in columns
 }
@@ -169,6 +170,12 @@ TABLES = {
         _in(next(iter(supports.RECIPES)), *_RECONSTRUCTED, *_GENERATED, *_USED, "supports"),
         "K = 8 of 64, test images",
         (ELEMENT, supports.SLOT),
+    ),
+    "levels": PageTable(
+        "levels",
+        "levels",
+        _in(levels.VARIANT, *_RECONSTRUCTED, *_GENERATED, "kl", *_USED, "supports"),
+        f"K = {levels.K} of {levels.LATENT_DIM}, test images",
     ),
     "collapse-mlp": _collapse("mlp"),
     "collapse-conv": _collapse("conv"),

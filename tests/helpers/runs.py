@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,8 @@ SMALL = Config(
     batch_size=64,
     epochs=3,
 )
+# Fields that a system needs besides.
+BESIDES: dict[str, dict[str, Any]] = {"ladder_vae": {"levels": (3, 5), "level_k": (1, 2)}}
 # The same kind of run as flags of `experiments.train`.
 SIZES = ["--latent-dim", "8", "--k", "2", "--batch-size", "64", "--epochs", "3"]
 FLAGS = ["--widths", "16", *SIZES]

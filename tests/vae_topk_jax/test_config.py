@@ -83,6 +83,11 @@ def configs(draw: st.DrawFn) -> Config:
     fields = {name: draw(values_of(field)) for name, field in known.items()}
     if "k" in fields:
         fields["k"] = draw(st.integers(1, fields["latent_dim"]))
+    if "levels" in fields:
+        size = st.integers(1, 2048)
+        levels = draw(st.lists(size, min_size=2, max_size=4).map(tuple))
+        fields |= {"levels": levels, "latent_dim": sum(levels)}
+        fields["level_k"] = tuple(draw(st.integers(1, size)) for size in levels)
     if fields.get("nested"):
         fields |= {"selection": "sample", "k_anneal": 0.0}
     if fields.get("selection") == "slot":

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax import export as jax_export
 
-from tests.helpers.runs import SMALL, untrained
+from tests.helpers.runs import BESIDES, SMALL, untrained
 from vae_topk_jax import manifest, programs
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.export import export_model, load_exported
@@ -52,7 +52,10 @@ def x(blobs) -> np.ndarray:
     return to_unit_float(blobs.test_images)
 
 
-QUICK = {"top_k_vae": {"selection": "sample"}, "sparse_generator": {"inference_steps": 3}}
+QUICK: dict[str, dict] = BESIDES | {
+    "top_k_vae": {"selection": "sample"},
+    "sparse_generator": {"inference_steps": 3},
+}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -19,10 +19,18 @@ def test_each_layer_has_its_own(layers):
     }
 
 
-def test_the_one_is_found_and_of_several_none_is_taken(layers):
+def test_the_one_is_found_and_several_are_joined_in_the_order_of_their_numbers(layers):
     found = find_statistics({"norm": {"mean": 0}, "a": layers["a"]})
     assert found is not None
     assert [getattr(found, name) is layers["a"][name] for name in NAMES] == [True] * 4
     assert find_statistics({}) is None
-    with pytest.raises(ValueError, match="statistics of one BatchTopK, got 2: a, b; all_statist"):
-        find_statistics(layers)
+    levels = {
+        f"level_{number}": vars(TopKStatistics.zeros(size))
+        | {"importance": np.full(size, number, np.float32), "threshold": np.float32(number)}
+        | {"count": np.int32(20 - number)}
+        for number, size in ((10, 2), (9, 1))
+    }
+    joined = find_statistics({"inner": levels})
+    assert joined is not None
+    assert joined.importance.tolist() == joined.threshold.tolist() == [9.0, 10.0, 10.0]
+    assert (joined.frequency.shape, int(joined.count)) == ((3,), 10)

@@ -34,6 +34,7 @@ SWITCHES: dict[str, Callable[[], AbstractContextManager]] = {
 SLOW = ("jax_disable_jit", "jax_check_tracer_leaks")
 UNLIKE = ("top_k_vae", "batch_topk_sae")
 SIZES = {"latent_dim": 4, "k": 2, "widths": (8,), "batch_size": BATCH, "inference_steps": 2}
+SIZES |= {"levels": (1, 3), "level_k": (1, 2)}
 
 
 pytestmark = pytest.mark.long

@@ -11,7 +11,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from vae_topk_jax.metrics.stitching import cosines
-from vae_topk_jax.models import JumpReLUSAE, TopKSAE, TopKVAE
+from vae_topk_jax.models import JumpReLUSAE, LadderVAE, TopKSAE, TopKVAE
 from vae_topk_jax.models.dictionary import Dictionary
 from vae_topk_jax.sae_weights import SAE, in_input_units
 from vae_topk_jax.statistics import find_statistics
@@ -80,19 +80,26 @@ def thresholds(model: "Inference") -> NDArray[np.float64] | None:
     statistics = find_statistics(model.state.batch_stats)
     if statistics is None:
         return None
-    level = float(statistics.threshold)
+    level_D = np.full(size, statistics.threshold, np.float64)
     if isinstance(system, Dictionary):
-        return None if isinstance(system, TopKSAE) else np.full(size, level)
-    if not isinstance(system, TopKVAE) or (system.selection, system.score) != (
+        return None if isinstance(system, TopKSAE) else level_D
+    if not isinstance(system, TopKVAE | LadderVAE) or (system.selection, system.score) != (
         "element",
         "abs_mu",
     ):
         return None
+    if isinstance(system, LadderVAE):
+        is_dense_D = np.repeat(np.equal(system.levels, system.level_k), system.levels)
+        level_D = np.where(is_dense_D, 0.0, level_D)
     if not system.sensitivity_every:
-        return np.full(size, level)
+        return level_D
     squared_D = model.state.batch_stats["sensitivity"]["squared"]
     sensitivity_D = np.sqrt(np.asarray(squared_D, np.float64))
-    return level * max(sensitivity_D.mean(), 1e-12) / np.maximum(sensitivity_D, 1e-12)
+    levels = [sensitivity_D]
+    if isinstance(system, LadderVAE):
+        levels = system.by_level(sensitivity_D)
+    mean_D = np.concatenate([np.full_like(x_D, max(x_D.mean(), 1e-12)) for x_D in levels])
+    return level_D * mean_D / np.maximum(sensitivity_D, 1e-12)
 
 
 def nearest(

@@ -5,6 +5,8 @@ from vae_topk_jax.models.beta_tc_vae import BetaTCVAE
 from vae_topk_jax.models.factor_vae import FactorVAE
 from vae_topk_jax.models.gated_sae import GatedSAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
+from vae_topk_jax.models.ladder_vae import LadderVAE
+from vae_topk_jax.models.learned_threshold import LearnedThreshold
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
 from vae_topk_jax.models.registry import MODELS
 from vae_topk_jax.models.relu_sae import ReLUSAE
@@ -26,6 +28,8 @@ __all__ = [
     "FactorVAE",
     "GatedSAE",
     "JumpReLUSAE",
+    "LadderVAE",
+    "LearnedThreshold",
     "MatryoshkaSAE",
     "ReLUSAE",
     "SparseGenerator",

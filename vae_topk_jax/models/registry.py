@@ -6,6 +6,8 @@ from vae_topk_jax.models.beta_tc_vae import BetaTCVAE
 from vae_topk_jax.models.factor_vae import FactorVAE
 from vae_topk_jax.models.gated_sae import GatedSAE
 from vae_topk_jax.models.jump_relu_sae import JumpReLUSAE
+from vae_topk_jax.models.ladder_vae import LadderVAE
+from vae_topk_jax.models.learned_threshold import LearnedThreshold
 from vae_topk_jax.models.matryoshka_sae import MatryoshkaSAE
 from vae_topk_jax.models.relu_sae import ReLUSAE
 from vae_topk_jax.models.sparse_generator import SparseGenerator
@@ -27,9 +29,11 @@ MODELS: dict[str, type[System]] = {
     "gated_sae": GatedSAE,
     "relu_sae": ReLUSAE,
     "vaease": VAEase,
+    "ladder_vae": LadderVAE,
     "beta_tc_vae": BetaTCVAE,
     "factor_vae": FactorVAE,
     "vsc": VSC,
+    "learned_threshold": LearnedThreshold,
     "sparse_generator": SparseGenerator,
 }
 
@@ -82,7 +86,7 @@ def owners(field: str) -> list[str]:
     """The names of the systems that have a setting.
 
     Examples:
-        >>> owners("selection")
+        >>> owners("nested")
         ['top_k_vae']
     """
     return [name for name, model in MODELS.items() if field in settings_of(model)]

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from vae_topk_jax.checks import check_image_shape
 from vae_topk_jax.samplers import sample_prior
 from vae_topk_jax.standardization import Rule, Standardization
+from vae_topk_jax.statistics import TopKStatistics
 
 
 def check_k(k: int, latent_dim: int) -> None:
@@ -163,6 +164,14 @@ class System(nn.Module):
     def sparsify(self, z_BxD: Array) -> Array:
         """z_BxD through the mask of inference: z itself in a dense model."""
         return z_BxD
+
+    def frequency(self, statistics: TopKStatistics) -> Array:
+        """frequency_D, how often each latent is active at inference.
+
+        Args:
+            statistics: those that training left.
+        """
+        return statistics.frequency
 
     def prior(self, n: int, frequency_D: Array) -> Array:
         """n codes from the prior (needs the rng "latent").

@@ -19,9 +19,10 @@ from vae_topk_jax.models.vae import BetaVAE, Code, Heads
 from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.samplers import sample_slots
 from vae_topk_jax.scores import SCORES, Score
-from vae_topk_jax.selection import annealed_k, apply_mask
+from vae_topk_jax.selection import annealed_k, apply_mask, batch_top_k_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity
 from vae_topk_jax.slots import check_slots, slot_imbalance, slot_softmax
+from vae_topk_jax.statistics import TopKStatistics
 
 # Of the posterior at the start of training by slot: with the prior's variance of 1 the latents are
 # noise for so long that the same ones of each group are chosen for all images.
@@ -217,6 +218,11 @@ class TopKVAE(BetaVAE):
             return z_BxD
         mask_BxD = z_BxD != 0 if mask_BxD is None else mask_BxD
         return jnp.concatenate([z_BxD, mask_BxD.astype(z_BxD.dtype)], axis=-1)
+
+    def frequency(self, statistics: TopKStatistics) -> Array:
+        if self.selection != "dimension":
+            return super().frequency(statistics)
+        return batch_top_k_mask(statistics.importance, self.k)
 
     def prior(self, n: int, frequency_D: Array) -> Array:
         if self.selection != "slot":

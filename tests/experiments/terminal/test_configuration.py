@@ -67,6 +67,7 @@ def test_every_field_is_a_flag(model):
     others = {name: another_value(field) for name, field in fields_for(model).items()}
     exclusive = {"nested": False, "likelihood": "squared_error", "structural": 0.0, "cap": False}
     exclusive |= {name: getattr(VAE, name) for name in SETTINGS}
+    exclusive |= {"latent_dim": 12}  # the sum of other levels
     config = Config(model, **{name: exclusive.get(name, others[name]) for name in others})
     assert config.changed().keys() | {"seed"} | exclusive.keys() >= others.keys()
     assert cli.parse(Options, flags_of(config)) == Options(config)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.models import SUMS
-from tests.helpers.runs import SMALL, bits
+from tests.helpers.runs import BESIDES, SMALL, bits
 from vae_topk_jax import export_model, load_exported, load_weights
 from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
 from vae_topk_jax.data import Dataset
@@ -21,7 +21,9 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.runs.inputs import Inputs, as_inputs
 from vae_topk_jax.training import EpochResult
 
-SYSTEMS: dict[str, dict[str, Any]] = {name: {"model": name} for name in MODELS} | {
+SYSTEMS: dict[str, dict[str, Any]] = {
+    name: {"model": name} | BESIDES.get(name, {}) for name in MODELS
+} | {
     "by element, rae": {"selection": "element", "sensitivity_every": 3, "objective": "rae"},
     "per sample": {"selection": "sample", "mask_input": True},
     "by slot": {"selection": "slot", "mask_input": True},
