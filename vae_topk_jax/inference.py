@@ -18,6 +18,9 @@ from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_lat
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
+from vae_topk_jax.priors.fitted import Fitted, FittedPriors, read_priors
+from vae_topk_jax.priors.prior import Examples, Prior, draw
+from vae_topk_jax.priors.registry import check_settings, find_prior
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
@@ -40,6 +43,7 @@ class Inference:
         state: its weights and statistics.
         info: configuration, image shape and data source of the run.
         latent_key: if given, latents are drawn from the posterior with this key instead.
+        priors: those that were fitted to its codes.
 
     Args:
         state, info, latent_key: see above.
@@ -63,6 +67,7 @@ class Inference:
         self.state = jax.tree.map(jnp.copy, state) if copy else state
         self.info = info
         self.latent_key = latent_key
+        self.priors = FittedPriors()
         self._programs: dict[str, Callable[..., Any]] = {}
         self._statistics = find_statistics(state.batch_stats)
         if self._statistics is not None and int(self._statistics.count) == 0:
@@ -78,12 +83,14 @@ class Inference:
             "state": dataclasses.replace(self.state, rng=None),
             "keys": {n: jax.random.key_data(key) for n, key in keys.items() if key is not None},
             "info": self.info,
+            "priors": self.priors,
         }
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         keys = jax.tree.map(jax.random.wrap_key_data, kept["keys"])
         state = dataclasses.replace(kept["state"], rng=keys["rng"])
         self.__init__(state, kept["info"], keys.get("latent"), copy=False)  # type: ignore[misc]
+        self.priors = kept["priors"]
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -208,23 +215,56 @@ class Inference:
         """
         return self._in_chunks("decode", self._check_latents(z))
 
-    def generate(self, key: Array, n: int) -> Array:
-        """n images decoded from the prior, each dimension active as often as in training.
+    def fit_prior(
+        self, images: Array | np.ndarray, prior: str, *, key: Array | None = None, **settings: Any
+    ) -> Prior:
+        """Fits a prior to the codes of training images, from which `generate` draws from now on.
+
+        Args:
+            images: as in `encode`.
+            prior: its name in `vae_topk_jax.priors.registry.PRIORS`.
+            key: typed key of whatever is drawn in fitting; by default that of the run's seed.
+            settings: of the prior, such as `steps` of "flow".
+
+        Raises:
+            ValueError: no such prior or setting, or images that `encode` refuses.
+        """
+        check_settings(prior, settings)
+        examples = Examples.of(self.encode(images), self.latents(images))
+        key = jax.random.key(self.config.seed) if key is None else key
+        fitted = find_prior(prior).fit(examples, key, **settings)
+        self.priors.add(Fitted(fitted, settings))
+        return fitted
+
+    def sample_codes(self, key: Array, n: int, prior: str | None = None) -> Array:
+        """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        fitted = self.priors.find(prior)
+        if fitted is None:
+            rngs = {"latent": key}
+            own = self._program("prior")
+            return own(self.variables, n=n, frequency_D=self.frequency, rngs=rngs)
+        z_NxD = draw(fitted, key, n)
+        return self.sparsify(z_NxD) if fitted.before_mask else z_NxD
+
+    def generate(self, key: Array, n: int, prior: str | None = None) -> Array:
+        """n images decoded from codes of a prior.
+
+        The images of a fitted prior are the same for a key whatever n is: the first are those of a
+        smaller n.
 
         Args:
             key: typed key, `jax.random.key(seed)`.
             n: how many images.
+            prior: the name of one that was fitted, or "frequency", which is the system's own: in
+                most N(0, I) with each dimension active as often as in training. By default the
+                prior that was fitted last, or the system's own where none was.
 
         Raises:
-            ValueError: n below 1.
+            ValueError: n below 1; a prior that was not fitted, or to codes of other weights.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
-        return self.decode(
-            self._program("prior")(
-                self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
-            )
-        )
+        return self.decode(self.sample_codes(key, n, prior))
 
     def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
         """Writes a static site with a page for every latent; see `vae_topk_jax.gallery`.
@@ -306,7 +346,8 @@ class Inference:
 
 
 def load(path: Path | str, *, verify: bool = True) -> Inference:
-    """The trained model in a run, a checkpoint or a folder of model files.
+    """The trained model in a run, a checkpoint or a folder of model files, with the priors that were
+    fitted to its codes (`vae_topk_jax.priors.fitted`).
 
     Args:
         path: a run's folder, its folder of checkpoints, or one of them: the newest there; or a
@@ -318,10 +359,13 @@ def load(path: Path | str, *, verify: bool = True) -> Inference:
             step.
     """
     if (Path(path) / ABOUT).exists():
-        return Inference(*restore_weights(path, verify=verify), copy=False)
-    from vae_topk_jax.checkpoint import restore_checkpoint
+        inference = Inference(*restore_weights(path, verify=verify), copy=False)
+    else:
+        from vae_topk_jax.checkpoint import restore_checkpoint
 
-    return Inference(*restore_checkpoint(path, verify=verify), copy=False)
+        inference = Inference(*restore_checkpoint(path, verify=verify), copy=False)
+    inference.priors = read_priors(path, inference.variables, inference.config.latent_dim)
+    return inference
 
 
 def load_weights(folder: Path | str) -> Inference:
@@ -332,7 +376,9 @@ def load_weights(folder: Path | str) -> Inference:
             of the configuration, by name.
         FileNotFoundError: no such folder.
     """
-    return Inference(*restore_weights(folder), copy=False)
+    inference = Inference(*restore_weights(folder), copy=False)
+    inference.priors = read_priors(folder, inference.variables, inference.config.latent_dim)
+    return inference
 
 
 def from_pretrained(
