@@ -18,6 +18,7 @@ EXPERIMENTS = (
     "collapse",
     "ablation",
     "supports",
+    "generative",
     "compare",
     "rate",
     "likelihood",

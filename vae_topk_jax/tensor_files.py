@@ -123,9 +123,7 @@ def read_all(path: Path) -> dict[str, np.ndarray]:
             names = list(file.keys())
             for name in names:
                 if (dtype := file.get_slice(name).get_dtype()) not in _PLAIN:
-                    raise ValueError(
-                        f"{name} in {path} must be {' or '.join(_PLAIN)}, got {dtype}"
-                    )
+                    raise ValueError(f"{name} in {path} must be {' or '.join(_PLAIN)}, got {dtype}")
             tensors = {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, FileNotFoundError) as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from None

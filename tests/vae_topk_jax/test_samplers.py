@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-
-from vae_topk_jax import samplers
 from vae_topk_jax.samplers import (
     fit_mixture,
     fit_patterns,
@@ -14,6 +12,8 @@ from vae_topk_jax.samplers import (
     sample_patterns,
     sample_prior,
 )
+
+from vae_topk_jax import samplers
 
 ACTIVE = np.array([1, 3])
 

@@ -126,9 +126,7 @@ def save_priors(priors: FittedPriors, path: Path | str, variables: Mapping[str, 
             manifest.write_manifest(partial)
 
 
-def read_priors(
-    path: Path | str, variables: Mapping[str, Any], latent_dim: int
-) -> FittedPriors:
+def read_priors(path: Path | str, variables: Mapping[str, Any], latent_dim: int) -> FittedPriors:
     """The priors that were kept beside a model.
 
     Those of other weights are refused when they are asked for.

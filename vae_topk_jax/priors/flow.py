@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import flax.linen as nn
 import jax
@@ -14,32 +14,63 @@ from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
 from vae_topk_jax.priors.prior import Examples, Prior
 
-INTEGRATION_STEPS = 50
+STEPS = 50  # of the solver
 _FREQUENCIES = 32  # of the embedding of time
 _HIGHEST = 100.0
+_LEAST_VARIANCE = 1e-4
+
+
+class Gaussian(NamedTuple):
+    """The principal axes of the examples: where a flow would be linear, were they Gaussian.
+
+    Attributes:
+        mean_R: their mean.
+        axes_RxR: eigenvectors of their covariance, in columns.
+        variance_R: eigenvalues, 1e-4 at least.
+    """
+
+    mean_R: Array
+    axes_RxR: Array
+    variance_R: Array
+
+    @classmethod
+    def of(cls, x_NxR: np.ndarray) -> Self:
+        """That of some examples."""
+        x_NxR = np.asarray(x_NxR, np.float64)
+        variance_R, axes_RxR = np.linalg.eigh(
+            np.cov(x_NxR, rowvar=False).reshape(2 * x_NxR.shape[1:])
+        )
+        arrays = (x_NxR.mean(axis=0), axes_RxR, np.maximum(variance_R, _LEAST_VARIANCE))
+        return cls(*(jnp.asarray(x, jnp.float32) for x in arrays))
 
 
 class Velocity(nn.Module):
-    """v(x, t): a residual network with the time in every block.
+    """v(y, t) along the principal axes: the one of a Gaussian, and what a residual network adds.
+
+        s^2 = t^2 var + (1 - t)^2
+        v(y, t) = (t var - (1 - t)) / s^2 * y + std / s * network(y / s, t)
 
     Attributes:
-        width: of the hidden layers.
-        blocks: how many residual blocks there are.
+        width: of the network; its blocks have a hidden layer of twice as many units.
+        blocks: how many there are.
     """
 
     width: int
     blocks: int
 
     @nn.compact
-    def __call__(self, x_BxR: Array, t_B: Array) -> Array:
-        time_BxF = nn.silu(nn.Dense(self.width)(sinusoids(t_B)))
-        h_BxF = nn.Dense(self.width)(x_BxR)
+    def __call__(self, y_BxR: Array, t_B: Array, variance_R: Array) -> Array:
+        t_Bx1 = t_B[:, None]
+        var_1xR = variance_R[None]
+        square_BxR = jnp.square(t_Bx1) * var_1xR + jnp.square(1.0 - t_Bx1)
+        h_BxF = nn.Dense(self.width)(y_BxR / jnp.sqrt(square_BxR))
+        h_BxF += nn.Dense(self.width)(sinusoids(t_B))
         for _ in range(self.blocks):
-            scale_BxF, shift_BxF = jnp.split(nn.Dense(2 * self.width)(time_BxF), 2, axis=1)
-            inner_BxF = nn.LayerNorm()(h_BxF) * (1.0 + scale_BxF) + shift_BxF
-            inner_BxF = nn.silu(nn.Dense(2*self.width)(inner_BxF))
-            h_BxF = h_BxF + nn.Dense(self.width, kernel_init=nn.initializers.zeros)(inner_BxF)
-        return nn.Dense(x_BxR.shape[1], kernel_init=nn.initializers.zeros)(nn.LayerNorm()(h_BxF))
+            inner_BxF = nn.silu(nn.Dense(2 * self.width)(nn.LayerNorm()(h_BxF)))
+            h_BxF += nn.Dense(self.width, kernel_init=nn.initializers.zeros)(inner_BxF)
+        last = nn.Dense(y_BxR.shape[1], kernel_init=nn.initializers.zeros)
+        gaussian_BxR = (t_Bx1 * var_1xR - (1.0 - t_Bx1)) / square_BxR * y_BxR
+        return gaussian_BxR + jnp.sqrt(var_1xR / square_BxR) * last(nn.LayerNorm()(h_BxF))
 
 
 def sinusoids(t_B: Array) -> Array:
@@ -53,6 +84,7 @@ def sinusoids(t_B: Array) -> Array:
 @dataclasses.dataclass(frozen=True)
 class Flow(Prior):
     bits: AnalogBits
+    gaussian: Gaussian
     params: Mapping[str, Any]
 
     @classmethod
@@ -72,42 +104,52 @@ class Flow(Prior):
         network = Velocity(width, blocks)
         init_key, train_key = jax.random.split(key)
         x_NxR = bits.encode(examples.codes_NxD)
-        U = len(bits.used_U)
         if fill == "latents":
-            lat = (examples.latents_NxD[:, bits.used_U] - np.asarray(bits.mean_U)) / np.asarray(bits.std_U)
+            U = len(bits.used_U)
+            lat = (examples.latents_NxD[:, bits.used_U] - np.asarray(bits.mean_U)) / np.asarray(
+                bits.std_U
+            )
             x_NxR[:, :U] = lat
-        params = network.init(init_key, jnp.asarray(x_NxR[:1]), jnp.zeros(1))
+        gaussian = Gaussian.of(x_NxR)
+        y_NxR = (x_NxR - np.asarray(gaussian.mean_R)) @ np.asarray(gaussian.axes_RxR)
+        params = network.init(init_key, jnp.asarray(y_NxR[:1]), jnp.zeros(1), gaussian.variance_R)
 
-        def loss(params: Any, x_BxR: Array, key: Array) -> Array:
-            noise_key, time_key, k3 = jax.random.split(key, 3)
-            if fill == "noise":
-                f = jax.random.normal(k3, (len(x_BxR), U))
-                x_BxR = x_BxR.at[:, :U].set(jnp.where(x_BxR[:, U:] > 0, x_BxR[:, :U], f))
-            noise_BxR = jax.random.normal(noise_key, x_BxR.shape)
-            t_B = (jax.random.uniform(time_key) + jnp.arange(len(x_BxR)) / len(x_BxR)) % 1.0
-            between_BxR = (1.0 - t_B[:, None]) * noise_BxR + t_B[:, None] * x_BxR
-            velocity_BxR = network.apply(params, between_BxR, t_B)
-            return jnp.mean(jnp.square(velocity_BxR - (x_BxR - noise_BxR)))
+        def loss(params: Any, y_BxR: Array, key: Array) -> Array:
+            noise_key, time_key = jax.random.split(key)
+            noise_BxR = jax.random.normal(noise_key, y_BxR.shape)
+            t_B = (jax.random.uniform(time_key) + jnp.arange(len(y_BxR)) / len(y_BxR)) % 1.0
+            between_BxR = (1.0 - t_B[:, None]) * noise_BxR + t_B[:, None] * y_BxR
+            velocity_BxR = network.apply(params, between_BxR, t_B, gaussian.variance_R)
+            return jnp.mean(jnp.square(velocity_BxR - (y_BxR - noise_BxR)))
 
         params = minimise(
-            loss, params, x_NxR, train_key,
-            steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+            loss,
+            params,
+            y_NxR,
+            train_key,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
         )
-        return cls(bits, params)
+        return cls(bits, gaussian, params)
 
-    def raw(self, key: Array, n: int, steps=INTEGRATION_STEPS) -> Array:
+    def raw(self, key: Array, n: int, steps=STEPS) -> Array:
         p = self.params["params"]
-        network = Velocity(p["Dense_0"]["kernel"].shape[1], sum(k.startswith("LayerNorm") for k in p) - 1)
-        x_NxR = jax.random.normal(key, (n, self.bits.size), jnp.float32)
+        blocks = sum(name.startswith("LayerNorm") for name in p) - 1
+        network = Velocity(p["Dense_0"]["kernel"].shape[1], blocks)
+        y_NxR = jax.random.normal(key, (n, self.bits.size), jnp.float32)
         h = 1.0 / steps
 
-        def heun(i: Array, x_NxR: Array) -> Array:
+        def heun(i: Array, y_NxR: Array) -> Array:
             t_N = jnp.full(n, i * h)
-            first = network.apply(self.params, x_NxR, t_N)
-            second = network.apply(self.params, x_NxR + h * first, t_N + h)
-            return x_NxR + 0.5 * h * (first + second)
+            first = network.apply(self.params, y_NxR, t_N, self.gaussian.variance_R)
+            second = network.apply(
+                self.params, y_NxR + h * first, t_N + h, self.gaussian.variance_R
+            )
+            return y_NxR + 0.5 * h * (first + second)
 
-        return jax.lax.fori_loop(0, steps, heun, x_NxR)
+        y_NxR = jax.lax.fori_loop(0, steps, heun, y_NxR)
+        return self.gaussian.mean_R + y_NxR @ self.gaussian.axes_RxR.T
 
     def sample(self, key: Array, n: int) -> Array:
         return self.bits.decode(self.raw(key, n))

@@ -74,7 +74,7 @@ class Mixture(Prior):
                 f"latents must be at least {_LEAST} to fit a mixture, got {len(z_NxD)}"
             )
         is_used_D = np.any(z_NxD != 0, axis=0)
-        seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
+        seed = int(jax.random.key_data(key).ravel()[-1])
         z_NxU = np.random.default_rng(seed).permutation(z_NxD[:, is_used_D])
         shape, fitted = _best(z_NxU, seed)
         if shape == "full":

@@ -60,5 +60,6 @@ def minimise(
     carry = (params, jax.tree.map(jnp.copy, params), optimizer.init(params))
     for start in range(0, steps, _SEGMENT):
         carry, losses = segment(carry, jnp.arange(start, min(start + _SEGMENT, steps)))
-        if not start % 5000: print(start, float(losses.mean()), flush=True)
+        if not start % 1000:
+            print(start, float(losses.mean()), flush=True)
     return carry[1]

@@ -38,9 +38,7 @@ class Patterns(Prior):
     @classmethod
     def fit(cls, examples: Examples, key: Array) -> Self:
         """The patterns of the codes; nothing is drawn."""
-        mean_D, std_D = (
-            jnp.asarray(x, jnp.float32) for x in active_moments(examples.codes_NxD)
-        )
+        mean_D, std_D = (jnp.asarray(x, jnp.float32) for x in active_moments(examples.codes_NxD))
         return cls(jnp.asarray(examples.codes_NxD != 0), mean_D, std_D)
 
     def sample(self, key: Array, n: int) -> Array:
