@@ -26,7 +26,6 @@ from vae_topk_jax.inference_inputs import (
     in_chunks,
 )
 from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
-from vae_topk_jax.priors.fitted import save_priors
 from vae_topk_jax.priors.prior import CHUNK as PRIOR_CHUNK
 from vae_topk_jax.programs import read_program, try_programs
 
@@ -63,6 +62,7 @@ def export_model(
             encoder or that the model does not take.
         FileExistsError: the folder is there already.
     """
+    from vae_topk_jax.priors.fitted import save_priors
     from vae_topk_jax.weights import save_weights
 
     if part not in (*PROGRAMS, "both"):

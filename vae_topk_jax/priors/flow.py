@@ -37,11 +37,17 @@ class Gaussian(NamedTuple):
     def of(cls, x_NxR: np.ndarray) -> Self:
         """That of some examples."""
         x_NxR = np.asarray(x_NxR, np.float64)
-        variance_R, axes_RxR = np.linalg.eigh(
-            np.cov(x_NxR, rowvar=False).reshape(2 * x_NxR.shape[1:])
-        )
+        variance_R, axes_RxR = np.linalg.eigh(np.cov(x_NxR, rowvar=False))
         arrays = (x_NxR.mean(axis=0), axes_RxR, np.maximum(variance_R, _LEAST_VARIANCE))
         return cls(*(jnp.asarray(x, jnp.float32) for x in arrays))
+
+    def along(self, x_NxR: np.ndarray) -> np.ndarray:
+        """y_NxR, the examples along the axes."""
+        return (x_NxR - np.asarray(self.mean_R)) @ np.asarray(self.axes_RxR)
+
+    def back(self, y_NxR: Array) -> Array:
+        """The inverse of `along`."""
+        return self.mean_R[None] + y_NxR @ self.axes_RxR.T
 
 
 class Velocity(nn.Module):
@@ -83,6 +89,30 @@ def sinusoids(t_B: Array) -> Array:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Flow(Prior):
+    """A flow-matching model of sparse codes, which draws support and values together.
+
+        y_t = (1 - t) y_0 + t y_1,    y_0 ~ N(0, I),    y_1 = a code
+        loss = E |v(y_t, t) - (y_1 - y_0)|^2
+
+    A code is its values and its bits (`AnalogBits`), along the principal axes of the training
+    codes. Noise at t = 0 follows dy/dt = v(y, t) to t = 1, by Heun's method, and becomes a code
+    with exact zeros: its support is that of the bits, as many as the codes of training have.
+
+    The velocity is that of a Gaussian with the mean and the covariance of the codes, and what a
+    network adds: before training, what is drawn has these two moments.
+
+    Attributes:
+        bits: the representation of codes.
+        gaussian: its principal axes.
+        params: of `Velocity`.
+
+    References:
+        Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023 (the conditional optimal
+        transport path); Liu, Gong & Liu, "Flow Straight and Fast", ICLR 2023. Karras et al.,
+        "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022
+        (the scales of a network's input and output).
+    """
+
     bits: AnalogBits
     gaussian: Gaussian
     params: Mapping[str, Any]
@@ -96,36 +126,40 @@ class Flow(Prior):
         width: int = 256,
         blocks: int = 3,
         steps: int = 20_000,
-        batch_size: int = 256,
+        batch_size: int = 128,
         learning_rate: float = 1e-3,
-        fill=0,
     ) -> Self:
+        """The flow to the codes.
+
+        Args:
+            examples: the codes.
+            key: of initial weights, batches, times and noise.
+            width, blocks: of the network, see `Velocity`.
+            steps, batch_size, learning_rate: of training.
+
+        Raises:
+            ValueError: codes that are all zero.
+        """
         bits = AnalogBits.of(examples.codes_NxD)
+        x_NxR = bits.encode(examples.codes_NxD)
+        gaussian = Gaussian.of(x_NxR)
         network = Velocity(width, blocks)
         init_key, train_key = jax.random.split(key)
-        x_NxR = bits.encode(examples.codes_NxD)
-        if fill == "latents":
-            U = len(bits.used_U)
-            lat = (examples.latents_NxD[:, bits.used_U] - np.asarray(bits.mean_U)) / np.asarray(
-                bits.std_U
-            )
-            x_NxR[:, :U] = lat
-        gaussian = Gaussian.of(x_NxR)
-        y_NxR = (x_NxR - np.asarray(gaussian.mean_R)) @ np.asarray(gaussian.axes_RxR)
-        params = network.init(init_key, jnp.asarray(y_NxR[:1]), jnp.zeros(1), gaussian.variance_R)
+        row_1xR = jnp.zeros((1, bits.size), jnp.float32)
+        first = network.init(init_key, row_1xR, jnp.zeros(1), gaussian.variance_R)
 
         def loss(params: Any, y_BxR: Array, key: Array) -> Array:
             noise_key, time_key = jax.random.split(key)
-            noise_BxR = jax.random.normal(noise_key, y_BxR.shape)
-            t_B = (jax.random.uniform(time_key) + jnp.arange(len(y_BxR)) / len(y_BxR)) % 1.0
+            noise_BxR = jax.random.normal(noise_key, y_BxR.shape, jnp.float32)
+            t_B = _spread_times(time_key, len(y_BxR))
             between_BxR = (1.0 - t_B[:, None]) * noise_BxR + t_B[:, None] * y_BxR
             velocity_BxR = network.apply(params, between_BxR, t_B, gaussian.variance_R)
             return jnp.mean(jnp.square(velocity_BxR - (y_BxR - noise_BxR)))
 
         params = minimise(
             loss,
-            params,
-            y_NxR,
+            first,
+            gaussian.along(x_NxR),
             train_key,
             steps=steps,
             batch_size=batch_size,
@@ -133,23 +167,32 @@ class Flow(Prior):
         )
         return cls(bits, gaussian, params)
 
-    def raw(self, key: Array, n: int, steps=STEPS) -> Array:
-        p = self.params["params"]
-        blocks = sum(name.startswith("LayerNorm") for name in p) - 1
-        network = Velocity(p["Dense_0"]["kernel"].shape[1], blocks)
-        y_NxR = jax.random.normal(key, (n, self.bits.size), jnp.float32)
-        h = 1.0 / steps
-
-        def heun(i: Array, y_NxR: Array) -> Array:
-            t_N = jnp.full(n, i * h)
-            first = network.apply(self.params, y_NxR, t_N, self.gaussian.variance_R)
-            second = network.apply(
-                self.params, y_NxR + h * first, t_N + h, self.gaussian.variance_R
-            )
-            return y_NxR + 0.5 * h * (first + second)
-
-        y_NxR = jax.lax.fori_loop(0, steps, heun, y_NxR)
-        return self.gaussian.mean_R + y_NxR @ self.gaussian.axes_RxR.T
-
     def sample(self, key: Array, n: int) -> Array:
-        return self.bits.decode(self.raw(key, n))
+        """n codes from noise."""
+        y_NxR = jax.random.normal(key, (n, self.bits.size), jnp.float32)
+        network, step = self._network(), 1.0 / STEPS
+
+        def velocity(y_NxR: Array, t: Array) -> Array:
+            t_N = jnp.broadcast_to(t, (n,))
+            return network.apply(self.params, y_NxR, t_N, self.gaussian.variance_R)
+
+        def heun(number: Array, y_NxR: Array) -> Array:
+            t = number.astype(jnp.float32) * step
+            first_NxR = velocity(y_NxR, t)
+            second_NxR = velocity(y_NxR + step * first_NxR, t + step)
+            return y_NxR + 0.5 * step * (first_NxR + second_NxR)
+
+        y_NxR = jax.lax.fori_loop(jnp.int32(0), jnp.int32(STEPS), heun, y_NxR)
+        return self.bits.decode(self.gaussian.back(y_NxR))
+
+    def _network(self) -> Velocity:
+        """The network whose parameters these are."""
+        params = self.params["params"]
+        blocks = sum(name.startswith("LayerNorm") for name in params) - 1
+        return Velocity(params["Dense_0"]["kernel"].shape[1], blocks)
+
+
+def _spread_times(key: Array, n: int) -> Array:
+    """n times in [0, 1), each uniform, evenly spread over a batch."""
+    even_N = jnp.linspace(0.0, 1.0, n, endpoint=False, dtype=jnp.float32)
+    return (even_N + jax.random.uniform(key, (), jnp.float32)) % 1.0

@@ -43,4 +43,5 @@ class Supports(NamedTuple):
         order_NxD = jax.vmap(lambda score_D: jnp.lexsort((-score_D, self.group_D)))(score_NxD)
         first_D = jnp.searchsorted(self.group_D, self.group_D)
         rank_NxD = jnp.argsort(order_NxD, axis=1) - first_D[None]
-        return jnp.where(self.count_D > 0, rank_NxD < self.count_D, score_NxD > 0)
+        count_1xD = self.count_D[None]
+        return jnp.where(count_1xD > 0, rank_NxD < count_1xD, score_NxD > 0)
