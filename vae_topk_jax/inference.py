@@ -232,9 +232,9 @@ class Inference:
         check_settings(prior, settings)
         examples = Examples.of(self.encode(images), self.latents(images))
         key = jax.random.key(self.config.seed) if key is None else key
-        fitted = find_prior(prior).fit(examples, key, **settings)
-        self.priors.add(Fitted(fitted, settings))
-        return fitted
+        fitted = Fitted(find_prior(prior).fit(examples, key, **settings), settings)
+        self.priors.add(fitted)
+        return fitted.prior
 
     def sample_codes(self, key: Array, n: int, prior: str | None = None) -> Array:
         """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
@@ -242,9 +242,8 @@ class Inference:
             raise ValueError(f"n must be at least 1, got {n}")
         fitted = self.priors.find(prior)
         if fitted is None:
-            rngs = {"latent": key}
-            own = self._program("prior")
-            return own(self.variables, n=n, frequency_D=self.frequency, rngs=rngs)
+            given = {"frequency_D": self.frequency, "rngs": {"latent": key}}
+            return self._program("prior")(self.variables, n=n, **given)
         z_NxD = draw(fitted, key, n)
         return self.sparsify(z_NxD) if fitted.before_mask else z_NxD
 
@@ -346,8 +345,7 @@ class Inference:
 
 
 def load(path: Path | str, *, verify: bool = True) -> Inference:
-    """The trained model in a run, a checkpoint or a folder of model files, with the priors that were
-    fitted to its codes (`vae_topk_jax.priors.fitted`).
+    """The trained model in a run, a checkpoint or a folder of model files, and its fitted priors.
 
     Args:
         path: a run's folder, its folder of checkpoints, or one of them: the newest there; or a
@@ -359,13 +357,10 @@ def load(path: Path | str, *, verify: bool = True) -> Inference:
             step.
     """
     if (Path(path) / ABOUT).exists():
-        inference = Inference(*restore_weights(path, verify=verify), copy=False)
-    else:
-        from vae_topk_jax.checkpoint import restore_checkpoint
+        return _with_priors(path, restore_weights(path, verify=verify))
+    from vae_topk_jax.checkpoint import restore_checkpoint
 
-        inference = Inference(*restore_checkpoint(path, verify=verify), copy=False)
-    inference.priors = read_priors(path, inference.variables, inference.config.latent_dim)
-    return inference
+    return _with_priors(path, restore_checkpoint(path, verify=verify))
 
 
 def load_weights(folder: Path | str) -> Inference:
@@ -376,9 +371,7 @@ def load_weights(folder: Path | str) -> Inference:
             of the configuration, by name.
         FileNotFoundError: no such folder.
     """
-    inference = Inference(*restore_weights(folder), copy=False)
-    inference.priors = read_priors(folder, inference.variables, inference.config.latent_dim)
-    return inference
+    return _with_priors(folder, restore_weights(folder))
 
 
 def from_pretrained(
@@ -407,3 +400,9 @@ def from_pretrained(
 
     folder = cached(repo, revision=revision, endpoint=endpoint, cache_dir=cache_dir)
     return load_weights(folder)
+
+
+def _with_priors(path: Path | str, restored: tuple[TrainState, RunInfo]) -> Inference:
+    inference = Inference(*restored, copy=False)
+    inference.priors = read_priors(path, inference.variables, inference.config.latent_dim)
+    return inference

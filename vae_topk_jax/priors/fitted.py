@@ -34,6 +34,9 @@ from vae_topk_jax.tensor_files import read_all, write_tensors
 FOLDER = "priors"
 FORMAT_VERSION = 1
 _ABOUT, _ARRAYS = "about.json", "prior.safetensors"
+FILES = tuple(
+    f"{FOLDER}/{name}/{file}" for name in PRIORS for file in (_ABOUT, _ARRAYS, manifest.NAME)
+)
 
 
 class Fitted(NamedTuple):
