@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import flax.linen as nn
 import jax
@@ -37,7 +37,9 @@ class Gaussian(NamedTuple):
     def of(cls, x_NxR: np.ndarray) -> Self:
         """That of some examples."""
         x_NxR = np.asarray(x_NxR, np.float64)
-        variance_R, axes_RxR = np.linalg.eigh(np.cov(x_NxR, rowvar=False))
+        variance_R, axes_RxR = np.linalg.eigh(
+            np.cov(x_NxR, rowvar=False, ddof=0).reshape(2 * x_NxR.shape[1:])
+        )
         arrays = (x_NxR.mean(axis=0), axes_RxR, np.maximum(variance_R, _LEAST_VARIANCE))
         return cls(*(jnp.asarray(x, jnp.float32) for x in arrays))
 
@@ -89,20 +91,22 @@ def sinusoids(t_B: Array) -> Array:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Flow(Prior):
-    """A flow-matching model of sparse codes, which draws support and values together.
+    """A flow-matching model of the latents before the mask, or of codes where there are no others.
 
-        y_t = (1 - t) y_0 + t y_1,    y_0 ~ N(0, I),    y_1 = a code
+        y_t = (1 - t) y_0 + t y_1,    y_0 ~ N(0, I),    y_1 = the latents of an image
         loss = E |v(y_t, t) - (y_1 - y_0)|^2
 
-    A code is its values and its bits (`AnalogBits`), along the principal axes of the training
-    codes. Noise at t = 0 follows dy/dt = v(y, t) to t = 1, by Heun's method, and becomes a code
-    with exact zeros: its support is that of the bits, as many as the codes of training have.
+    Noise at t = 0 follows dy/dt = v(y, t) to t = 1, by Heun's method, and what it becomes goes
+    through the mask of the model (`Inference.sparsify`), which makes exact zeros. The latents are
+    smooth where codes have a gap around 0, which no flow has learnt as well. Where the latents have
+    zeros of their own, as by slot, the flow has a bit for each (`AnalogBits`) and draws support and
+    values together.
 
-    The velocity is that of a Gaussian with the mean and the covariance of the codes, and what a
+    The velocity is that of a Gaussian with the mean and the covariance of the latents, and what a
     network adds: before training, what is drawn has these two moments.
 
     Attributes:
-        bits: the representation of codes.
+        bits: the representation of latents.
         gaussian: its principal axes.
         params: of `Velocity`.
 
@@ -112,6 +116,8 @@ class Flow(Prior):
         "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022
         (the scales of a network's input and output).
     """
+
+    before_mask: ClassVar[bool] = True
 
     bits: AnalogBits
     gaussian: Gaussian
@@ -129,10 +135,10 @@ class Flow(Prior):
         batch_size: int = 128,
         learning_rate: float = 1e-3,
     ) -> Self:
-        """The flow to the codes.
+        """The flow to the latents.
 
         Args:
-            examples: the codes.
+            examples: the latents.
             key: of initial weights, batches, times and noise.
             width, blocks: of the network, see `Velocity`.
             steps, batch_size, learning_rate: of training.
@@ -140,8 +146,8 @@ class Flow(Prior):
         Raises:
             ValueError: codes that are all zero.
         """
-        bits = AnalogBits.of(examples.codes_NxD)
-        x_NxR = bits.encode(examples.codes_NxD)
+        bits = AnalogBits.of(examples.latents_NxD)
+        x_NxR = bits.encode(examples.latents_NxD)
         gaussian = Gaussian.of(x_NxR)
         network = Velocity(width, blocks)
         init_key, train_key = jax.random.split(key)
@@ -168,7 +174,7 @@ class Flow(Prior):
         return cls(bits, gaussian, params)
 
     def sample(self, key: Array, n: int) -> Array:
-        """n codes from noise."""
+        """n latents from noise."""
         y_NxR = jax.random.normal(key, (n, self.bits.size), jnp.float32)
         network, step = self._network(), 1.0 / STEPS
 

@@ -9,20 +9,21 @@ from jax import Array
 
 
 class Supports(NamedTuple):
-    """How the support of a code follows from a score of each entry.
+    """How the support of a code follows from a score of each entry that is active in some codes
+    and not in others.
 
     Attributes:
-        group_D: the group of each entry, ascending.
-        count_D: how many entries of its group are active; 0: those with a score above 0.
+        group_V: the group of each of these entries, ascending.
+        count_V: how many of its group are active; 0: those with a score above 0.
 
     Examples:
-        >>> two_of_four = Supports.of(np.array([[1, 0, 0, 1], [0, 1, 1, 0]]) != 0)
-        >>> two_of_four.mask(jnp.array([[-3.0, -1.0, -2.0, -4.0]])).tolist()  # one of each pair
+        >>> one_of_each_pair = Supports.of(np.array([[1, 0, 0, 1], [0, 1, 1, 0]]) != 0)
+        >>> one_of_each_pair.mask(jnp.array([[-3.0, -1.0, -2.0, -4.0]])).tolist()
         [[False, True, True, False]]
     """
 
-    group_D: Array
-    count_D: Array
+    group_V: Array
+    count_V: Array
 
     @classmethod
     def of(cls, active_NxD: np.ndarray) -> Self:
@@ -36,12 +37,24 @@ class Supports(NamedTuple):
             if size % k == 0 and np.all(active_NxD.reshape(len(active_NxD), k, -1).sum(2) == 1):
                 group_D = np.repeat(np.arange(k, dtype=np.int32), size // k)
                 count_D = np.ones(size, np.int32)
-        return cls(jnp.asarray(group_D), jnp.asarray(count_D))
+            count_D -= np.bincount(group_D, active_NxD.all(axis=0))[group_D].astype(np.int32)
+        varies_D = varying(active_NxD)
+        return cls(jnp.asarray(group_D[varies_D]), jnp.asarray(count_D[varies_D]))
 
-    def mask(self, score_NxD: Array) -> Array:
-        """mask_NxD of which entries are active, by their scores."""
-        order_NxD = jax.vmap(lambda score_D: jnp.lexsort((-score_D, self.group_D)))(score_NxD)
-        first_D = jnp.searchsorted(self.group_D, self.group_D)
-        rank_NxD = jnp.argsort(order_NxD, axis=1) - first_D[None]
-        count_1xD = self.count_D[None]
-        return jnp.where(count_1xD > 0, rank_NxD < count_1xD, score_NxD > 0)
+    def mask(self, score_NxV: Array) -> Array:
+        """mask_NxV of which entries are active, by their scores."""
+        order_NxV = jax.vmap(lambda score_V: jnp.lexsort((-score_V, self.group_V)))(score_NxV)
+        first_V = jnp.searchsorted(self.group_V, self.group_V)
+        rank_NxV = jnp.argsort(order_NxV, axis=1) - first_V[None]
+        count_1xV = self.count_V[None]
+        return jnp.where(count_1xV > 0, rank_NxV < count_1xV, score_NxV > 0)
+
+
+def varying(active_NxD: np.ndarray) -> np.ndarray:
+    """Which entries are active in some codes and not in others.
+
+    Examples:
+        >>> varying(np.array([[True, False, True], [True, False, False]])).tolist()
+        [False, False, True]
+    """
+    return active_NxD.any(axis=0) & ~active_NxD.all(axis=0)

@@ -23,6 +23,7 @@ def test_codes_come_back_and_scores_keep_the_rule_of_the_supports(active_NxD):
     again = np.asarray(bits.decode(jnp.asarray(x_NxR)))
     np.testing.assert_array_equal(again != 0, codes != 0)
     np.testing.assert_allclose(again, codes, rtol=1e-5, atol=1e-5)
+    assert bits.size == 2 * active_NxD.shape[1]
     for value, bit in zip(*np.split(x_NxR.T, 2), strict=True):
         assert abs(value[bit > 0].mean()) < 1e-5
         np.testing.assert_allclose(value[bit > 0].std(), 1, rtol=1e-4)
@@ -30,6 +31,17 @@ def test_codes_come_back_and_scores_keep_the_rule_of_the_supports(active_NxD):
     found = np.asarray(Supports.of(active_NxD).mask(jnp.asarray(SCORES)))
     expected = {id(ANY): SCORES > 0, id(THREE): THREE, id(ONE_OF_TWO): ONE_OF_TWO}
     np.testing.assert_array_equal(found, expected[id(active_NxD)])
+
+
+def test_latents_without_zeros_have_no_bits_and_always_active_ones_count():
+    dense = RNG.normal(size=(9, 3)).astype(np.float32)
+    assert AnalogBits.of(dense).encode(dense).shape == (9, 3)
+    active_NxD = np.insert(THREE, 0, True, axis=1)
+    supports = Supports.of(active_NxD)
+    assert set(supports.count_V.tolist()) == {3}
+    codes = np.where(active_NxD, 2.0, 0.0)
+    x_NxR = AnalogBits.of(codes).encode(codes)
+    assert x_NxR.shape == (50, 7 + 6)
 
 
 def test_codes_that_are_all_zero_are_refused():
