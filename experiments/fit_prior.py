@@ -16,8 +16,8 @@ import tyro
 from experiments.study.shown_inputs import find_inputs, run_folder
 from experiments.terminal import cli
 from vae_topk_jax.data import DataOptions, as_float
+from vae_topk_jax.fitted_priors import FOLDER, save_priors
 from vae_topk_jax.inference import load
-from vae_topk_jax.priors.fitted import FOLDER, save_priors
 from vae_topk_jax.priors.registry import check_settings
 from vae_topk_jax.runs.progress import console
 from vae_topk_jax.runs.run_folder import sole_writer

@@ -107,7 +107,9 @@ def rows(
         planned = {(CHOICE, title): found for title, found in CHOICES.items()}
         fields = {CHOICE: models()[ELEMENT]}
     else:
-        priors = {name: (name, {}) for name in (FLOOR, OWN, *PRIORS)}
+        priors: dict[str, tuple[str, dict[str, Any]]] = {
+            name: (name, {}) for name in (FLOOR, OWN, *PRIORS)
+        }
         planned = {(m, title): p for m, (title, p) in itertools.product(models(), priors.items())}
         fields = models()
 
@@ -138,7 +140,7 @@ def _settings(prior: str, changes: Mapping[str, Any], steps: int | None) -> dict
     """All settings of a prior: its defaults and what differs from them."""
     if prior not in PRIORS:
         return {}
-    settings = settings_of(prior) | changes
+    settings = settings_of(prior) | dict(changes)
     return settings | {"steps": steps} if steps and "steps" in settings else settings
 
 

@@ -62,7 +62,7 @@ def export_model(
             encoder or that the model does not take.
         FileExistsError: the folder is there already.
     """
-    from vae_topk_jax.priors.fitted import save_priors
+    from vae_topk_jax.fitted_priors import save_priors
     from vae_topk_jax.weights import save_weights
 
     if part not in (*PROGRAMS, "both"):
@@ -111,7 +111,7 @@ def _sampler(inference: "Inference") -> Callable[[Array], Array]:
         z_NxD = prior.sample(jax.random.wrap_key_data(data, impl=_KEYS), PRIOR_CHUNK)
         if not prior.before_mask:
             return z_NxD
-        return inference.model.apply(inference.variables, z_NxD, method="sparsify")
+        return jnp.asarray(inference.model.apply(inference.variables, z_NxD, method="sparsify"))
 
     return sample
 

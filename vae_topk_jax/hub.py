@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from vae_topk_jax.export import GENERATOR, PROGRAMS
 from vae_topk_jax.extras import install_advice
 from vae_topk_jax.files import cache_folder, new_folder
+from vae_topk_jax.fitted_priors import FILES as PRIOR_FILES
 from vae_topk_jax.manifest import NAME as MANIFEST
 from vae_topk_jax.model_files import ABOUT, CARD, WEIGHTS, read_about
-from vae_topk_jax.priors.fitted import FILES as PRIOR_FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

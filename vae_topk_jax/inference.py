@@ -14,11 +14,11 @@ import numpy as np
 from jax import Array
 
 from vae_topk_jax.config import Config
+from vae_topk_jax.fitted_priors import Fitted, FittedPriors, read_priors
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
-from vae_topk_jax.priors.fitted import Fitted, FittedPriors, read_priors
 from vae_topk_jax.priors.prior import Examples, Prior, draw
 from vae_topk_jax.priors.registry import check_settings, find_prior
 from vae_topk_jax.refinement import check_passes, refined_codes

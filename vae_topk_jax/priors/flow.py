@@ -159,8 +159,8 @@ class Flow(Prior):
             noise_BxR = jax.random.normal(noise_key, y_BxR.shape, jnp.float32)
             t_B = _spread_times(time_key, len(y_BxR))
             between_BxR = (1.0 - t_B[:, None]) * noise_BxR + t_B[:, None] * y_BxR
-            velocity_BxR = network.apply(params, between_BxR, t_B, gaussian.variance_R)
-            return jnp.mean(jnp.square(velocity_BxR - (y_BxR - noise_BxR)))
+            velocity = network.apply(params, between_BxR, t_B, gaussian.variance_R)
+            return jnp.mean(jnp.square(jnp.asarray(velocity) - (y_BxR - noise_BxR)))
 
         params = minimise(
             loss,
@@ -180,7 +180,7 @@ class Flow(Prior):
 
         def velocity(y_NxR: Array, t: Array) -> Array:
             t_N = jnp.broadcast_to(t, (n,))
-            return network.apply(self.params, y_NxR, t_N, self.gaussian.variance_R)
+            return jnp.asarray(network.apply(self.params, y_NxR, t_N, self.gaussian.variance_R))
 
         def heun(number: Array, y_NxR: Array) -> Array:
             t = number.astype(jnp.float32) * step

@@ -90,10 +90,11 @@ class TwoStage(Prior):
         }
 
         def loss(params: Any, x_BxR: Array, key: Array) -> Array:
-            mu_BxU, logvar_BxU = jnp.split(encoder.apply(params["encoder"], x_BxR), 2, axis=1)
+            heads_BxR = jnp.asarray(encoder.apply(params["encoder"], x_BxR))
+            mu_BxU, logvar_BxU = jnp.split(heads_BxR, 2, axis=1)
             eps_BxU = jax.random.normal(key, mu_BxU.shape, jnp.float32)
             u_BxU = mu_BxU + jnp.exp(0.5 * logvar_BxU) * eps_BxU
-            output_BxR = decoder.apply(params["decoder"], u_BxU)
+            output_BxR = jnp.asarray(decoder.apply(params["decoder"], u_BxU))
             value_BxU, bit_BxV = jnp.split(x_BxR, [used], axis=1)
             mean_BxU, logit_BxV = jnp.split(output_BxR, [used], axis=1)
             active_BxV = 0.5 * (bit_BxV + 1.0)

@@ -13,10 +13,10 @@ from tests.helpers.runs import untrained
 from vae_topk_jax import export_model, load, load_exported, load_weights, manifest
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.fitted_priors import save_priors
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.priors import flow, mixture, two_stage
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
-from vae_topk_jax.priors.fitted import save_priors
 from vae_topk_jax.priors.prior import Examples
 from vae_topk_jax.priors.registry import PRIORS, settings_of
 from vae_topk_jax.tensor_files import write_tensors
