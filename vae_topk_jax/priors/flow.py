@@ -14,7 +14,7 @@ from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
 from vae_topk_jax.priors.prior import Examples, Prior
 
-STEPS = 50  # of the solver
+STEPS = 20  # of the solver
 _FREQUENCIES = 32  # of the embedding of time
 _HIGHEST = 100.0
 _LEAST_VARIANCE = 1e-4
@@ -131,7 +131,7 @@ class Flow(Prior):
         *,
         width: int = 256,
         blocks: int = 3,
-        steps: int = 20_000,
+        steps: int = 30_000,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
     ) -> Self:
