@@ -38,7 +38,7 @@ from vae_topk_jax.config import Config
 from vae_topk_jax.priors.registry import OWN, PRIORS, settings_of
 
 Part = Literal["choice", "final"]
-FLOOR = "reconstructions of training images"
+FLOOR = "train images, reconstructed (floor)"
 CHOICE = "validation images"
 LAYOUT = Experiment(
     "generative",
