@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
+from jax import Array
 
 from vae_topk_jax import manifest
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, is_checkpoint
@@ -27,7 +28,7 @@ from vae_topk_jax.files import new_folder
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.model_files import ABOUT as MODEL_FILES
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
-from vae_topk_jax.priors.prior import Prior
+from vae_topk_jax.priors.prior import Examples, Prior
 from vae_topk_jax.priors.registry import OWN, PRIORS, find_prior, name_of
 from vae_topk_jax.tensor_files import read_all, write_tensors
 
@@ -67,6 +68,12 @@ class FittedPriors:
     def __init__(self) -> None:
         self.fitted: dict[str, Fitted] = {}
         self.refused: dict[str, str] = {}
+
+    def fit(self, name: str, examples: Examples, key: Array, settings: Mapping[str, Any]) -> Prior:
+        """Fits the prior of that name to examples and adds it."""
+        fitted = Fitted(find_prior(name).fit(examples, key, **settings), settings)
+        self.add(fitted)
+        return fitted.prior
 
     def add(self, fitted: Fitted) -> None:
         """Makes a prior the last one, in place of an earlier one of its name.

@@ -14,13 +14,13 @@ import numpy as np
 from jax import Array
 
 from vae_topk_jax.config import Config
-from vae_topk_jax.fitted_priors import Fitted, FittedPriors, read_priors
+from vae_topk_jax.fitted_priors import FittedPriors, read_priors
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.priors.prior import Examples, Prior, draw
-from vae_topk_jax.priors.registry import check_settings, find_prior
+from vae_topk_jax.priors.registry import check_settings
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
@@ -47,9 +47,8 @@ class Inference:
 
     Args:
         state, info, latent_key: see above.
-        copy: keep a copy of the state, so that the model lives on when training goes on from the
-            state, which donates its memory to the next step. False saves the memory of a copy where
-            training does not go on.
+        copy: keep a copy of the state, whose memory training that goes on from it donates to the
+            next step. False saves that memory where none goes on.
 
     Raises:
         ValueError: the model's running average has seen no batch yet.
@@ -199,7 +198,7 @@ class Inference:
         Raises:
             ValueError: another shape.
         """
-        return self._in_chunks("sparsify", self._check_latents(z))
+        return self._in_chunks("sparsify", check_latents(z, self.config.latent_dim))
 
     def reconstruct(self, x: Array | np.ndarray, *, refine: int = 0) -> Array:
         """Images (N, H, W, C) from images, in their units; arguments and errors as in `encode`."""
@@ -213,17 +212,17 @@ class Inference:
         Raises:
             ValueError: another shape.
         """
-        return self._in_chunks("decode", self._check_latents(z))
+        return self._in_chunks("decode", check_latents(z, self.config.latent_dim))
 
     def fit_prior(
         self, images: Array | np.ndarray, prior: str, *, key: Array | None = None, **settings: Any
     ) -> Prior:
-        """Fits a prior to the codes of training images, from which `generate` draws from now on.
+        """Fits a prior to training images' codes, from which `generate` draws from now on.
 
         Args:
             images: as in `encode`.
             prior: its name in `vae_topk_jax.priors.registry.PRIORS`.
-            key: typed key of whatever is drawn in fitting; by default that of the run's seed.
+            key: typed key; by default that of the run's seed.
             settings: of the prior, such as `steps` of "flow".
 
         Raises:
@@ -232,9 +231,7 @@ class Inference:
         check_settings(prior, settings)
         examples = Examples.of(self.encode(images), self.latents(images))
         key = jax.random.key(self.config.seed) if key is None else key
-        fitted = Fitted(find_prior(prior).fit(examples, key, **settings), settings)
-        self.priors.add(fitted)
-        return fitted.prior
+        return self.priors.fit(prior, examples, key, settings)
 
     def sample_codes(self, key: Array, n: int, prior: str | None = None) -> Array:
         """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
@@ -242,23 +239,20 @@ class Inference:
             raise ValueError(f"n must be at least 1, got {n}")
         fitted = self.priors.find(prior)
         if fitted is None:
-            given = {"frequency_D": self.frequency, "rngs": {"latent": key}}
-            return self._program("prior")(self.variables, n=n, **given)
-        z_NxD = draw(fitted, key, n)
-        return self.sparsify(z_NxD) if fitted.before_mask else z_NxD
+            given = {"n": n, "frequency_D": self.frequency, "rngs": {"latent": key}}
+            return self._program("prior")(self.variables, **given)
+        z = draw(fitted, key, n)
+        return self.sparsify(z) if fitted.before_mask else z
 
     def generate(self, key: Array, n: int, prior: str | None = None) -> Array:
         """n images decoded from codes of a prior.
 
-        The images of a fitted prior are the same for a key whatever n is: the first are those of a
-        smaller n.
-
         Args:
             key: typed key, `jax.random.key(seed)`.
-            n: how many images.
-            prior: the name of one that was fitted, or "frequency", which is the system's own: in
-                most N(0, I) with each dimension active as often as in training. By default the
-                prior that was fitted last, or the system's own where none was.
+            n: how many images; the first are the same whatever it is, but for a system's own prior.
+            prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
+                dimension active as often as in training. By default the one that was fitted last,
+                or the system's own.
 
         Raises:
             ValueError: n below 1; a prior that was not fitted, or to codes of other weights.
@@ -294,7 +288,7 @@ class Inference:
         public: bool = False,
         endpoint: str | None = None,
     ) -> str:
-        """Uploads the model files and a card, as one commit of a repository (extra `hub`).
+        """Uploads the model files and a card, as one commit (extra `hub`).
 
         Args:
             repo: OWNER/NAME; made if it is not there.
@@ -336,9 +330,6 @@ class Inference:
             return program(self.variables, chunk, sample=True, rngs=rngs)
 
         return in_chunks(serve, x)
-
-    def _check_latents(self, z: Array | np.ndarray) -> Array | np.ndarray:
-        return check_latents(z, self.config.latent_dim)
 
     def _check_images(self, x: Array | np.ndarray) -> Array | np.ndarray:
         return check_images(x, self.info.image_shape, self.input_range)
