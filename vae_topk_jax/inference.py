@@ -249,7 +249,7 @@ class Inference:
 
         Args:
             key: typed key, `jax.random.key(seed)`.
-            n: how many images; the first are the same whatever it is, but for a system's own prior.
+            n: how many images; the codes of a fitted prior do not depend on it.
             prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
                 dimension active as often as in training. By default the one that was fitted last,
                 or the system's own.
