@@ -1,20 +1,27 @@
 """The flow: what it is before training, and what it learns."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_topk_jax.priors.flow import Flow
+from vae_topk_jax.priors.analog_bits import AnalogBits
+from vae_topk_jax.priors.flow import Flow, Gaussian, Velocity
 from vae_topk_jax.priors.prior import Examples, draw
 
 
-def test_before_training_the_flow_has_the_moments_of_the_codes():
+@pytest.mark.long
+def test_before_training_the_flow_has_the_moments_of_the_latents():
     rng = np.random.default_rng(0)
     dense = (rng.normal(size=(500, 3)) @ rng.normal(size=(3, 3)) + [4, -3, 9]).astype(np.float32)
-    flow = Flow.fit(Examples.of(dense), jax.random.key(0), width=4, blocks=1, steps=1, batch_size=4)
-    drawn = np.asarray(draw(flow, jax.random.key(1), 3000))
-    assert (drawn != 0).all()
+    bits = AnalogBits.of(dense)
+    gaussian = Gaussian.of(bits.encode(dense))
+    init = functools.partial(Velocity(4, 1).init, jax.random.key(0))
+    shapes = jax.eval_shape(init, jnp.zeros((1, 3)), jnp.zeros(1), gaussian.variance_R)
+    params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+    drawn = np.asarray(draw(Flow(bits, gaussian, params), jax.random.key(1), 3000))
     np.testing.assert_allclose(drawn.mean(0), dense.mean(0), atol=0.2)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(dense.T), atol=0.25)
 

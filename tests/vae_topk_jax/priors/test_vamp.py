@@ -34,6 +34,7 @@ def test_every_round_of_em_makes_the_codes_likelier(sparse_codes):
     assert found[-1] > found[0] + 0.5
 
 
+@pytest.mark.long
 def test_samples_have_the_supports_of_codes_and_their_clusters():
     rng = np.random.default_rng(0)
     codes = np.zeros((600, 4), np.float32)

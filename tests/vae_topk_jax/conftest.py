@@ -1,10 +1,10 @@
-"""Codes that priors are fitted to."""
+"""What several tests of the package start from."""
 
 import numpy as np
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sparse_codes() -> np.ndarray:
     """Correlated Gaussians of eight latents, one of them unused, of which each code keeps two."""
     rng = np.random.default_rng(1)
