@@ -83,7 +83,7 @@ class Velocity(nn.Module):
 
 def sinusoids(t_B: Array) -> Array:
     """(B, 64) cosines and sines of times in [0, 1], of geometric frequencies."""
-    frequency_F = jnp.geomspace(1.0, _HIGHEST, _FREQUENCIES)
+    frequency_F = jnp.geomspace(1.0, _HIGHEST, _FREQUENCIES, dtype=jnp.float32)
     angle_BxF = t_B[:, None] * frequency_F[None]
     return jnp.concatenate([jnp.cos(angle_BxF), jnp.sin(angle_BxF)], axis=1)
 
@@ -97,8 +97,8 @@ class Flow(Prior):
         loss = E |v(y_t, t) - (y_1 - y_0)|^2
 
     Noise at t = 0 follows dy/dt = v(y, t) to t = 1, by Heun's method, and what it becomes goes
-    through the mask of the model (`Inference.sparsify`), which makes exact zeros. The latents are
-    smooth where codes have a gap around 0, which no flow has learnt as well. Where the latents have
+    through the mask of the model (`Inference.sparsify`), which makes exact zeros. Codes have a gap
+    around 0, which a flow blurs; their latents before the mask have none. Where the latents have
     zeros of their own, as by slot, the flow has a bit for each (`AnalogBits`) and draws support and
     values together.
 
@@ -152,7 +152,7 @@ class Flow(Prior):
         network = Velocity(width, blocks)
         init_key, train_key = jax.random.split(key)
         row_1xR = jnp.zeros((1, bits.size), jnp.float32)
-        first = network.init(init_key, row_1xR, jnp.zeros(1), gaussian.variance_R)
+        first = network.init(init_key, row_1xR, row_1xR[:, 0], gaussian.variance_R)
 
         def loss(params: Any, y_BxR: Array, key: Array) -> Array:
             noise_key, time_key = jax.random.split(key)

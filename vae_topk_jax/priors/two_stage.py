@@ -84,9 +84,9 @@ class TwoStage(Prior):
         encoder, decoder = _Layers(width, 2 * used), _Layers(width, bits.size)
         encoder_key, decoder_key, train_key = jax.random.split(key, 3)
         params = {
-            "encoder": encoder.init(encoder_key, jnp.zeros((1, bits.size))),
-            "decoder": decoder.init(decoder_key, jnp.zeros((1, used))),
-            "logvar_U": jnp.zeros(used),
+            "encoder": encoder.init(encoder_key, jnp.zeros((1, bits.size), jnp.float32)),
+            "decoder": decoder.init(decoder_key, jnp.zeros((1, used), jnp.float32)),
+            "logvar_U": jnp.zeros(used, jnp.float32),
         }
 
         def loss(params: Any, x_BxR: Array, key: Array) -> Array:
@@ -98,7 +98,7 @@ class TwoStage(Prior):
             value_BxU, bit_BxV = jnp.split(x_BxR, [used], axis=1)
             mean_BxU, logit_BxV = jnp.split(output_BxR, [used], axis=1)
             active_BxV = 0.5 * (bit_BxV + 1.0)
-            active_BxU = jnp.ones(value_BxU.shape).at[:, bits.varying_V].set(active_BxV)
+            active_BxU = jnp.ones_like(value_BxU).at[:, bits.varying_V].set(active_BxV)
             logvar_1xU = params["logvar_U"][None]
             squared_BxU = jnp.square(value_BxU - mean_BxU) * jnp.exp(-logvar_1xU)
             nats_B = 0.5 * jnp.sum(active_BxU * (squared_BxU + logvar_1xU), axis=1)
