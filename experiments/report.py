@@ -20,6 +20,7 @@ EXPERIMENTS = (
     "supports",
     "classes",
     "levels",
+    "generative",
     "compare",
     "rate",
     "likelihood",

@@ -6,6 +6,7 @@
     GET  /model        what it is and which images it takes
     POST /encode       {"images": (N, H, W, C)} -> {"codes": (N, D)}
     POST /reconstruct  {"images": (N, H, W, C)} -> {"images": (N, H, W, C)}
+    POST /generate     {"n": 4, "seed": 0} -> {"images": (4, H, W, C)}, of the model's fitted prior
 
 A request that is not as it should be gets {"error": one line} with status 4xx. Needs the extra
 `serve`. There is no authentication: leave it on the loopback address, or behind a proxy.
@@ -16,14 +17,16 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.terminal import cli
 from experiments.web.listening import address, listen, names
 from vae_topk_jax.export import Exported, load_exported
 from vae_topk_jax.extras import install_advice
+from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.runs.progress import console
 
 if TYPE_CHECKING:
@@ -56,13 +59,22 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
         facts = {name: model.about[name] for name in fields}
         return JSONResponse(facts | {"refine": model.refine})
 
-    def endpoint(name: str, function: Callable[[np.ndarray], Any]) -> Route:
+    def images_of(body: bytes) -> np.ndarray:
+        images = parse_images(body)
+        if images.ndim and len(images) > most_images:
+            raise ValueError(f"images must be at most {most_images:,}, got {len(images):,}")
+        return images
+
+    def generated(body: bytes) -> jax.Array:
+        draw = parse_draw(body)
+        if draw.n > most_images:
+            raise ValueError(f"n must be at most {most_images:,}, got {draw.n:,}")
+        return model.generate(jax.random.key(draw.seed), draw.n)
+
+    def endpoint(path: str, name: str, function: Callable[[bytes], Any]) -> Route:
         def respond(body: bytes) -> Response:
             try:
-                images = parse_images(body)
-                if images.ndim and len(images) > most_images:
-                    raise ValueError(f"images must be at most {most_images:,}, got {len(images):,}")
-                outputs = np.asarray(function(images))
+                outputs = np.asarray(function(body))
                 if not np.isfinite(outputs).all():
                     raise ValueError("the answer is not finite: values of the images are too large")
             except ValueError as error:
@@ -74,7 +86,7 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
             async with computing:
                 return await run_in_threadpool(respond, body)
 
-        return Route(f"/{function.__name__}", answer, methods=["POST"])
+        return Route(path, answer, methods=["POST"])
 
     def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -83,8 +95,9 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
     return Starlette(
         routes=[
             Route("/model", describe),
-            endpoint("codes", model.encode),
-            endpoint("images", model.reconstruct),
+            endpoint("/encode", "codes", lambda body: model.encode(images_of(body))),
+            endpoint("/reconstruct", "images", lambda body: model.reconstruct(images_of(body))),
+            endpoint("/generate", "images", generated),
         ],
         exception_handlers={HTTPException: refuse},
     )
@@ -118,6 +131,32 @@ def parse_images(body: bytes) -> np.ndarray:
         raise ValueError("images must be an array of numbers")
     with np.errstate(over="ignore"):  # an infinity, which no model takes
         return images.astype(np.float32)
+
+
+class Draw(NamedTuple):
+    """How many images to generate, and the seed of their key."""
+
+    n: int
+    seed: int
+
+
+def parse_draw(body: bytes) -> Draw:
+    """What a request for generated images asks.
+
+    Raises:
+        ValueError: anything but {"n": ..., "seed": ...}, n from 1 and seed from 0 on.
+
+    Examples:
+        >>> parse_draw(b'{"n": 2, "seed": 0}')
+        Draw(n=2, seed=0)
+    """
+    try:
+        request = JsonObject.parse(body.decode())
+        if request.fields.keys() != {"n", "seed"}:
+            raise ValueError(f"got {sorted(request.fields)}")
+        return Draw(request.integer("n", least=1), request.integer("seed"))
+    except ValueError as error:
+        raise ValueError(f'the body must be {{"n": ..., "seed": ...}}: {error}') from None
 
 
 def main(

@@ -27,13 +27,16 @@ from vae_topk_jax.inference_inputs import (
     in_chunks,
 )
 from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
+from vae_topk_jax.priors.prior import CHUNK as PRIOR_CHUNK
 from vae_topk_jax.programs import read_program, try_programs
 
 if TYPE_CHECKING:
     from vae_topk_jax.inference import Inference
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+_KEYS = "threefry2x32"  # the kind of key that an exported program draws with
 PROGRAMS = {"encoder": "encode", "decoder": "decode"}
+GENERATOR = "generator"  # draws codes of a fitted prior
 
 Part = Literal["encoder", "decoder", "both"]
 
@@ -42,6 +45,9 @@ def export_model(
     inference: "Inference", folder: Path | str, part: Part = "both", *, refine: int = 0
 ) -> Path:
     """Writes the model files of a trained model, all of them or none.
+
+    Where a prior was fitted to its codes, the program that draws codes from the last one goes with
+    the decoder, and all of them with the weights.
 
     Args:
         inference: the model; codes are posterior means.
@@ -57,6 +63,7 @@ def export_model(
             encoder or that the model does not take.
         FileExistsError: the folder is there already.
     """
+    from vae_topk_jax.fitted_priors import save_priors
     from vae_topk_jax.training_inputs import classes_of
     from vae_topk_jax.weights import save_weights
 
@@ -77,10 +84,16 @@ def export_model(
     has_labels = classes_of(inference.config) > 0
     with new_folder(Path(folder)) as partial:
         for name in PROGRAMS if part == "both" else (part,):
-            program = _lower(_function(inference, name, refine), inputs[name], has_labels)
+            program = _lower(
+                _function(inference, name, refine), *_batch_of(inputs[name], has_labels)
+            )
             _path(partial, name).write_bytes(program.serialize())
+        if part != "encoder" and inference.priors.find() is not None:
+            program = _lower(_sampler(inference), jax.ShapeDtypeStruct((2,), jnp.uint32))
+            _path(partial, GENERATOR).write_bytes(program.serialize())
         save_weights(partial, inference.variables)
         (partial / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        save_priors(inference.priors, partial, inference.variables)
         manifest.write_manifest(partial)
     return Path(folder)
 
@@ -97,13 +110,28 @@ def _function(inference: "Inference", name: str, refine: int) -> Callable[..., A
     )
 
 
-def _lower(
-    function: Callable[..., Any], shape: tuple[int, ...], has_labels: bool
-) -> jax_export.Exported:
+def _sampler(inference: "Inference") -> Callable[[Array], Array]:
+    """A chunk of codes of the prior that was fitted last, from the data of a key."""
+    prior = inference.priors.find()
+    assert prior is not None
+
+    def sample(data: Array) -> Array:
+        z_NxD = prior.sample(jax.random.wrap_key_data(data, impl=_KEYS), PRIOR_CHUNK)
+        if not prior.before_mask:
+            return z_NxD
+        return jnp.asarray(inference.model.apply(inference.variables, z_NxD, method="sparsify"))
+
+    return sample
+
+
+def _batch_of(shape: tuple[int, ...], has_labels: bool) -> list[jax.ShapeDtypeStruct]:
+    """Examples of that shape, any number of them, and their labels."""
     batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
-    inputs = [jax.ShapeDtypeStruct(batch, jnp.float32)]
-    if has_labels:
-        inputs.append(jax.ShapeDtypeStruct(batch[:1], jnp.int32))
+    labels = [jax.ShapeDtypeStruct(batch[:1], jnp.int32)] if has_labels else []
+    return [jax.ShapeDtypeStruct(batch, jnp.float32), *labels]
+
+
+def _lower(function: Callable[..., Any], *inputs: jax.ShapeDtypeStruct) -> jax_export.Exported:
     with _without_paths():
         return jax_export.export(jax.jit(function), platforms=PLATFORMS)(*inputs)
 
@@ -128,7 +156,8 @@ class Exported:
 
     Attributes:
         about: the object in config.json.
-        programs: `jax.export.Exported` by "encoder" and "decoder", whichever were exported.
+        programs: `jax.export.Exported` by "encoder", "decoder" and "generator", whichever were
+            exported.
     """
 
     def __init__(self, about: dict[str, Any], programs: dict[str, jax_export.Exported]):
@@ -185,11 +214,36 @@ class Exported:
         """decode(encode(x)); errors as there."""
         return self.decode(self.encode(x, label=label), label=label)
 
+    def generate(self, key: Array, n: int, *, label: ArrayLike | None = None) -> Array:
+        """n images (n, H, W, C) of the fitted prior, as `Inference.generate` makes them.
+
+        Args:
+            key: typed key of JAX's own kind, threefry2x32.
+            n: how many.
+            label: as in `encode`.
+
+        Raises:
+            ValueError: n below 1, another kind of key, labels as in `encode`, or a folder without a
+                decoder or to whose model no prior was fitted.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        if str(jax.random.key_impl(key)) != _KEYS:
+            raise ValueError(f"key must be of kind {_KEYS}, got {jax.random.key_impl(key)}")
+        self._check_program(GENERATOR)
+        sample = self._compiled[GENERATOR]
+        keys = (jax.random.fold_in(key, chunk) for chunk in range(-(-n // PRIOR_CHUNK)))
+        codes = [sample(jax.random.key_data(chunk_key)) for chunk_key in keys]
+        return self.decode(jnp.concatenate(codes)[:n], label=label)
+
+    def _check_program(self, name: str) -> None:
+        if name not in self.programs:
+            raise ValueError(f"the folder of the exported model has no {name}")
+
     def _run(
         self, name: str, x: Array | np.ndarray, label: ArrayLike | None, size: int = CHUNK
     ) -> Array:
-        if name not in self.programs:
-            raise ValueError(f"the folder of the exported model has no {name}")
+        self._check_program(name)
         label_N = check_asked(label, len(x), self.classes)
         if self.classes and label_N is None:
             label_N = np.full(len(x), NO_LABEL)
@@ -221,8 +275,12 @@ def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
     about = read_about(folder, verify=verify)
     images, codes = tuple(about["image_shape"]), (about["config"]["latent_dim"],)
     label = [()] if about["config"].get("classes") else []
-    shapes = {"encoder": [images, *label, codes], "decoder": [codes, *label, images]}
-    paths = {name: path for name in PROGRAMS if (path := _path(folder, name)).exists()}
+    shapes = {
+        "encoder": [images, *label, codes],
+        "decoder": [codes, *label, images],
+        GENERATOR: [(), codes],
+    }
+    paths = {name: path for name in shapes if (path := _path(folder, name)).exists()}
     if not paths:
         raise ValueError(f"{folder} holds no program: export an encoder or a decoder")
     if verify:

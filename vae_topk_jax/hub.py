@@ -10,16 +10,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_topk_jax.export import PROGRAMS
+from vae_topk_jax.export import GENERATOR, PROGRAMS
 from vae_topk_jax.extras import install_advice
 from vae_topk_jax.files import cache_folder, new_folder
+from vae_topk_jax.fitted_priors import FILES as PRIOR_FILES
 from vae_topk_jax.manifest import NAME as MANIFEST
 from vae_topk_jax.model_files import ABOUT, CARD, WEIGHTS, read_about
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-FILES = (*(f"{name}.stablehlo" for name in PROGRAMS), WEIGHTS, ABOUT, MANIFEST, CARD)
+FILES = (
+    *(f"{name}.stablehlo" for name in (*PROGRAMS, GENERATOR)),
+    *PRIOR_FILES,
+    WEIGHTS,
+    ABOUT,
+    MANIFEST,
+    CARD,
+)
 LARGEST_MB = 2000
 _REPO = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -146,6 +154,7 @@ def _download(
 
     hub, left = HfFileSystem(endpoint=api.endpoint), largest * 1_000_000
     for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         source = hub.open(f"{repo}/{name}", revision=commit, block_size=0)
         with source, (folder / name).open("wb") as target:
             while chunk := source.read(_CHUNK):

@@ -16,10 +16,13 @@ from numpy.typing import ArrayLike
 
 from vae_topk_jax.condition import check_asked, given, of_chunk
 from vae_topk_jax.config import Config
+from vae_topk_jax.fitted_priors import FittedPriors, read_priors
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
+from vae_topk_jax.priors.prior import Examples, Prior, draw
+from vae_topk_jax.priors.registry import check_settings
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask
@@ -46,12 +49,12 @@ class Inference:
         state: its weights and statistics.
         info: configuration, image shape and data source of the run.
         latent_key: if given, latents are drawn from the posterior with this key instead.
+        priors: those that were fitted to its codes.
 
     Args:
         state, info, latent_key: see above.
-        copy: keep a copy of the state, so that the model lives on when training goes on from the
-            state, which donates its memory to the next step. False saves the memory of a copy where
-            training does not go on.
+        copy: keep a copy of the state, whose memory training that goes on from it donates to the
+            next step. False saves that memory where none goes on.
 
     Raises:
         ValueError: the model's running average has seen no batch yet.
@@ -69,6 +72,7 @@ class Inference:
         self.state = jax.tree.map(jnp.copy, state) if copy else state
         self.info = info
         self.latent_key = latent_key
+        self.priors = FittedPriors()
         self._programs: dict[str, Callable[..., Any]] = {}
         self._statistics = find_statistics(state.batch_stats)
         if self._statistics is not None and int(self._statistics.count) == 0:
@@ -84,12 +88,14 @@ class Inference:
             "state": dataclasses.replace(self.state, rng=None),
             "keys": {n: jax.random.key_data(key) for n, key in keys.items() if key is not None},
             "info": self.info,
+            "priors": self.priors,
         }
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         keys = jax.tree.map(jax.random.wrap_key_data, kept["keys"])
         state = dataclasses.replace(kept["state"], rng=keys["rng"])
         self.__init__(state, kept["info"], keys.get("latent"), copy=False)  # type: ignore[misc]
+        self.priors = kept["priors"]
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -204,7 +210,7 @@ class Inference:
         Raises:
             ValueError: another shape.
         """
-        return self._in_chunks("sparsify", self._check_latents(z))
+        return self._in_chunks("sparsify", check_latents(z, self.config.latent_dim))
 
     def reconstruct(
         self, x: Array | np.ndarray, *, refine: int = 0, label: ArrayLike | None = None
@@ -220,27 +226,66 @@ class Inference:
         Raises:
             ValueError: another shape, or labels as in `encode`.
         """
-        return self._in_chunks("decode", self._check_latents(z), label)
+        return self._in_chunks("decode", check_latents(z, self.config.latent_dim), label)
 
-    def generate(self, key: Array, n: int, *, label: ArrayLike | None = None) -> Array:
-        """n images decoded from the prior, each dimension active as often as in training.
+    def fit_prior(
+        self,
+        images: Array | np.ndarray,
+        prior: str,
+        *,
+        label: ArrayLike | None = None,
+        key: Array | None = None,
+        **settings: Any,
+    ) -> Prior:
+        """Fits a prior to training images' codes, from which `generate` draws from now on.
+
+        Args:
+            images: as in `encode`.
+            prior: its name in `vae_topk_jax.priors.registry.PRIORS`.
+            label: as in `encode`.
+            key: typed key; by default that of the run's seed.
+            settings: of the prior, such as `steps` of "flow".
+
+        Raises:
+            ValueError: no such prior or setting, or images that `encode` refuses.
+        """
+        check_settings(prior, settings)
+        codes = self.encode(images, label=label)
+        examples = Examples.of(codes, self.latents(images, label=label))
+        key = jax.random.key(self.config.seed) if key is None else key
+        return self.priors.fit(prior, examples, key, settings)
+
+    def sample_codes(self, key: Array, n: int, prior: str | None = None) -> Array:
+        """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        fitted = self.priors.find(prior)
+        if fitted is None:
+            return self._program("prior")(
+                self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
+            )
+        z = draw(fitted, key, n)
+        return self.sparsify(z) if fitted.before_mask else z
+
+    def generate(
+        self, key: Array, n: int, prior: str | None = None, *, label: ArrayLike | None = None
+    ) -> Array:
+        """n images decoded from codes of a prior.
 
         Args:
             key: typed key, `jax.random.key(seed)`.
-            n: how many images.
-            label: the class of all of them, or of each (n,), for a model with `classes`.
+            n: how many images; the codes of a fitted prior do not depend on it.
+            prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
+                dimension active as often as in training. By default the one that was fitted last,
+                or the system's own.
+            label: the class of all of them, or of each (n,), for a model with `classes`; the codes
+                do not depend on it.
 
         Raises:
-            ValueError: n below 1, or labels as in `encode`.
+            ValueError: n below 1; a prior that was not fitted, or to codes of other weights; labels
+                as in `encode`.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
-        return self.decode(
-            self._program("prior")(
-                self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
-            ),
-            label=label,
-        )
+        return self.decode(self.sample_codes(key, n, prior), label=label)
 
     def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
         """Writes a static site with a page for every latent; see `vae_topk_jax.gallery`.
@@ -271,7 +316,7 @@ class Inference:
         public: bool = False,
         endpoint: str | None = None,
     ) -> str:
-        """Uploads the model files and a card, as one commit of a repository (extra `hub`).
+        """Uploads the model files and a card, as one commit (extra `hub`).
 
         Args:
             repo: OWNER/NAME; made if it is not there.
@@ -320,15 +365,12 @@ class Inference:
     def _check_label(self, label: ArrayLike | None, size: int) -> np.ndarray | None:
         return check_asked(label, size, classes_of(self.config))
 
-    def _check_latents(self, z: Array | np.ndarray) -> Array | np.ndarray:
-        return check_latents(z, self.config.latent_dim)
-
     def _check_images(self, x: Array | np.ndarray) -> Array | np.ndarray:
         return check_images(x, self.info.image_shape, self.input_range)
 
 
 def load(path: Path | str, *, verify: bool = True) -> Inference:
-    """The trained model in a run, a checkpoint or a folder of model files.
+    """The trained model in a run, a checkpoint or a folder of model files, and its fitted priors.
 
     Args:
         path: a run's folder, its folder of checkpoints, or one of them: the newest there; or a
@@ -340,10 +382,10 @@ def load(path: Path | str, *, verify: bool = True) -> Inference:
             step.
     """
     if (Path(path) / ABOUT).exists():
-        return Inference(*restore_weights(path, verify=verify), copy=False)
+        return _with_priors(path, restore_weights(path, verify=verify))
     from vae_topk_jax.checkpoint import restore_checkpoint
 
-    return Inference(*restore_checkpoint(path, verify=verify), copy=False)
+    return _with_priors(path, restore_checkpoint(path, verify=verify))
 
 
 def load_weights(folder: Path | str) -> Inference:
@@ -354,7 +396,7 @@ def load_weights(folder: Path | str) -> Inference:
             of the configuration, by name.
         FileNotFoundError: no such folder.
     """
-    return Inference(*restore_weights(folder), copy=False)
+    return _with_priors(folder, restore_weights(folder))
 
 
 def from_pretrained(
@@ -383,3 +425,9 @@ def from_pretrained(
 
     folder = cached(repo, revision=revision, endpoint=endpoint, cache_dir=cache_dir)
     return load_weights(folder)
+
+
+def _with_priors(path: Path | str, restored: tuple[TrainState, RunInfo]) -> Inference:
+    inference = Inference(*restored, copy=False)
+    inference.priors = read_priors(path, inference.variables, inference.config.latent_dim)
+    return inference

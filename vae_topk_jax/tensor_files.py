@@ -15,6 +15,7 @@ from vae_topk_jax.foreign import check_regular
 FLOATS = ("F32", "BF16", "F16")  # all of them are exact in float32
 INTEGERS = ("I32", "I64")
 _NAMES = {"F32": "float32", "I32": "int32"}
+_PLAIN = ("F32", "I32", "BOOL")
 _ABSENT = "left out"
 
 
@@ -107,6 +108,29 @@ def read_expected(path: Path, expected: Mapping[str, Any]) -> dict[str, np.ndarr
             return {name: file.get_tensor(name) for name in found}
     except (safetensors.SafetensorError, FileNotFoundError) as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from None
+
+
+def read_all(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of a file by name: float32, int32 or bool, and finite.
+
+    Raises:
+        ValueError: not a safetensors file, or no regular one; a tensor of another type or with
+            values that are not finite, by name.
+    """
+    try:
+        check_regular(path)
+        with safetensors.safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            for name in names:
+                if (dtype := file.get_slice(name).get_dtype()) not in _PLAIN:
+                    raise ValueError(f"{name} in {path} must be {' or '.join(_PLAIN)}, got {dtype}")
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (safetensors.SafetensorError, FileNotFoundError) as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from None
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{name} in {path} must be finite, got NaN or infinite values")
+    return tensors
 
 
 def write_tensors(

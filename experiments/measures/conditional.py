@@ -1,6 +1,5 @@
 """Images of a class that was asked for: are they of that class?"""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -10,7 +9,8 @@ from experiments.measures.generation import distances
 from experiments.study.keys import study_key
 from experiments.study.study import PICTURES, Study
 from vae_topk_jax.metrics import reconstruction_metrics
-from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
+from vae_topk_jax.priors.prior import Examples, draw
+from vae_topk_jax.priors.registry import find_prior
 
 
 class Generate(Protocol):
@@ -39,10 +39,8 @@ def measure_conditional(
     }
     images = study.train_images[: study.budget.mixture_codes]
     labels = train_labels[: len(images)]
-    samplers: dict[str, Generate] = {
-        "prior": model.generate,
-        "patterns": class_patterns(model, images, labels),
-        "mixture": class_mixture(model, images, labels, seed),
+    samplers: dict[str, Generate] = {"prior": model.generate} | {
+        name: class_prior(model, images, labels, name, seed) for name in ("patterns", "mixture")
     }
     for name, generate in samplers.items():
         n = min(study.budget.samples, len(test))
@@ -75,38 +73,35 @@ def class_grid(generate: Generate, classes: int, n: int, seed: int = 0) -> np.nd
     return np.clip(np.asarray(images), 0.0, 1.0)
 
 
-def class_patterns(model: Any, images: np.ndarray, labels: np.ndarray) -> Generate:
-    """A sampler with the patterns of each class's own codes (`samplers.fit_patterns`).
+def class_prior(
+    model: Any, images: np.ndarray, labels: np.ndarray, prior: str, seed: int
+) -> Generate:
+    """A sampler with a prior that is fitted to the codes of each class alone.
 
     Args:
-        model: with `encode` and `decode` that take labels.
+        model: an `Inference` of a model with `classes`.
         images: training images, floating.
         labels: their classes.
+        prior: its name in `vae_topk_jax.priors.registry.PRIORS`.
+        seed: of the fits.
     """
-    codes_NxD = np.asarray(model.encode(images, label=labels))
-    fitted = {c: fit_patterns(codes_NxD[labels == c]) for c in np.unique(labels)}
-    return _of_each_class(model, lambda key, n, c: sample_patterns(key, n, fitted[c]))
-
-
-def class_mixture(model: Any, images: np.ndarray, labels: np.ndarray, seed: int) -> Generate:
-    """A sampler with a mixture of each class's own latents (`samplers.fit_mixture`), drawn through
-    the mask of inference; arguments as in `class_patterns`, and the seed of the fits."""
-    latents_NxD = np.asarray(model.latents(images, label=labels))
-    fitted = {c: fit_mixture(latents_NxD[labels == c], seed=seed) for c in np.unique(labels)}
-    return _of_each_class(
-        model, lambda key, n, c: model.sparsify(sample_mixture(key, n, fitted[c]))
+    codes_NxD, latents_NxD = (
+        np.asarray(method(images, label=labels)) for method in (model.encode, model.latents)
     )
-
-
-def _of_each_class(model: Any, draw: Callable[[jax.Array, int, int], Any]) -> Generate:
-    """A sampler whose codes are drawn class by class: draw(key, n, class)."""
+    kind, key = find_prior(prior), study_key(seed, prior)
+    fitted = {
+        number: kind.fit(
+            Examples.of(codes_NxD[labels == number], latents_NxD[labels == number]), key
+        )
+        for number in np.unique(labels)
+    }
 
     def generate(key: jax.Array, n: int, *, label: np.ndarray) -> Any:
         z_NxD = np.zeros((n, model.config.latent_dim), np.float32)
         for number in np.unique(label):
             is_of_it_N = label == number
             key_of_it = jax.random.fold_in(key, int(number))
-            z_NxD[is_of_it_N] = draw(key_of_it, int(is_of_it_N.sum()), number)
-        return model.decode(z_NxD, label=label)
+            z_NxD[is_of_it_N] = draw(fitted[number], key_of_it, int(is_of_it_N.sum()))
+        return model.decode(model.sparsify(z_NxD) if kind.before_mask else z_NxD, label=label)
 
     return generate

@@ -25,8 +25,8 @@ from jax import Array
 
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, in_chunks
+from vae_topk_jax.priors.analog_bits import active_moments
 from vae_topk_jax.refinement import Decoder, Objective, improved
-from vae_topk_jax.samplers import fit_patterns
 
 PASSES = 4
 BANK = 10_000  # training images whose codes are tried as a start
@@ -73,12 +73,12 @@ class LikelihoodInference:
 
     def __init__(self, inference: Inference, images: np.ndarray, clip: bool):
         bank_NxD = np.asarray(inference.encode(images[:BANK]))
-        patterns = fit_patterns(bank_NxD)
+        mean_D, std_D = (jnp.asarray(x, jnp.float32) for x in active_moments(bank_NxD))
         self._inference, self._clip = inference, clip
         self._bank_NxD = jnp.asarray(bank_NxD)
         self._decoded_NxP = np.asarray(inference.decode(bank_NxD)).reshape(len(bank_NxD), -1)
-        self._precision_D = 1.0 / jnp.maximum(jnp.square(patterns.std_D), 1e-4)
-        self._mean_D = patterns.mean_D
+        self._precision_D = 1.0 / jnp.maximum(jnp.square(std_D), 1e-4)
+        self._mean_D = mean_D
         self._search = jax.jit(self._searched)
 
     def encode(self, noisy: np.ndarray) -> np.ndarray:

@@ -10,7 +10,9 @@ from experiments.records.pictures import to_uint8
 from experiments.study.keys import study_key
 from experiments.study.study import PICTURES, Study
 from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
-from vae_topk_jax.samplers import fit_mixture, fit_patterns, sample_mixture, sample_patterns
+from vae_topk_jax.priors.mixture import Mixture
+from vae_topk_jax.priors.patterns import Patterns
+from vae_topk_jax.priors.prior import Examples
 
 
 class Autoencoder(Protocol):
@@ -40,13 +42,13 @@ def measure_model(
 
     n = min(study.budget.samples, len(test))
     train = study.train_images[: study.budget.mixture_codes]
-    patterns = fit_patterns(np.asarray(model.encode(train)))
-    mixture = fit_mixture(np.asarray(model.latents(train)), seed=seed)
-    drawn = sample_mixture(study_key(seed, "mixture"), n, mixture)
+    examples, key = Examples.of(model.encode(train), model.latents(train)), jax.random.key(seed)
+    patterns = Patterns.fit(examples, key).sample(study_key(seed, "patterns"), n)
+    mixture = Mixture.fit(examples, key).sample(study_key(seed, "mixture"), n)
     samples = {
         "prior": model.generate(study_key(seed, "prior"), n),
-        "patterns": model.decode(sample_patterns(study_key(seed, "patterns"), n, patterns)),
-        "mixture": model.decode(model.sparsify(drawn)),
+        "patterns": model.decode(patterns),
+        "mixture": model.decode(model.sparsify(mixture)),
     }
     for sampler, images in samples.items():
         images = _clipped(images)

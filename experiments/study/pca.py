@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.samplers import sample_prior
+from vae_topk_jax.priors.independent import sample_prior
 
 
 class PCA:

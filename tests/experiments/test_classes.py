@@ -59,7 +59,7 @@ class Spots:
 
 @pytest.mark.long
 def test_a_row_says_how_many_images_are_as_asked(study, monkeypatch):
-    monkeypatch.setattr("vae_topk_jax.samplers.MIXTURES", (("diag", 1),))
+    monkeypatch.setattr("vae_topk_jax.priors.mixture.CANDIDATES", (("diag", 1),))
     monkeypatch.setattr("experiments.study.study.load_or_train_probe", lambda *_, **__: Quarters())
     metrics, pictures = measure_conditional(study, Spots(), seed=0)
     assert metrics.keys() == {column.metric for column in classes.LAYOUT.columns}

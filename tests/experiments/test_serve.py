@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -26,7 +27,9 @@ pytest.importorskip("uvicorn")
 
 @pytest.fixture(scope="module")
 def exported(blobs, tmp_path_factory) -> Path:
-    return export_model(untrained(blobs), tmp_path_factory.mktemp("m") / "model")
+    model = untrained(blobs)
+    model.fit_prior(to_unit_float(blobs.train_images), "patterns")
+    return export_model(model, tmp_path_factory.mktemp("m") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,23 @@ def test_answers_are_the_models(client, model, x):
     np.testing.assert_allclose(codes, model.encode(x), rtol=1e-6)
     images = client.post("/reconstruct", json=body).json()["images"]
     np.testing.assert_allclose(images, model.reconstruct(x), rtol=1e-6)
+    images = client.post("/generate", json={"n": 2, "seed": 3}).json()["images"]
+    np.testing.assert_allclose(images, model.generate(jax.random.key(3), 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"n": 2}, "the body must be .*: got ..n..$"),
+        ({"n": 0, "seed": 0}, r"n must be an integer in \[1, 2147483647\], got 0"),
+        ({"n": 1, "seed": "a"}, "seed must be an integer in"),
+        ({"n": 10**6, "seed": 0}, "n must be at most 1,736, got 1,000,000"),
+    ],
+)
+def test_a_bad_request_for_generated_images_is_422_and_one_line(client, body, message):
+    answer = client.post("/generate", json=body)
+    assert answer.status_code == 422
+    assert re.search(message, answer.json()["error"])
 
 
 def test_the_model_is_described(client, blobs):

@@ -93,6 +93,39 @@ def active_units(mu_NxD: ArrayLike) -> int:
     return int(np.sum(np.var(_check(mu_NxD), axis=0) > LEAST_VARIANCE))
 
 
+def support_differences(drawn_NxD: ArrayLike, codes_MxD: ArrayLike) -> dict[str, float]:
+    """How far the supports of drawn codes are from those of images.
+
+    Returns:
+        {"frequency_difference": the largest difference of how often a latent is active, in points,
+        "coactivation_correlation": over all pairs of latents in use, Pearson's correlation of how
+        often both are active, 1 where there are fewer than two pairs or they are all alike}.
+
+    Raises:
+        ValueError: as for all of this file, and different D.
+
+    Examples:
+        >>> codes = [[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]
+        >>> support_differences([[3.0, 1.0, 0.0], [2.0, 1.0, 0.0]], codes)["frequency_difference"]
+        50.0
+        >>> round(support_differences(codes, codes)["coactivation_correlation"], 6)
+        1.0
+    """
+    drawn, codes = ((_check(x) != 0).astype(np.float32) for x in (drawn_NxD, codes_MxD))
+    if drawn.shape[1] != codes.shape[1]:
+        raise ValueError(f"codes must have D = {drawn.shape[1]} as those drawn, got {codes.shape}")
+    is_used_D = drawn.any(axis=0) | codes.any(axis=0)
+    both = [
+        (x[:, is_used_D].T @ x[:, is_used_D]).astype(np.float64) / len(x) for x in (drawn, codes)
+    ]
+    pairs = [x[np.triu_indices(len(x), 1)] for x in both]
+    varies = len(pairs[0]) > 1 and all(np.ptp(x) > 0 for x in pairs)
+    return {
+        "frequency_difference": float(100 * np.max(np.abs(drawn.mean(0) - codes.mean(0)))),
+        "coactivation_correlation": float(np.corrcoef(*pairs)[0, 1]) if varies else 1.0,
+    }
+
+
 def _check(codes: ArrayLike) -> NDArray[np.float64]:
     codes_NxD = np.asarray(codes, np.float64)
     if codes_NxD.ndim != 2 or 0 in codes_NxD.shape:

@@ -17,7 +17,7 @@ from vae_topk_jax.importance import IMPORTANCES, batch_mean
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.networks import BODIES
-from vae_topk_jax.samplers import sample_normal
+from vae_topk_jax.priors.independent import sample_normal
 from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import apply_mask, batch_top_k_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity

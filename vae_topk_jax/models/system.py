@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.checks import check_image_shape
-from vae_topk_jax.samplers import sample_prior
+from vae_topk_jax.priors.independent import sample_prior
 from vae_topk_jax.standardization import Rule, Standardization
 from vae_topk_jax.statistics import TopKStatistics
 

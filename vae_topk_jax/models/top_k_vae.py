@@ -16,8 +16,8 @@ from vae_topk_jax.importance import IMPORTANCES
 from vae_topk_jax.losses import masked_kl
 from vae_topk_jax.models.system import check_k
 from vae_topk_jax.models.vae import BetaVAE, Code, Heads
+from vae_topk_jax.priors.independent import sample_slots
 from vae_topk_jax.rule import SelectionRule
-from vae_topk_jax.samplers import sample_slots
 from vae_topk_jax.scores import SCORES, Score
 from vae_topk_jax.selection import annealed_k, apply_mask, batch_top_k_mask
 from vae_topk_jax.sensitivity import DecoderSensitivity

@@ -14,7 +14,7 @@ from vae_topk_jax.losses import spike_and_slab_kl
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.models.system import check_k
 from vae_topk_jax.networks import BODIES
-from vae_topk_jax.samplers import sample_spike_and_slab
+from vae_topk_jax.priors.independent import sample_spike_and_slab
 from vae_topk_jax.selection import apply_mask
 
 # How steep the relaxed spike is at the start and at the end of a run.

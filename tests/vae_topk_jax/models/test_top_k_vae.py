@@ -17,9 +17,9 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.losses import gaussian_kl, masked_kl, squared_error
 from vae_topk_jax.models.top_k_vae import START_LOGVAR
 from vae_topk_jax.models.vae import Code, Heads
+from vae_topk_jax.priors.independent import sample_slots
 from vae_topk_jax.rule import SelectionRule
 from vae_topk_jax.run_info import RunInfo
-from vae_topk_jax.samplers import sample_slots
 from vae_topk_jax.slots import slot_imbalance, slot_softmax
 
 D, K = MLP["latent_dim"], 2

@@ -9,9 +9,10 @@ import pytest
 from scipy import special
 
 from tests.helpers.models import MLP, SHAPE, SUMS, loss
-from vae_topk_jax import samplers
 from vae_topk_jax.models import VSC
 from vae_topk_jax.models.vsc import MARGIN, SpikeAndSlab, log_gate
+from vae_topk_jax.priors import mixture
+from vae_topk_jax.priors.prior import Examples
 
 D, K, U = MLP["latent_dim"], 2, 3
 PRIORS = ["pseudo_inputs", "fixed"]
@@ -255,12 +256,12 @@ def test_a_gate_that_is_always_open_can_be_closed():
 
 
 def test_samples_of_the_mixture_are_as_sparse_as_codes(monkeypatch):
-    monkeypatch.setattr(samplers, "MIXTURES", (("full", 3),))
+    monkeypatch.setattr(mixture, "CANDIDATES", (("full", 3),))
     x = jax.random.uniform(jax.random.key(3), (400, *SHAPE))
     model, variables = vsc(), variables_of("pseudo_inputs")
     codes = compiled(model, "latents")(variables, x)  # it has no others
-    drawn = samplers.sample_mixture(jax.random.key(4), 4000, samplers.fit_mixture(codes))
-    drawn = model.sparsify(drawn)
+    prior = mixture.Mixture.fit(Examples.of(codes), jax.random.key(0))
+    drawn = model.sparsify(prior.sample(jax.random.key(4), 4000))
     active, expected = ((np.asarray(z) != 0).mean(axis=0) for z in (drawn, codes))
     assert 0 < expected.sum() < D
     np.testing.assert_allclose(active, expected, atol=0.04)

@@ -1,0 +1,181 @@
+"""Learned priors: how good are images that are generated from sparse codes?
+
+    python -m experiments.generative --preset paper --part choice --seeds 0
+    python -m experiments.generative --preset paper --seeds 0 1 2
+
+The first line compares settings of the priors on 5,000 training images that are held out, the
+second scores what was chosen on the test images. The floor of a model is what its own
+reconstructions of training images score. A flow takes ten minutes on two CPU cores.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from experiments.measures.priors import Floor, measure_prior
+from experiments.reporting.columns import QUALITY
+from experiments.reporting.compose import write_report
+from experiments.reporting.figures.generated import draw_generated
+from experiments.reporting.layout import Experiment
+from experiments.reporting.tables import Column
+from experiments.study.lineup import (
+    BASELINE,
+    DIMENSION,
+    ELEMENT,
+    LATENT_DIM,
+    SAMPLE,
+    K,
+    dense_title,
+    trained_models,
+)
+from experiments.study.options import StudyFlags
+from experiments.study.planned import Measurement, Planned
+from experiments.study.study import Study, Trained
+from experiments.supports import SLOT, SLOT_FIELDS
+from experiments.terminal import cli
+from vae_topk_jax.config import Config
+from vae_topk_jax.priors.registry import OWN, PRIORS, settings_of
+
+Part = Literal["choice", "final"]
+FLOOR = "train images, reconstructed (floor)"
+CHOICE = "validation images"
+LAYOUT = Experiment(
+    "generative",
+    "Learned priors: images from sparse codes",
+    "Priors are fitted to the codes of all training images after training. The floor of a model is "
+    "what its reconstructions of training images score. Precision and recall are those of balls "
+    "around the classifier's features; supports are compared with those of the training images' "
+    "codes. Pictures are the first images that were drawn.",
+    (
+        QUALITY[0],
+        QUALITY[2],
+        Column("fid_clf", "FID-clf", 1, "lower"),
+        Column("fid_over_floor", "over the floor", 2, "lower"),
+        Column("fid_clf_sd", "over classifiers", 1),
+        Column("kid_clf", "KID-clf", 3, "lower"),
+        Column("precision", "precision", 3, "higher"),
+        Column("recall", "recall", 3, "higher"),
+        Column("frequency_difference", "largest difference of frequency", 1, "lower", "points"),
+        Column("coactivation_correlation", "correlation of pairs", 3, "higher"),
+        Column("active_latents", "active latents", 2),
+        Column("seconds_fit", "fitting", 0, "lower", "s"),
+        Column("seconds_sample", "sampling", 0, "lower", "s"),
+    ),
+    figures=(draw_generated,),
+)
+
+
+def models() -> dict[str, dict[str, Any]]:
+    """Title -> configuration fields; one line for each model.
+
+    Examples:
+        >>> list(models())[-1]
+        'Top-K by slot'
+    """
+    trained = trained_models(LATENT_DIM, K)
+    chosen = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE)
+    return {title: trained[title] for title in chosen} | {SLOT: trained[ELEMENT] | SLOT_FIELDS}
+
+
+# Title -> prior and settings that are compared with the defaults on validation images.
+CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
+    "flow": ("flow", {}),
+    "flow, 5,000 steps": ("flow", {"steps": 5_000}),
+    "flow, width 128": ("flow", {"width": 128}),
+    "vamp": ("vamp", {}),
+    "vamp, 300 pseudo-codes": ("vamp", {"pseudo_codes": 300}),
+    "vamp, 3,000 pseudo-codes": ("vamp", {"pseudo_codes": 3_000}),
+    "two_stage": ("two_stage", {}),
+    "two_stage, 5,000 steps": ("two_stage", {"steps": 5_000}),
+}
+
+
+def rows(
+    study: Study, part: Part = "final", only: str = "", steps: int | None = None
+) -> Iterator[Planned]:
+    """The rows of one part whose titles contain `only`, those of one model together.
+
+    Args:
+        study: what is trained and measured.
+        part: "choice" compares settings by element, "final" all models and priors.
+        only: part of "MODEL: PRIOR".
+        steps: of priors that are trained, in place of their own.
+    """
+    if part == "choice":
+        study = study.for_choices
+        planned = {(CHOICE, title): found for title, found in CHOICES.items()}
+        fields = {CHOICE: models()[ELEMENT]}
+    else:
+        priors: dict[str, tuple[str, dict[str, Any]]] = {
+            name: (name, {}) for name in (FLOOR, OWN, *PRIORS)
+        }
+        planned = {(m, title): p for m, (title, p) in itertools.product(models(), priors.items())}
+        fields = models()
+
+    @functools.lru_cache(maxsize=1)
+    def floor(config: Config) -> Floor:
+        return Floor.of(study, study.train(config).inference)
+
+    for seed, ((model, title), (prior, changes)) in itertools.product(
+        study.budget.seeds, planned.items()
+    ):
+        if only in f"{model}: {title}":
+            settings = _settings(prior, changes, steps)
+            measure = functools.partial(_measure, study, floor, prior, settings)
+            config = study.config(seed=seed, **fields[model])
+            yield study.plan_trained(
+                LAYOUT.name,
+                model,
+                title,
+                config,
+                measure,
+                samples=study.budget.samples,
+                classifiers=study.budget.classifiers,
+                **{f"prior_{name}": value for name, value in settings.items()},
+            )
+
+
+def _settings(prior: str, changes: Mapping[str, Any], steps: int | None) -> dict[str, Any]:
+    """All settings of a prior: its defaults and what differs from them."""
+    if prior not in PRIORS:
+        return {}
+    settings = settings_of(prior) | dict(changes)
+    return settings | {"steps": steps} if steps and "steps" in settings else settings
+
+
+def _measure(
+    study: Study,
+    floor: Callable[[Config], Floor],
+    prior: str,
+    settings: Mapping[str, Any],
+    trained: Trained,
+) -> Measurement:
+    model = trained.inference
+    own = floor(model.config)
+    return own.measurement if prior == FLOOR else measure_prior(study, model, own, prior, settings)
+
+
+def main(
+    options: StudyFlags, part: Part = "final", only: str = "", steps: int | None = None
+) -> None:
+    """Priors of several models on the test images, or their settings on validation images.
+
+    Args:
+        options: preset, data and output.
+        part: "choice" compares settings, "final" scores what was chosen.
+        only: measure only what has this in its "MODEL: PRIOR".
+        steps: of training, for priors that are trained, in place of their own; for smoke tests.
+    """
+    study = options.study()
+    if not study.has_labels:
+        raise ValueError("data must have labels, with which the classifier that judges is trained")
+    planned = list(rows(study, part, only, steps))
+    if not planned:
+        raise ValueError(f"only must be part of the title of a row, got {only!r}")
+    study.measure(planned)
+    write_report(options.folder, [LAYOUT])
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,100 @@
+"""What is measured of a prior: images of its codes, and the codes themselves."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import jax
+import numpy as np
+
+from experiments.measures.generation import distances
+from experiments.study.keys import study_key
+from experiments.study.planned import Measurement
+from experiments.study.study import PICTURES, Study
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics import reconstruction_metrics
+from vae_topk_jax.metrics.manifold import precision_recall
+from vae_topk_jax.metrics.sparsity import active_latents, support_differences
+from vae_topk_jax.priors.registry import OWN
+
+_SHOWN = PICTURES
+
+
+class Floor(NamedTuple):
+    """A model's own reconstructions of training images: what no prior of it should beat.
+
+    Attributes:
+        measurement: of these images.
+        train_codes_NxD: codes of all training images.
+    """
+
+    measurement: Measurement
+    train_codes_NxD: np.ndarray
+
+    @classmethod
+    def of(cls, study: Study, model: Inference) -> Self:
+        """The floor of a model, with its quality on images that are not trained on."""
+        codes_NxD = np.asarray(model.encode(study.train_images))
+        order_N = np.random.default_rng(0).permutation(len(codes_NxD))[: _count(study)]
+        images = _clipped(model.decode(codes_NxD[order_N]))
+        test = study.test_images
+        metrics = reconstruction_metrics(_clipped(model.reconstruct(test)), test)
+        metrics |= _of_images(study, images) | {"active_latents": active_latents(codes_NxD)}
+        return cls(Measurement(metrics), codes_NxD)
+
+
+def measure_prior(
+    study: Study, model: Inference, floor: Floor, name: str, settings: Mapping[str, Any]
+) -> Measurement:
+    """The metrics of a prior that is fitted to the codes of all training images, and pictures of
+    its first images with the training images nearest to them.
+
+    Args:
+        study: images, judges and the number of samples.
+        model: whose codes the prior is fitted to.
+        floor: of the model.
+        name: of the prior; "frequency" for the system's own.
+        settings: that it is fitted with.
+    """
+    seed, metrics = model.config.seed, dict[str, float]()
+    if name != OWN:
+        started = time.perf_counter()
+        key = study_key(seed, f"prior {name}")
+        jax.block_until_ready(model.fit_prior(study.train_images, name, key=key, **settings))
+        metrics["seconds_fit"] = time.perf_counter() - started
+    started = time.perf_counter()
+    codes_NxD = np.asarray(model.sample_codes(study_key(seed, "samples"), _count(study), name))
+    metrics["seconds_sample"] = time.perf_counter() - started
+    images = _clipped(model.decode(codes_NxD))
+    metrics |= _of_images(study, images) | support_differences(codes_NxD, floor.train_codes_NxD)
+    metrics["active_latents"] = active_latents(codes_NxD)
+    metrics["fid_over_floor"] = metrics["fid_clf"] / floor.measurement.metrics["fid_clf"]
+    shown = images[:_SHOWN]
+    return Measurement(metrics, {"generated": shown, "nearest": nearest(shown, study.train_images)})
+
+
+def nearest(images: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """For each image the one with the smallest squared difference.
+
+    Examples:
+        >>> among = np.array([0.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> nearest(np.full((1, 1, 1, 1), 0.8), among).ravel().tolist()
+        [1.0]
+    """
+    a_NxP, b_MxP = (x.reshape(len(x), -1) for x in (images, among))
+    squared_NxM = np.sum(np.square(b_MxP), axis=1) - 2.0 * a_NxP @ b_MxP.T
+    return among[np.argmin(squared_NxM, axis=1)]
+
+
+def _of_images(study: Study, images: np.ndarray) -> dict[str, float]:
+    first = study.judges[0]
+    found = precision_recall(first.test_features, first.probe.features(images))
+    return distances(study, images) | found._asdict()
+
+
+def _count(study: Study) -> int:
+    return min(study.budget.samples, len(study.test_images))
+
+
+def _clipped(images: Any) -> np.ndarray:
+    return np.clip(np.asarray(images), 0.0, 1.0)

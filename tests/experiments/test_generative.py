@@ -1,0 +1,59 @@
+"""The experiment of learned priors: its rows, their choices, and one of each kind measured."""
+
+import numpy as np
+import pytest
+
+from experiments import generative
+from experiments.generative import CHOICE, FLOOR, models
+from experiments.study.study import Judge, Study, Trained
+from tests.helpers.runs import untrained
+from vae_topk_jax.config import Config
+from vae_topk_jax.metrics import Features
+from vae_topk_jax.priors.registry import OWN, PRIORS
+
+
+def test_every_model_has_its_floor_and_every_prior(study):
+    rows = list(generative.rows(study))
+    assert len({Config(**fields) for fields in models().values()}) == len(models())
+    assert [row.place.model for row in rows[: len(PRIORS) + 2]] == [FLOOR, OWN, *PRIORS]
+    assert len({row.key for row in rows}) == len(models()) * (len(PRIORS) + 2)
+    assert not {"measured", "validation"} & {*rows[0].data, *rows[0].config}
+
+
+def test_settings_are_compared_on_held_out_images(study):
+    rows = list(generative.rows(study, "choice", steps=7))
+    assert {row.place.variant for row in rows} == {CHOICE}
+    assert {row.data["measured"] for row in rows} == {"validation"}
+    steps = {row.place.model: row.config.get("prior_steps") for row in rows}
+    assert steps["vamp"] is None
+    assert steps["flow"] == 7
+
+
+class Pixels:
+    """A classifier whose features are some of the pixels."""
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1)[:, ::7]
+
+
+@pytest.mark.long
+def test_floor_and_priors_are_measured(study, monkeypatch):
+    judge = Judge(Pixels(), Features(Pixels().features(study.test_images)))
+    monkeypatch.setattr(Study, "judges", [judge])
+    trained = Trained(untrained(study.dataset, selection="sample"), {}, 0.0, None)
+    monkeypatch.setattr(Study, "train", lambda self, config: trained)
+    only = "Top-K by slot: "
+    rows = [
+        row
+        for row in generative.rows(study, only=only)
+        if row.place.model in (FLOOR, OWN, "patterns")
+    ]
+    study.measure(rows)
+    floor, own, patterns = (row.metrics for row in study.results.rows)
+    assert floor["psnr"] > 1
+    assert patterns["fid_over_floor"] == pytest.approx(patterns["fid_clf"] / floor["fid_clf"])
+    assert floor["active_latents"] == patterns["active_latents"] == 2
+    assert patterns["coactivation_correlation"] > own["coactivation_correlation"]
+    assert patterns["frequency_difference"] < 25
+    assert {"generated", "nearest"} == {*study.results.rows[2].pictures}
+    assert all(np.isfinite([*own.values(), *patterns.values()]))

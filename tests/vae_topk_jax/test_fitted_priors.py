@@ -1,0 +1,177 @@
+"""Priors beside their model: kept, found again, refused where they are of other weights."""
+
+import copy
+import dataclasses
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen
+
+from tests.helpers.runs import untrained
+from vae_topk_jax import export_model, load, load_exported, load_weights, manifest
+from vae_topk_jax.checkpoint import save_checkpoint
+from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.fitted_priors import save_priors
+from vae_topk_jax.inference import Inference
+from vae_topk_jax.priors import flow, mixture, two_stage
+from vae_topk_jax.priors.arrays import from_arrays, to_arrays
+from vae_topk_jax.priors.prior import Examples
+from vae_topk_jax.priors.registry import PRIORS, settings_of
+from vae_topk_jax.tensor_files import write_tensors
+
+KEY = jax.random.key(7)
+TINY = {
+    "vamp": {"pseudo_codes": 5, "rounds": 1},
+    "two_stage": {"width": 4},
+    "flow": {"width": 4, "blocks": 1},
+}
+
+
+_init = linen.Module.init
+
+
+def shapes_alone(module: linen.Module, *inputs):
+    """Parameters that are zero, without a program that draws them."""
+    shapes = jax.eval_shape(functools.partial(_init, module), *inputs)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+@pytest.fixture(scope="module")
+def x(blobs) -> np.ndarray:
+    return to_unit_float(blobs.train_images)
+
+
+@pytest.fixture(scope="module")
+def model(blobs, x) -> Inference:
+    """With a prior of its own and one that is fitted."""
+    model = untrained(blobs, selection="element")
+    model.fit_prior(x, "patterns")
+    return model
+
+
+@pytest.fixture
+def run(model, tmp_path):
+    save_checkpoint(tmp_path / "checkpoints", model.state, model.info)
+    save_priors(model.priors, tmp_path, model.variables)
+    return tmp_path
+
+
+def test_the_last_prior_is_drawn_from_and_others_by_name(model, x):
+    own = model.generate(KEY, 4, prior="frequency")
+    fitted = model.generate(KEY, 4)
+    assert not np.array_equal(own, fitted)
+    codes = model.sample_codes(KEY, 4)
+    np.testing.assert_array_equal(codes, model.sample_codes(KEY, 150)[:4])
+    np.testing.assert_array_equal(fitted, model.generate(KEY, 4, prior="patterns"))
+    np.testing.assert_array_equal(fitted, model.decode(codes))
+    np.testing.assert_array_equal(fitted, copy.deepcopy(model).generate(KEY, 4))
+    supports = {row.tobytes() for row in np.asarray(model.encode(x)) != 0}
+    assert {row.tobytes() for row in np.asarray(model.sample_codes(KEY, 50)) != 0} <= supports
+
+
+@pytest.mark.long
+def test_a_prior_comes_back_with_its_run_and_with_model_files(model, run):
+    expected = model.generate(KEY, 3)
+    for place in (run, run / "checkpoints", run / "checkpoints" / "00000000"):
+        np.testing.assert_array_equal(load(place).generate(KEY, 3), expected)
+    folder = export_model(load(run), run / "exported")
+    exported = load_exported(folder, verify=False)
+    np.testing.assert_allclose(exported.generate(KEY, 3), expected, atol=1e-6)
+    np.testing.assert_array_equal(load_weights(folder).generate(KEY, 3), expected)
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        exported.generate(KEY, 0)
+    with pytest.raises(ValueError, match="key must be of kind threefry2x32, got rbg"):
+        exported.generate(jax.random.key(0, impl="rbg"), 1)
+
+
+def test_a_prior_of_other_weights_is_refused_when_it_is_drawn_from(model, run):
+    further = jax.tree.map(lambda leaf: leaf + 1, model.state.params)
+    state = dataclasses.replace(model.state, params=further, step=jnp.int32(9))
+    save_checkpoint(run / "checkpoints", state, model.info)
+    again = load(run)
+    for prior in (None, "patterns"):
+        with pytest.raises(ValueError, match="patterns was fitted to other weights: fit it again"):
+            again.generate(KEY, 1, prior=prior)
+    assert again.generate(KEY, 1, prior="frequency").shape == (1, 12, 12, 1)
+    with pytest.raises(ValueError, match="prior must be 'frequency' or one that was fitted"):
+        again.generate(KEY, 1, prior="flow")
+
+
+def spoil_format(about: dict) -> None:
+    about["format"] = 9
+
+
+def spoil_name(about: dict) -> None:
+    about["prior"] = "flow"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_format, "has format 9, this version reads 1"),
+        (spoil_name, r"must hold \['bits', 'gaussian', 'params'\] of its prior, got \['masks_PxD'"),
+    ],
+)
+def test_what_another_program_wrote_is_refused(run, spoil, message):
+    folder = run / "priors" / "patterns"
+    about = json.loads((folder / "about.json").read_text())
+    spoil(about)
+    (folder / "about.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=r"about\.json is damaged"):
+        load(run)
+    manifest.write_manifest(folder)
+    with pytest.raises(ValueError, match=message):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("mean_D", np.zeros(3, np.float32), "holds no such prior: "),
+        ("mean_D", np.full(8, np.nan, np.float32), "mean_D in .* must be finite"),
+        ("mean_D", np.zeros(8, np.float64), "mean_D in .* must be F32 or I32 or BOOL, got F64"),
+        ("more", np.zeros(8, np.float32), "must hold .* of its prior, got .*'more'"),
+    ],
+)
+def test_arrays_that_are_no_prior_are_refused(model, run, name, array, message):
+    folder = run / "priors" / "patterns"
+    arrays = to_arrays(model.priors.find("patterns")) | {name: array}
+    write_tensors(folder / "prior.safetensors", arrays)
+    manifest.write_manifest(folder)
+    with pytest.raises(ValueError, match=message):
+        load(run)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", PRIORS)
+def test_every_prior_is_kept_exactly(sparse_codes, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(mixture, "CANDIDATES", (("full", 1),))
+    monkeypatch.setattr(linen.Module, "init", shapes_alone)
+    for module in (flow, two_stage):
+        monkeypatch.setattr(module, "minimise", lambda loss, params, *data, **options: params)
+    prior = PRIORS[name].fit(Examples.of(sparse_codes[:50]), KEY, **TINY.get(name, {}))
+    again = from_arrays(PRIORS[name], to_arrays(prior), tmp_path)
+    assert jax.tree.structure(again) == jax.tree.structure(prior)
+    for a, b in zip(*map(jax.tree.leaves, (again, prior)), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+    assert jax.eval_shape(lambda prior: prior.sample(KEY, 2), again).shape == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("prior", "settings", "message"),
+    [
+        ("frequency", {}, "prior must be one of .*, got 'frequency'"),
+        ("patterns", {"steps": 5}, r"patterns has no setting 'steps': expected one of \[\]"),
+        ("flow", {"steps": 0}, "steps must be a positive int, got 0"),
+        ("flow", {"learning_rate": 1}, "learning_rate must be a positive float, got 1"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_encoded(model, prior, settings, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit_prior(None, prior, **settings)
+    assert all(settings_of(name) or name in ("patterns", "mixture") for name in PRIORS)

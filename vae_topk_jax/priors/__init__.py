@@ -1,0 +1,1 @@
+"""Where generated codes come from."""
