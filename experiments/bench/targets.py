@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from experiments.bench.groups.dictionary import STEP
 from experiments.bench.groups.training import PRODUCTS
+from experiments.bench.peers.dictionary_learning import MODULE
 from experiments.records.intervals import LARGEST, SMALLEST
 from experiments.records.rows import Row
 from experiments.reporting.tables import pipe_table
@@ -34,6 +36,7 @@ _PAIRED = {
     DIMENSION: ("over_dimension", False),
     PRODUCTS: ("share_of_products", True),
 }
+_DICTIONARY = "(512, 768, 4096), float32"
 _STARTS = (
     ("import", "below 2 s", "import vae_topk_jax"),
     ("second start to the first step", "below 3 s", "first step, programs cached"),
@@ -48,6 +51,9 @@ def targets(rows: Sequence[Row]) -> str:
     metrics = {(row.experiment, row.variant, row.model): row.metrics for row in rows}
     lines = [["time of an epoch, two CPU cores", "target", "measured"], ["---", "---", "---:"]]
     lines += ratios(metrics)
+    theirs, ours = (metrics["bench_dictionary", _DICTIONARY, name] for name in (MODULE, STEP))
+    shown = f"{theirs['ms'] / ours['ms']:.2f}{_rounds(theirs, 'over_ours', 2)}"
+    lines.append(["a step of a dictionary, dictionary_learning over ours", "at least 1.4", shown])
     for model in (BASELINE, DIMENSION, ELEMENT):
         title = f"8 seeds together over one after another, {model}"
         row = metrics["bench_seeds", model, "8 seeds"]
@@ -76,10 +82,14 @@ def ratios(metrics: Metrics) -> list[list[str]]:
 
 
 def _measured(row: Mapping[str, float], metric: str, decimals: int) -> str:
-    shown = f"{row[metric]:.{decimals}f}"
+    return f"{row[metric]:.{decimals}f}{_rounds(row, metric, decimals)}"
+
+
+def _rounds(row: Mapping[str, float], metric: str, decimals: int) -> str:
+    """The smallest and the largest round, if the row has them."""
     if metric + SMALLEST not in row:
-        return shown
-    return shown + _range((row[metric + SMALLEST], row[metric + LARGEST]), decimals)
+        return ""
+    return _range((row[metric + SMALLEST], row[metric + LARGEST]), decimals)
 
 
 def _range(ends: Collection[float], decimals: int = 2) -> str:
