@@ -22,7 +22,7 @@ def unless_split(
     whole: Callable[..., T], split: Callable[..., T], axis_name: str | None
 ) -> Callable[..., T]:
     """`whole` in a program for one device, and where `shard_map` splits it by hand; `split` in a
-    program that a compiler splits, and under `vmap`.
+    program that a compiler splits, under `vmap`, and in an export for several platforms.
 
     Args:
         whole, split: functions of arrays, with results of the same shapes and types.
@@ -33,10 +33,8 @@ def unless_split(
         >>> jax.jit(double)(3.0).item(), jax.vmap(double)(jax.numpy.ones(2)).tolist()
         (6.0, [2.0, 2.0])
     """
-    if axis_name is not None:
-        mesh = jax.sharding.get_abstract_mesh()
-        is_by_hand = axis_name in mesh.axis_names and set(mesh.manual_axes) == set(mesh.axis_names)
-        return whole if is_by_hand else split
+    if axis_name is not None and axis_name not in jax.sharding.get_abstract_mesh().manual_axes:
+        return split  # an axis of `vmap`
 
     def choose(*operands: Array) -> T:
         of_whole = jax.make_jaxpr(whole)(*operands)
@@ -65,12 +63,15 @@ def _batch(
 
 
 def _lower(ctx: Any, *operands: Any, whole: ClosedJaxpr, split: ClosedJaxpr) -> Any:
-    chosen = whole if _is_whole(ctx.module_context.axis_context) else split
+    chosen = whole if _is_whole(ctx.module_context) else split
     return mlir.lower_fun(jaxpr_as_fun(chosen), multiple_results=True)(ctx, *operands)
 
 
-def _is_whole(context: Any) -> bool:
-    """False as well where this JAX does not tell."""
+def _is_whole(module: Any) -> bool:
+    """False as well for several platforms at once, and where this JAX does not tell."""
+    context = getattr(module, "axis_context", None)
+    if len(getattr(module, "platforms", ())) != 1:
+        return False
     if manual_axes := getattr(context, "manual_axes", ()):  # of `shard_map`
         return set(manual_axes) == set(context.mesh.axis_names)
     return getattr(context, "num_devices", None) == 1
