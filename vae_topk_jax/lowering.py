@@ -12,15 +12,15 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 _choice_p = Primitive("unless_split")
 _choice_p.multiple_results = True
 
 
 def unless_split(
-    whole: Callable[..., T], split: Callable[..., T], axis_name: str | None
-) -> Callable[..., T]:
+    whole: Callable[..., Result], split: Callable[..., Result], axis_name: str | None
+) -> Callable[..., Result]:
     """`whole` in a program for one device, and where `shard_map` splits it by hand; `split` in a
     program that a compiler splits, under `vmap`, and in an export for several platforms.
 
@@ -36,7 +36,7 @@ def unless_split(
     if axis_name is not None and axis_name not in jax.sharding.get_abstract_mesh().manual_axes:
         return split  # an axis of `vmap`
 
-    def choose(*operands: Array) -> T:
+    def choose(*operands: Array) -> Result:
         of_whole = jax.make_jaxpr(whole)(*operands)
         of_split, results = jax.make_jaxpr(split, return_shape=True)(*operands)
         found = _choice_p.bind(*operands, whole=of_whole, split=of_split)
