@@ -25,6 +25,7 @@ _LEAST = 1 << 26  # entries: 268 MB, twice the memory that lies on a chip
 _LANES = 128  # that a TPU compares at once
 _KEPT = 8
 _BLOCK = (32, 1 << 14)  # rows and columns that lie on the chip at a time, at most: 2 MB
+_UNROLLED = 4  # turns of the kernel's loop: fewer copies of what is kept
 _SHORTEST = 1 << 12  # part of a row: 32 numbers for 8 that are kept
 _TILES, _TILE = 1024, (8, 128)  # of the sample
 _LATTICE = 633  # the golden section of 1,024
@@ -156,6 +157,7 @@ def _keep_largest_of_block(ceiling_ref: Any, x_ref: Any, kept_ref: Any, above_re
 
     nothing_RxL = jnp.full((rows, _LANES), -jnp.inf, jnp.float32)
     start = (jnp.zeros((rows, _LANES), jnp.int32), *[nothing_RxL] * _KEPT)
-    above_ref[...], *kept = jax.lax.fori_loop(0, columns // _LANES, insert, start)
+    turns = columns // _LANES
+    above_ref[...], *kept = jax.lax.fori_loop(0, turns, insert, start, unroll=_UNROLLED)
     for place, y_RxL in enumerate(kept):
         kept_ref[place] = y_RxL
