@@ -227,7 +227,8 @@ def _element_top_k(
         return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
 
     def in_one_pass(scores_BxD: Array, places: Array) -> ElementMask:
-        cut, is_exact = find_cut(scores_BxD, places, axis_name)
+        # Behind a barrier: XLA would move some sums into the condition, with the arrays they need.
+        cut, is_exact = jax.lax.optimization_barrier(find_cut(scores_BxD, places, axis_name))
         cut = jax.lax.cond(is_exact, lambda *_: cut, by_digits, scores_BxD, places)
         return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
 
