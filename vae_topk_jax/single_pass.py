@@ -1,13 +1,14 @@
 """The n-th largest of an array of which a TPU reads every number once.
 
-A sample tells a ceiling: the n-th largest hardly ever lies above it, and not far below. One pass
-counts the numbers above the ceiling, and of those below it keeps the 8 largest of every 128 of a
-row. The n-th largest of all is then found among those that were kept, a sixteenth of the array.
+A sample tells a ceiling: the n-th largest hardly ever lies above it, and mostly not far below. One
+pass counts the numbers above the ceiling, and keeps the 8 largest others of each place, which is
+every 128th number of a row. The n-th largest is then found among those that were kept, in rows of
+16,384 numbers a sixteenth of the array.
 
-That it is the right one can be told: the ceiling has to lie above it, and so must no number that
-was lost, none of which is larger than the smallest of the 8 kept in its place. Where this fails,
-as it may with many ties or with rows that are very unlike, the array is read digit by digit
-(`vae_topk_jax.ranking`).
+Whether it is the right one can be told. The ceiling must not lie below it, and a number that was
+not kept must not reach it: none of them is larger than the smallest of the 8 kept in its place.
+Where this fails, as with many ties or rows that are very unlike, the array has to be read digit by
+digit (`vae_topk_jax.ranking`).
 """
 
 import itertools
