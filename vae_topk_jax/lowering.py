@@ -69,7 +69,7 @@ def _lower(ctx: Any, *operands: Any, whole: ClosedJaxpr, split: ClosedJaxpr) -> 
 
 def _is_whole(module: Any) -> bool:
     """False as well for several platforms at once, and where this JAX does not tell."""
-    context = getattr(module, "axis_context", None)
+    context: Any = getattr(module, "axis_context", None)
     if len(getattr(module, "platforms", ())) != 1:
         return False
     if manual_axes := getattr(context, "manual_axes", ()):  # of `shard_map`
