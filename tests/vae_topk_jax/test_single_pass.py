@@ -11,12 +11,41 @@ from jax.sharding import PartitionSpec
 
 from vae_topk_jax import single_pass
 from vae_topk_jax.selection import ElementMask, element_top_k
-from vae_topk_jax.single_pass import find_cut
+from vae_topk_jax.single_pass import find_cut, is_worth_a_pass, sample
 
 ROWS, COLUMNS = 16, 4096
 VALID = np.arange(ROWS) % 5 > 0
 NORMAL = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype(np.float32)
 CROWDED = NORMAL + np.where(np.arange(COLUMNS) % 128 == 5, np.float32(100), 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_worth"),
+    [
+        ((8192, 65536), True),
+        ((65536, 4224), True),  # 33 times 128
+        ((65536, 2048), False),  # rows are too short
+        ((4096, 4096), False),  # all lies on the chip
+        ((65532, 16384), False),  # rows do not come in eights
+        ((65536, 16400), False),
+        ((8192, 131 * 1024), False),  # cut into 131 parts, as 131 is prime
+    ],
+)
+def test_a_pass_is_worth_it_for_large_arrays_of_long_rows(shape, is_worth):
+    assert is_worth_a_pass(shape) == is_worth
+
+
+@pytest.mark.long
+def test_the_sample_has_every_row_and_column_as_often_and_no_period():
+    rows, columns = 32768, 1024
+    row_x, column_x = np.indices((rows, columns), np.float32, sparse=True)
+    place = np.asarray(sample(row_x * columns + column_x)).astype(int)
+    row_S, column_S = place[::8, 0] // columns, place[::8, 0] % columns
+    assert np.array_equal(row_S // 32, np.arange(1024))
+    assert np.array_equal(np.bincount(column_S // 128), np.full(8, 128))
+    for period in (64, 1024):  # of rows, as of tokens in texts
+        times = np.bincount(row_S % period // 8, minlength=period // 8)
+        assert times.min() >= 0.8 * times.mean()
 
 
 @pytest.fixture(scope="module")
