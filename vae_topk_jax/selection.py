@@ -164,9 +164,9 @@ def element_top_k(
 ) -> ElementMask:
     """The mask of the B k largest of the B D scores: k latents per image on average.
 
-    The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`).
-    So k need not be static, nothing is sorted, and a batch that is split over devices exchanges
-    counts alone. Ties for the last places go to the lower index of the flattened batch; NaN and
+    The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`),
+    on a TPU mostly of a few alone (`vae_topk_jax.single_pass`). So k need not be static, nothing is
+    sorted, and a batch that is split over devices exchanges counts alone. Ties for the last places go to the lower index of the flattened batch; NaN and
     -inf are never selected, nor any score of a padded example.
 
     Args:
@@ -223,8 +223,7 @@ def _element_top_k(
         return cut_at(scores_BxD, nth_largest_float(scores_BxD, places, axis_name), FLOATS)
 
     def by_floats(scores_BxD: Array, places: Array) -> ElementMask:
-        cut = by_digits(scores_BxD, places)
-        return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
+        return _of_cut(scores_BxD, by_digits(scores_BxD, places), FLOATS, places, axis_name)
 
     def in_one_pass(scores_BxD: Array, places: Array) -> ElementMask:
         # Behind a barrier: XLA would move some sums into the condition, with the arrays they need.
@@ -244,15 +243,9 @@ def _of_cut(
     """The mask of the scores above the smallest that passes, and of as many that are equal to it as
     there are places left.
 
-    Args:
-        rank_BxD: the scores in that order.
-        cut: around the smallest of the ranks that pass.
-        order: in which scores are compared.
-        places: how many pass.
-        axis_name: mapped axis over which the batch is split.
+    The numbers of the cut, one read of the ranks, tell another read what passes. They compare in
+    other words, so that no compiler keeps an array from the one for the other.
     """
-    # Another read of the ranks: the numbers of the cut tell what passes. They compare in other
-    # words, so that no compiler keeps an array from the one for the other.
     smallest, tied_B, reaching, least, below = cut
     bottom = order.rank(jnp.float32(-jnp.inf))
     is_open_BxD = rank_BxD > bottom
