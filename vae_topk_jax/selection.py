@@ -166,8 +166,9 @@ def element_top_k(
 
     The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`),
     on a TPU mostly of a few alone (`vae_topk_jax.single_pass`). So k need not be static, nothing is
-    sorted, and a batch that is split over devices exchanges counts alone. Ties for the last places go to the lower index of the flattened batch; NaN and
-    -inf are never selected, nor any score of a padded example.
+    sorted, and a batch that is split over devices exchanges counts alone. Ties for the last places
+    go to the lower index of the flattened batch; NaN and -inf are never selected, nor any score of
+    a padded example.
 
     Args:
         scores_BxD: one number per entry, (..., D).
