@@ -151,6 +151,44 @@ def count_rows(chosen_BxD: Array) -> Array:
     return jax.lax.platform_dependent(chosen_BxD, cpu=by_bytes, default=by_floats)
 
 
+class Cut(NamedTuple):
+    """What lies around the smallest number that passes; of a shard, where the rows are split.
+
+    Attributes:
+        smallest: the same on every shard.
+        tied_B: how many of each row are equal to it.
+        reaching: how many are, or lie above it.
+        least: the smallest of all but NaN and -inf.
+        below: the largest below it.
+    """
+
+    smallest: Array
+    tied_B: Array
+    reaching: Array
+    least: Array
+    below: Array
+
+
+def cut_at(rank_BxD: Array, smallest: Array, order: Order) -> Cut:
+    """What lies around a number, in one read.
+
+    Examples:
+        >>> cut = cut_at(jnp.array([[3.0, 1.0], [2.0, 2.0]]), jnp.float32(2), FLOATS)
+        >>> cut.tied_B.tolist(), cut.reaching.item(), cut.least.item(), cut.below.item()
+        ([0, 2], 3, 1.0, 1.0)
+    """
+    bottom, top = order.rank(jnp.float32(-jnp.inf)), order.rank(jnp.float32(jnp.inf))
+    is_open_BxD = rank_BxD > bottom
+    reaches_BxD = is_open_BxD & (rank_BxD >= smallest)
+    return Cut(
+        smallest,
+        tied_B=count_rows(is_open_BxD & (rank_BxD == smallest))[:, 0],
+        reaching=jnp.sum(count_rows(reaches_BxD), dtype=jnp.int32),
+        least=jnp.min(jnp.where(is_open_BxD, rank_BxD, top)),
+        below=jnp.max(jnp.where(is_open_BxD & ~reaches_BxD, rank_BxD, bottom)),
+    )
+
+
 class Place(NamedTuple):
     """Where the n-th of those that are chosen lies, in the order of the flattened batch.
 

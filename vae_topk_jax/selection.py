@@ -22,18 +22,22 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.checks import check_latent, check_number, check_valid
 from vae_topk_jax.folding import fold, fold_valid
+from vae_topk_jax.lowering import unless_split
 from vae_topk_jax.ranking import (
     FLOATS,
     INTEGERS,
+    Cut,
     Order,
     bits_of,
     count_all,
     count_rows,
+    cut_at,
     find_place,
     nth_largest,
     nth_largest_float,
     ordered_bits,
 )
+from vae_topk_jax.single_pass import find_cut, is_worth_a_pass
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -160,10 +164,11 @@ def element_top_k(
 ) -> ElementMask:
     """The mask of the B k largest of the B D scores: k latents per image on average.
 
-    The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`).
-    So k need not be static, nothing is sorted, and a batch that is split over devices exchanges
-    counts alone. Ties for the last places go to the lower index of the flattened batch; NaN and
-    -inf are never selected, nor any score of a padded example.
+    The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`),
+    on a TPU mostly of a few alone (`vae_topk_jax.single_pass`). So k need not be static, nothing is
+    sorted, and a batch that is split over devices exchanges counts alone. Ties for the last places
+    go to the lower index of the flattened batch; NaN and -inf are never selected, nor any score of
+    a padded example.
 
     Args:
         scores_BxD: one number per entry, (..., D).
@@ -212,38 +217,40 @@ def _element_top_k(
         order_BxD = ordered_bits(scores_BxD)
         count = functools.partial(count_all, axis_name=axis_name)
         smallest = nth_largest(order_BxD, places, 32, count)
-        return _of_smallest(order_BxD, smallest, INTEGERS, places, axis_name)
+        cut = cut_at(order_BxD, smallest, INTEGERS)
+        return _of_cut(order_BxD, cut, INTEGERS, places, axis_name)
+
+    def by_digits(scores_BxD: Array, places: Array) -> Cut:
+        return cut_at(scores_BxD, nth_largest_float(scores_BxD, places, axis_name), FLOATS)
 
     def by_floats(scores_BxD: Array, places: Array) -> ElementMask:
-        smallest = nth_largest_float(scores_BxD, places, axis_name)
-        return _of_smallest(scores_BxD, smallest, FLOATS, places, axis_name)
+        return _of_cut(scores_BxD, by_digits(scores_BxD, places), FLOATS, places, axis_name)
 
-    return jax.lax.platform_dependent(scores_BxD, places, cpu=by_integers, default=by_floats)
+    def in_one_pass(scores_BxD: Array, places: Array) -> ElementMask:
+        # Behind a barrier: XLA would move some sums into the condition, with the arrays they need.
+        cut, is_exact = jax.lax.optimization_barrier(find_cut(scores_BxD, places, axis_name))
+        cut = jax.lax.cond(is_exact, lambda *_: cut, by_digits, scores_BxD, places)
+        return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
+
+    choices = {"cpu": by_integers, "default": by_floats}
+    if is_worth_a_pass(scores_BxD.shape):
+        choices["tpu"] = unless_split(in_one_pass, by_floats, axis_name)
+    return jax.lax.platform_dependent(scores_BxD, places, **choices)
 
 
-def _of_smallest(
-    rank_BxD: Array, smallest: Array, order: Order, places: Array, axis_name: str | None
+def _of_cut(
+    rank_BxD: Array, cut: Cut, order: Order, places: Array, axis_name: str | None
 ) -> ElementMask:
     """The mask of the scores above the smallest that passes, and of as many that are equal to it as
     there are places left.
 
-    Args:
-        rank_BxD: the scores in that order.
-        smallest: of the ranks that pass.
-        order: in which scores are compared.
-        places: how many pass.
-        axis_name: mapped axis over which the batch is split.
+    The numbers of the cut, one read of the ranks, tell another read what passes. They compare in
+    other words, so that no compiler keeps an array from the one for the other.
     """
-    bottom, top = order.rank(jnp.float32(-jnp.inf)), order.rank(jnp.float32(jnp.inf))
-    # Two reads of the ranks: the numbers of the first tell the second what passes. They compare in
-    # other words, so that no compiler keeps an array from the one for the other.
+    smallest, tied_B, reaching, least, below = cut
+    bottom = order.rank(jnp.float32(-jnp.inf))
     is_open_BxD = rank_BxD > bottom
-    reaches_BxD = is_open_BxD & (rank_BxD >= smallest)
-    tied_B = count_rows(is_open_BxD & (rank_BxD == smallest))[:, 0]
     ties = jnp.sum(tied_B, dtype=jnp.int32)
-    reaching = jnp.sum(count_rows(reaches_BxD), dtype=jnp.int32)
-    least = jnp.min(jnp.where(is_open_BxD, rank_BxD, top))
-    below = jnp.max(jnp.where(is_open_BxD & ~reaches_BxD, rank_BxD, bottom))
     if axis_name is not None:
         ties, reaching = jax.lax.psum((ties, reaching), axis_name)
         least, below = jax.lax.pmin(least, axis_name), jax.lax.pmax(below, axis_name)

@@ -76,8 +76,9 @@ def test_the_traffic_does_not_grow(alone):
     by_dimension, by_element = (alone.programs[title] for title in LAYERS)
     assert by_dimension["read_mb"] == pytest.approx(2 * ARRAY_MB, rel=0.01)
     assert by_dimension["written_mb"] == pytest.approx(ARRAY_MB, rel=0.01)
-    assert by_element["read_mb"] + by_element["written_mb"] < 15 * ARRAY_MB
-    assert not by_element.get("conditionals")
+    moved, is_tpu = by_element["read_mb"] + by_element["written_mb"], bool(alone.chip.topology)
+    assert moved < (6 if is_tpu else 15) * ARRAY_MB
+    assert by_element.get("conditionals", 0) == is_tpu  # where one pass is not enough
     for title in (BY_DIMENSION, BY_ELEMENT):
         assert alone.programs[title]["read_mb"] < 1.1 * alone.programs[BETA]["read_mb"], title
 

@@ -109,6 +109,7 @@ def test_sorts_conditions_and_doubles_are_found():
 ENTRY %main (x: f32[4,100]) -> f32[4,100] {
   %x = f32[4,100]{1,0} parameter(0)
   %s = f32[4,100]{1,0} sort(%x), dimensions={1}, to_apply=%less
+  %k = s32[9]{0} custom-call(%x), custom_call_target="Other", metadata={op_name="BatchTopK"}
   ROOT %t = (f32[4,5]{1,0}, s32[4,5]{1,0}) custom-call(%s), custom_call_target="__gpu$TopK"
 }
 """
@@ -178,7 +179,7 @@ PARAMETERS = (
 
 
 @pytest.mark.parametrize("chip", ["TPU v5e", "TPU v6e"])
-def test_the_page_recomputes_three_programs_by_hand(chip):
+def test_the_page_recomputes_four_programs_by_hand(chip):
     rows = read_results(ROOT / "experiments" / "results" / "ahead_of_time").rows
     found = {row.model: row.metrics for row in rows if row.variant == chip}
     adam = 3 * 4 * sum(PARAMETERS) / 1e6  # parameters and two moments, once
@@ -192,6 +193,11 @@ def test_the_page_recomputes_three_programs_by_hand(chip):
     by_dimension = found["bottleneck by dimension, (65536, 16384)"]
     assert by_dimension["read_mb"] == pytest.approx(2 * array, rel=1e-4)
     assert by_dimension["written_mb"] == pytest.approx(array, rel=1e-4)
+    by_element = found["bottleneck by element, (65536, 16384)"]
+    kept, counted, sample = 8 * 4 * 65536 * 128 / 1e6, 4 * 65536 * 128 / 1e6, 4 * 2**20 / 1e6
+    read = 3 * array + 9 * kept + counted + sample
+    assert by_element["read_mb"] == pytest.approx(read, rel=1e-4)
+    assert by_element["written_mb"] == pytest.approx(2 * array + kept, rel=1e-4)
     encoder = 784 * 512 + 512 + 512 * 256 + 256 + 256 * 64 + 64
     images, codes = 1024 * 784, 1024 * 64
     encode = found[f"encode, {ELEMENT}, float32"]
