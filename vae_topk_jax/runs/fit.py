@@ -133,7 +133,7 @@ def fit(
         asked = (inputs.train_labels, inputs.test_labels) if is_told else (labels, test_labels)
         label_N = checked_labels(info.config, asked[0], len(inputs.train))
         test_label_N = None
-        if test is not None:
+        if test is not None or asked[1] is not None:
             test_label_N = checked_labels(info.config, asked[1], len(inputs.test), "test_labels")
     require_same(
         options
