@@ -25,6 +25,7 @@ from experiments.study.lineup import (
     ELEMENT,
     LATENT_DIM,
     SAMPLE,
+    SLOT,
     K,
     dense_title,
     trained_models,
@@ -32,7 +33,6 @@ from experiments.study.lineup import (
 from experiments.study.options import StudyFlags
 from experiments.study.planned import Measurement, Planned
 from experiments.study.study import Study, Trained
-from experiments.supports import SLOT, SLOT_FIELDS
 from experiments.terminal import cli
 from vae_topk_jax.config import Config
 from vae_topk_jax.priors.registry import OWN, PRIORS, settings_of
@@ -74,8 +74,8 @@ def models() -> dict[str, dict[str, Any]]:
         'Top-K by slot'
     """
     trained = trained_models(LATENT_DIM, K)
-    chosen = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE)
-    return {title: trained[title] for title in chosen} | {SLOT: trained[ELEMENT] | SLOT_FIELDS}
+    chosen = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE, SLOT)
+    return {title: trained[title] for title in chosen}
 
 
 # Title -> prior and settings that are compared with the defaults on validation images.
