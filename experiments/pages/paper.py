@@ -201,6 +201,12 @@ TABLES = {
         ],
         "binarised (left), grey (right)",
     ),
+    "iwae": PageTable(
+        "iwae",
+        "iwae",
+        _in("statically binarised", "elbo", "importance_bound", "rate"),
+        "16 latents, binarised",
+    ),
     "dictionaries": PageTable(
         "stitch",
         "stitch",
