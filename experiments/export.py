@@ -20,7 +20,7 @@ from vae_topk_jax.runs.progress import console
 def main(
     checkpoint: Path, out: Path, part: Part = "both", verify: bool = True, refine: int = 0
 ) -> None:
-    """Writes a trained model as files that others can run.
+    """Writes a trained model as files that others can run, its fitted priors among them.
 
     Args:
         checkpoint: a run's folder, its folder of checkpoints, or one of them.
@@ -33,7 +33,7 @@ def main(
     metrics = find_metrics(checkpoint, inference)
     folder = export_model(inference, out, part, refine=refine)
     card = write_card(folder, inference, metrics, define(metrics, inference.info.measured))
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         console.print(f"{path}: {path.stat().st_size:,} bytes")
     console.print(
         f"model card: {card}{'' if metrics else ' (the run has no metrics of this step)'}"

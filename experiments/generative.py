@@ -83,6 +83,7 @@ CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "flow": ("flow", {}),
     "flow, 5,000 steps": ("flow", {"steps": 5_000}),
     "flow, width 128": ("flow", {"width": 128}),
+    "flow, width 512": ("flow", {"width": 512, "batch_size": 512}),
     "vamp": ("vamp", {}),
     "vamp, 300 pseudo-codes": ("vamp", {"pseudo_codes": 300}),
     "vamp, 3,000 pseudo-codes": ("vamp", {"pseudo_codes": 3_000}),

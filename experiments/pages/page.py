@@ -15,17 +15,23 @@ from typing import Any
 import vae_topk_jax
 from experiments.bench.targets import targets
 from experiments.pages import command_options as flags
-from experiments.pages import known_factors, known_features, korean, paper, speed
+from experiments.pages import known_factors, known_features, korean, learned_priors, paper, speed
 from experiments.pages.table import RESULTS, ROOT, rows_of
 from experiments.reporting.tables import pipe_table
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (
-    *("accelerators", "api", "choosing", "factors", "method", "options", "performance"),
-    *("reproduce", "runs", "scaling", "synth", "systems", "troubleshooting"),
+    *("accelerators", "api", "choosing", "factors", "generative", "method", "options"),
+    *("performance", "reproduce", "runs", "scaling", "synth", "systems", "troubleshooting"),
 )
 PAGES = (ENGLISH, KOREAN, *(ROOT / "docs" / f"{name}.md" for name in _NAMES))
-TABLES = {**paper.TABLES, **speed.TABLES, **known_features.TABLES, **known_factors.TABLES}
+TABLES = {
+    **paper.TABLES,
+    **speed.TABLES,
+    **known_features.TABLES,
+    **known_factors.TABLES,
+    **learned_priors.TABLES,
+}
 _PLACE = re.compile(r"(<!-- (?:results|generated) ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

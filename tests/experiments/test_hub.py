@@ -2,6 +2,7 @@
 
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,20 +13,26 @@ from tests.helpers.runs import untrained
 from vae_topk_jax import load_exported, load_weights
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.data import to_unit_float
+from vae_topk_jax.fitted_priors import save_priors
+from vae_topk_jax.foreign import regular_files
 from vae_topk_jax.hub import FILES
 
 pytest.importorskip("huggingface_hub")
+KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
 def model(blobs):
-    return untrained(blobs)
+    model = untrained(blobs)
+    model.fit_prior(to_unit_float(blobs.train_images), "patterns")
+    return model
 
 
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     save_checkpoint(out / "checkpoints", model.state, model.info)
+    save_priors(model.priors, out, model.variables)
     flags = ["--checkpoint", str(out / "checkpoints"), "--out", str(out / "exported")]
     cli.run(export.main, flags)
     return out / "exported"
@@ -57,13 +64,16 @@ def test_what_is_pushed_is_pulled_and_runs(server, folder, model, blobs, tmp_pat
         (folder / "notes.txt").unlink()
     push(server, folder)
     assert server.private == {"me/digits": True}
-    assert set(server.repos["me/digits"]) == set(FILES)
+    expected = {name for name in FILES if "priors/" not in name or "/patterns/" in name}
+    assert set(server.repos["me/digits"]) == expected
     pull(server, tmp_path / "pulled")
-    assert {path.name for path in (tmp_path / "pulled").iterdir()} == set(FILES)
+    assert set(regular_files(tmp_path / "pulled")) == expected
     x = to_unit_float(blobs.test_images)
     codes = load_exported(tmp_path / "pulled").encode(x)
     np.testing.assert_allclose(codes, model.encode(x), atol=1e-6)
-    np.testing.assert_array_equal(load_weights(tmp_path / "pulled").encode(x), model.encode(x))
+    again = load_weights(tmp_path / "pulled")
+    np.testing.assert_array_equal(again.encode(x), model.encode(x))
+    np.testing.assert_array_equal(again.generate(KEY, 2), model.generate(KEY, 2))
 
 
 def refused(call, capsys, *given) -> str:
