@@ -50,6 +50,7 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_use_ivar = True
+suppress_warnings = ["ref.python"]  # a field that several systems have leads to the first of them
 
 _ROOT = Path(__file__).parents[1]
 # Pages of the site that are files elsewhere in the repository.
