@@ -14,14 +14,12 @@ from experiments.chaos.small_run import require, small_model, temporary_folder
 from experiments.chaos.stand_in_hub import Hub, running_hub
 from vae_topk_jax import hub
 from vae_topk_jax.export import export_model
-from vae_topk_jax.hub import FILES
 from vae_topk_jax.model_card import write_card
 from vae_topk_jax.model_files import CARD
 
 _REPO = "me/model"
 _SECRET = b"not for others"
 _LARGEST_MB = 1
-_CHECKED = tuple(name for name in FILES if name != CARD)  # by the manifest
 Rng = np.random.Generator
 
 
@@ -31,8 +29,11 @@ def hubs(trials: int) -> str:
     none of them names a folder of this machine."""
     rng, outcomes = np.random.default_rng(0), Counter[str]()
     with temporary_folder() as folder, running_hub() as server:
-        model = export_model(small_model(), folder / "model")
-        write_card(model, small_model(), {}, repo=_REPO)
+        trained = small_model()
+        images = rng.random((32, *trained.info.image_shape), np.float32)
+        trained.fit_prior(images, "patterns")
+        model = export_model(trained, folder / "model")
+        write_card(model, trained, {}, repo=_REPO)
         (folder / "secret").write_bytes(_SECRET)
         with mock.patch.dict(os.environ, HF_TOKEN="hf_none"):
             for trial in range(trials):
@@ -44,8 +45,8 @@ def hubs(trials: int) -> str:
 def _push(server: Hub, model: Path, folder: Path, rng: Rng) -> str:
     """Pushes a copy of the model files to which something was added, or in which one is a link."""
     shutil.copytree(model, folder)
-    kind, secret = rng.integers(6), folder.parent / "secret"
-    name = str(rng.choice(FILES if kind < 3 else _CHECKED))
+    kind, secret, names = rng.integers(6), folder.parent / "secret", _files(model)
+    name = str(rng.choice(names if kind < 3 else _checked(names)))
     if kind == 0:
         (folder / name).unlink()
         (folder / name).symlink_to(secret)
@@ -62,7 +63,7 @@ def _push(server: Hub, model: Path, folder: Path, rng: Rng) -> str:
     is_pushed = _is_done(lambda: hub.push(folder, _REPO, endpoint=server.endpoint))
     require(is_pushed or kind != 5, "model files as they should be were refused")
     sent = server.repos.get(_REPO, {})
-    require(set(sent) == set(FILES if is_pushed else ()), f"{sorted(sent)} was sent")
+    require(sorted(sent) == (names if is_pushed else []), f"{sorted(sent)} was sent")
     for private in (_SECRET, os.fsencode(Path.cwd()), os.fsencode(folder.parent)):
         named = [file for file, content in sent.items() if private in content]
         require(not named, f"{private!r} stands in {named}")
@@ -72,8 +73,9 @@ def _push(server: Hub, model: Path, folder: Path, rng: Rng) -> str:
 
 def _pull(server: Hub, model: Path, folder: Path, rng: Rng) -> str:
     """Pulls the model files from a hub where one of them is not as it should be."""
-    files = {name: (model / name).read_bytes() for name in FILES}
-    name, kind = str(rng.choice(_CHECKED)), rng.integers(5)
+    names = _files(model)
+    files = {name: (model / name).read_bytes() for name in names}
+    name, kind = str(rng.choice(_checked(names))), rng.integers(5)
     if kind == 0:
         files[name] = rng.bytes(_LARGEST_MB * 1_000_000 + 1)
     elif kind == 1:
@@ -91,10 +93,20 @@ def _pull(server: Hub, model: Path, folder: Path, rng: Rng) -> str:
     )
     require(folder.exists() == is_pulled, "half a folder is left")
     if is_pulled:
-        require({path.name for path in folder.iterdir()} == set(FILES), "other files were pulled")
+        require(_files(folder) == names, "other files were pulled")
         shutil.rmtree(folder)
     require(not (folder.parent / "evil").exists(), "a file was written outside the folder")
     return "pulled" if is_pulled else "pulls refused"
+
+
+def _files(folder: Path) -> list[str]:
+    """The names of all files in a folder."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def _checked(names: list[str]) -> list[str]:
+    """Those that a manifest must name."""
+    return [name for name in names if name != CARD]
 
 
 def _is_done(action: Callable[[], object]) -> bool:
