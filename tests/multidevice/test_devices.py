@@ -37,7 +37,7 @@ def assert_same(alone, together) -> None:
 
 
 def ranks(told) -> np.ndarray:
-    """The dimensions by falling importance, after each of the 200 steps."""
+    """The dimensions by falling importance, after each of the 100 steps."""
     return np.argsort(-told["importance"], axis=-1, kind="stable")
 
 
