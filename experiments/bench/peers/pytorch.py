@@ -46,7 +46,8 @@ class TorchRun:
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            self._importance_D.lerp_(importance_D, 1 - self._config.ema_decay)
+            if self._config.model == "top_k_vae":
+                self._importance_D.lerp_(importance_D, 1 - self._config.ema_decay)
         return float(loss.detach())
 
     def _loss(self, x_BxCxHxW: Any) -> tuple[Any, Any]:
