@@ -65,8 +65,8 @@ def targets(rows: Sequence[Row]) -> str:
 
 
 def ratios(metrics: Metrics) -> list[list[str]]:
-    """The lines of `RATIOS`: of the medians and, where rows have them, the smallest and the largest
-    of one round."""
+    """The lines of `RATIOS` of which both were measured: of the medians and, where rows have them,
+    the smallest and the largest of one round."""
 
     def ratio(body: str, model: str, other: str) -> str:
         own, rival = (metrics["bench_training", body, name] for name in (model, other))
@@ -78,7 +78,11 @@ def ratios(metrics: Metrics) -> list[list[str]]:
                 return shown + _range(ends if is_rival == is_inverse else [1 / x for x in ends])
         return shown
 
-    return [[title, target, ratio(body, *pair)] for title, target, body, *pair in RATIOS]
+    return [
+        [title, target, ratio(body, *pair)]
+        for title, target, body, *pair in RATIOS
+        if all(("bench_training", body, name) in metrics for name in pair)
+    ]
 
 
 def _measured(row: Mapping[str, float], metric: str, decimals: int) -> str:
