@@ -226,5 +226,5 @@ def _count_before(count: Array, axis_name: str | None) -> Array:
     if axis_name is None:
         return jnp.int32(0)
     count_S = jax.lax.all_gather(count, axis_name)
-    is_before_S = jnp.arange(len(count_S)) < jax.lax.axis_index(axis_name)
+    is_before_S = jnp.arange(len(count_S), dtype=jnp.int32) < jax.lax.axis_index(axis_name)
     return jnp.sum(jnp.where(is_before_S, count_S, 0), dtype=jnp.int32)

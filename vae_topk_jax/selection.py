@@ -80,7 +80,7 @@ def batch_top_k_mask(importance: Array, k: int, count: ArrayLike | None = None) 
     rank_D = jnp.where(rank_D == 0, 0, rank_D)
     _, index_K = jax.lax.top_k(rank_D, k)
     limit = k if count is None else jnp.round(count).astype(jnp.int32)
-    kept_K = (jnp.arange(k) < limit).astype(importance_D.dtype)
+    kept_K = (jnp.arange(k, dtype=jnp.int32) < limit).astype(importance_D.dtype)
     mask_D = jnp.zeros_like(importance_D).at[index_K].set(kept_K)
     return jnp.where(rank_D == -jnp.inf, 0, mask_D)
 

@@ -255,3 +255,9 @@ def test_leading_axes_are_one_batch(leading):
     of_each = sample_top_k_mask(scores, 2)
     np.testing.assert_array_equal(of_each, np.reshape(masks, scores.shape))
     np.testing.assert_array_equal(apply_mask(scores, of_each), np.where(of_each, scores, 0))
+
+
+def test_how_many_are_kept_may_change_in_x64_mode():
+    with jax.enable_x64(True):
+        kept = batch_top_k_mask(jnp.array([1.0, 3.0, 2.0], jnp.float32), 3, jnp.float32(2.0))
+    np.testing.assert_array_equal(kept, [0, 1, 1])
