@@ -2,7 +2,7 @@
 
     python -m experiments.classes --preset paper --seeds 0 1 2
 
-Encoder and decoder are told the labels, one in ten of which is left out in training; the KL is
+Encoder and decoder are given the labels, one in ten of which is left out in training; the KL is
 summed over the latents, so that the prior is worth drawing from.
 """
 
@@ -28,7 +28,7 @@ LAYOUT = Experiment(
     "As many images of each class are generated, and a classifier says which class they are of. "
     "Codes are drawn from the prior; from the patterns of training images of the class, with "
     "Gaussian values; or from a mixture fitted to the latents of the class. PSNR is that of test "
-    "images whose label is told, and of the same without.",
+    "images whose label is given, and of the same without.",
     (
         *(Column(f"asked_{name}", f"as asked, {name}", 4, "higher") for name in SAMPLERS),
         *GENERATION[: len(SAMPLERS)],

@@ -83,7 +83,7 @@ def not_finite(
         model, config, total_steps: of the run.
         state: before the step.
         x_BxHxWxC: the batch, float32.
-        label_B: its classes, where the model is told them.
+        label_B: its classes, where the model is given them.
 
     Examples:
         >>> from vae_topk_jax.training import Trainer

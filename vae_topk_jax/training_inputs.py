@@ -62,7 +62,7 @@ def check_examples(
 def checked_labels(
     config: Config, labels: ArrayLike | None, size: int, name: str = "labels"
 ) -> np.ndarray | None:
-    """The classes of so many images, label_N; None for a model that is told none.
+    """The classes of so many images, label_N; None for a model that is given none.
 
     Args:
         config: the configuration.
@@ -109,7 +109,7 @@ def checked_batch(
 
 
 def classes_of(config: Config) -> int:
-    """How many classes a model is told of; 0 for a system that is told none.
+    """How many classes a model is given; 0 for a system that has no labels.
 
     Examples:
         >>> classes_of(Config(classes=10)), classes_of(Config("vsc"))

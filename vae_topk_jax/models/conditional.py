@@ -26,8 +26,8 @@ class Conditional(Generator):
     """
 
     classes: Annotated[int, Ge(0)] = dataclasses.field(default=0, kw_only=True)
-    """How many classes the labels of the images have, which encoder and decoder are told; 0: they
-    are told none."""
+    """How many classes the labels of the images have, which encoder and decoder are given; 0: they
+    are given none."""
     label_dropout: Annotated[float, Interval(ge=0, le=1)] = dataclasses.field(
         default=LABEL_DROPOUT, kw_only=True
     )

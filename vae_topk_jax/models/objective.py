@@ -126,7 +126,7 @@ class WithObjective(Conditional):
             terms: "loss", "reconstruction" and "kl", which is |mu|^2 / 2 without noise.
             z_BxD, code_BxD: before and after the mask.
             valid_B, progress, train: as in `System.loss`.
-            label_B: the classes that the decoder is told.
+            label_B: the classes that the decoder is given.
         """
         if self.objective in ("wae", "info_vae"):
             return self._with_mmd(terms, z_BxD, valid_B, progress, train)
@@ -206,7 +206,7 @@ class WithObjective(Conditional):
 
         Args:
             mask_BxD: one mask for all draws of all examples; None in a dense model.
-            label_B: the classes that the decoder is told.
+            label_B: the classes that the decoder is given.
         """
         samples = self.importance_samples
         shape_BxSxD = (len(mu_BxD), samples, self.latent_dim)

@@ -1,4 +1,4 @@
-"""Models that are told the class of an image: what they make of it, wherever it goes."""
+"""Models that are given the class of an image: what they make of it, wherever it goes."""
 
 import dataclasses
 

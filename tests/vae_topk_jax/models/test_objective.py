@@ -75,7 +75,7 @@ def found(x, variables) -> dict:
 
 
 def discrepancy(z, kernel) -> float:
-    """Of codes and the draws of the prior that losses without noise are told by."""
+    """Of codes and the draws of the prior to which losses without noise compare them."""
     prior = np.asarray(jax.random.normal(jax.random.key(0), z.shape, jnp.float32))
 
     def k(x, y):
