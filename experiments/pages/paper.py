@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from experiments import (
     ablation,
+    classes,
     collapse,
     compare,
     levels,
@@ -17,7 +18,7 @@ from experiments import (
     table2,
 )
 from experiments.pages.table import PageTable
-from experiments.reporting.columns import ACCURACY
+from experiments.reporting.columns import ACCURACY, SAMPLERS
 from experiments.reporting.tables import Column
 from experiments.study.lineup import (
     ANNEALED,
@@ -34,7 +35,7 @@ from vae_topk_jax.runs.inputs import PENULTIMATE, PIXELS
 
 _COLUMNS = {
     column.metric: column
-    for command in (table1, ablation, compare, rate, likelihood, stitch, supports, levels)
+    for command in (table1, ablation, compare, rate, likelihood, stitch, supports, levels, classes)
     for columns in command.LAYOUT.tables.values()
     for column in columns
 }
@@ -206,6 +207,13 @@ TABLES = {
         "iwae",
         _in("statically binarised", "elbo", "importance_bound", "rate"),
         "16 latents, binarised",
+    ),
+    "classes": PageTable(
+        "classes",
+        "classes",
+        _in(classes.VARIANT, *(f"asked_{name}" for name in SAMPLERS), "psnr", "psnr_unlabelled"),
+        "K = 8 of 64, summed KL",
+        classes.LAYOUT.models,
     ),
     "dictionaries": PageTable(
         "stitch",
