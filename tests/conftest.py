@@ -27,15 +27,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Many tests, and the processes that they start, compile the same small programs, and run each but a
 # few times: they are compiled fast instead of well, and once per session and worker. (Entries of
-# the cache are not written at once, so that no two workers may share one.)
+# the cache are not written at once, so that no two workers may share one, and processes that start
+# together leave most of theirs out.)
 _cache = tempfile.TemporaryDirectory(prefix="vae-topk-xla-", ignore_cleanup_errors=True)
-for _name, _value in {
-    "jax_compilation_cache_dir": _cache.name,
-    "jax_persistent_cache_min_compile_time_secs": 0.1,
-    "jax_disable_most_optimizations": True,
-}.items():
+for _name, _value, _in_processes in [
+    ("jax_compilation_cache_dir", _cache.name, _cache.name),
+    ("jax_persistent_cache_min_compile_time_secs", 0.0, 0.1),
+    ("jax_disable_most_optimizations", True, True),
+]:
     jax.config.update(_name, _value)
-    os.environ[_name.upper()] = str(_value)
+    os.environ[_name.upper()] = str(_in_processes)
 
 # Tracing makes many objects that live long, through which each collection would go again.
 gc.set_threshold(50_000, 20, 20)

@@ -9,10 +9,10 @@ from experiments.chaos.__main__ import FAULTS
 
 TRIALS = {
     "kill": 1,
-    "first_save": 2,
+    "first_save": 1,
     "readers": 10,
     "late_steps": 2,
-    "torn_logs": 30,
+    "torn_logs": 10,
     "disagreement": 2,
     "damage": 10,
     "data": 60,
@@ -21,8 +21,8 @@ TRIALS = {
     "configurations": 40,
     "arrays": 52,
     "foreign": 25,
-    "clients": 60,
-    "visitors": 60,
+    "clients": 20,
+    "visitors": 20,
     "large_arrays": 1,
     "hubs": 8,
     "endurance": 2_000,
