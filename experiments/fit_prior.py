@@ -21,7 +21,7 @@ from vae_topk_jax.inference import load
 from vae_topk_jax.priors.registry import check_settings
 from vae_topk_jax.runs.progress import console
 from vae_topk_jax.runs.run_folder import sole_writer
-from vae_topk_jax.training_inputs import classes_of
+from vae_topk_jax.training_inputs import labels_of
 
 _AS_GIVEN = DataOptions()
 
@@ -57,7 +57,7 @@ def main(
     if inputs.digest != model.info.data_digest:
         raise ValueError(f"data must be those that {run} was trained on, got {inputs.source}")
     images = as_float(inputs.images[:])
-    label = inputs.labels if classes_of(model.config) else None
+    label = inputs.labels if labels_of(model.config) else None
     with sole_writer(folder):
         for name in prior:
             started = time.perf_counter()

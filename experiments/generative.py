@@ -5,7 +5,7 @@
 
 The first line compares settings of the priors on 5,000 training images that are held out, the
 second scores what was chosen on the test images. The floor of a model is what its own
-reconstructions of training images score. A flow takes ten minutes on two CPU cores.
+reconstructions of training images score. A model takes five minutes on two CPU cores.
 """
 
 import functools
@@ -16,7 +16,9 @@ from typing import Any, Literal
 from experiments.measures.priors import Floor, measure_prior
 from experiments.reporting.columns import QUALITY
 from experiments.reporting.compose import write_report
+from experiments.reporting.figures.draw import draw_all
 from experiments.reporting.figures.generated import draw_generated
+from experiments.reporting.figures.generators import draw_generators
 from experiments.reporting.layout import Experiment
 from experiments.reporting.tables import Column
 from experiments.study.lineup import (
@@ -40,13 +42,15 @@ from vae_topk_jax.priors.registry import OWN, PRIORS, settings_of
 Part = Literal["choice", "final"]
 FLOOR = "train images, reconstructed (floor)"
 CHOICE = "validation images"
+LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
+CLASSES = f"{ELEMENT}, classes"
 LAYOUT = Experiment(
     "generative",
     "Learned priors: images from sparse codes",
     "Priors are fitted to the codes of all training images after training. The floor of a model is "
     "what its reconstructions of training images score. Precision and recall are those of balls "
     "around the classifier's features; supports are compared with those of the training images' "
-    "codes. Pictures are the first images that were drawn.",
+    "codes. A model with classes is asked for each in turn. Pictures are the first ones drawn.",
     (
         QUALITY[0],
         QUALITY[2],
@@ -56,26 +60,40 @@ LAYOUT = Experiment(
         Column("kid_clf", "KID-clf", 3, "lower"),
         Column("precision", "precision", 3, "higher"),
         Column("recall", "recall", 3, "higher"),
+        Column("asked", "as asked", 4, "higher"),
         Column("frequency_difference", "largest difference of frequency", 1, "lower", "points"),
         Column("coactivation_correlation", "correlation of pairs", 3, "higher"),
         Column("active_latents", "active latents", 2),
         Column("seconds_fit", "fitting", 0, "lower", "s"),
         Column("seconds_sample", "sampling", 0, "lower", "s"),
     ),
+    opening=lambda rows: draw_all(draw_generators(rows)),
     figures=(draw_generated,),
 )
 
 
-def models() -> dict[str, dict[str, Any]]:
+def models(classes: int = 10) -> dict[str, dict[str, Any]]:
     """Title -> configuration fields; one line for each model.
+
+    Args:
+        classes: of the images, for a model that is given them.
 
     Examples:
         >>> list(models())[-1]
-        'Top-K by slot'
+        'learned threshold'
     """
     trained = trained_models(LATENT_DIM, K)
     chosen = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE, SLOT)
-    return {title: trained[title] for title in chosen}
+    element = trained[ELEMENT]
+    return {title: trained[title] for title in chosen} | {
+        LADDER: {"model": "ladder_vae", "latent_dim": LATENT_DIM, **LEVELS},
+        CLASSES: element | {"classes": classes, "latent_reduction": "sum"},
+        f"{ELEMENT}, InfoVAE": element | {"objective": "info_vae"},
+        f"{ELEMENT}, WAE": element | {"objective": "wae"},
+        f"{ELEMENT}, RAE": element | {"objective": "rae"},
+        "VAEase": {"model": "vaease", "latent_dim": LATENT_DIM},
+        "learned threshold": {"model": "learned_threshold", "latent_dim": LATENT_DIM},
+    }
 
 
 # Title -> prior and settings that are compared with the defaults on validation images.
@@ -111,8 +129,8 @@ def rows(
         priors: dict[str, tuple[str, dict[str, Any]]] = {
             name: (name, {}) for name in (FLOOR, OWN, *PRIORS)
         }
-        planned = {(m, title): p for m, (title, p) in itertools.product(models(), priors.items())}
-        fields = models()
+        fields = models(study.dataset.num_classes)
+        planned = {(m, title): p for m, (title, p) in itertools.product(fields, priors.items())}
 
     @functools.lru_cache(maxsize=1)
     def floor(config: Config) -> Floor:

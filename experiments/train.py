@@ -33,7 +33,7 @@ from vae_topk_jax.runs.progress import console
 from vae_topk_jax.runs.run_folder import read_names, saved_info, sole_writer
 from vae_topk_jax.sharding import make_mesh
 from vae_topk_jax.training import NonFiniteError
-from vae_topk_jax.training_inputs import classes_of
+from vae_topk_jax.training_inputs import labels_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _find_inputs(options: Options) -> Inputs:
 def _measure(inference: Inference, inputs: Inputs, started: float) -> Row:
     test = inputs.float_test
     label = None
-    if classes_of(inference.config) and inputs.test_labels is not None:
+    if labels_of(inference.config) and inputs.test_labels is not None:
         label = inputs.test_labels[: len(test)]
     codes = inference.encode(test, label=label)
     decoded = np.asarray(inference.decode(codes, label=label))

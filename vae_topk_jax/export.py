@@ -5,7 +5,7 @@ Written into a folder of model files, see `vae_topk_jax.model_files`.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from jax import export as jax_export
 from numpy.typing import ArrayLike
 
 from vae_topk_jax import manifest
-from vae_topk_jax.condition import NO_LABEL, check_asked, given, of_chunk
+from vae_topk_jax.condition import Labels, given, of_chunk, unknown
 from vae_topk_jax.files import check_path, new_folder
 from vae_topk_jax.inference_inputs import (
     CHUNK,
@@ -64,7 +64,7 @@ def export_model(
         FileExistsError: the folder is there already.
     """
     from vae_topk_jax.fitted_priors import save_priors
-    from vae_topk_jax.training_inputs import classes_of
+    from vae_topk_jax.training_inputs import labels_of
     from vae_topk_jax.weights import save_weights
 
     if part not in (*PROGRAMS, "both"):
@@ -81,12 +81,10 @@ def export_model(
         **inference.info.to_dict(),
     }
     inputs = {"encoder": inference.info.image_shape, "decoder": (inference.config.latent_dim,)}
-    has_labels = classes_of(inference.config) > 0
+    labels = labels_of(inference.config)
     with new_folder(Path(folder)) as partial:
         for name in PROGRAMS if part == "both" else (part,):
-            program = _lower(
-                _function(inference, name, refine), *_batch_of(inputs[name], has_labels)
-            )
+            program = _lower(_function(inference, name, refine), *_batch_of(inputs[name], labels))
             _path(partial, name).write_bytes(program.serialize())
         if part != "encoder" and inference.priors.find() is not None:
             program = _lower(_sampler(inference), jax.ShapeDtypeStruct((2,), jnp.uint32))
@@ -99,7 +97,7 @@ def export_model(
 
 
 def _function(inference: "Inference", name: str, refine: int) -> Callable[..., Any]:
-    """What a program computes, of a batch and, for a model with classes, its labels."""
+    """What a program computes, of a batch and, for a model with labels, these."""
     model, variables = inference.model, inference.variables
     if name == "encoder" and refine:
         from vae_topk_jax.refinement import refined_codes
@@ -124,11 +122,11 @@ def _sampler(inference: "Inference") -> Callable[[Array], Array]:
     return sample
 
 
-def _batch_of(shape: tuple[int, ...], has_labels: bool) -> list[jax.ShapeDtypeStruct]:
-    """Examples of that shape, any number of them, and their labels."""
+def _batch_of(shape: tuple[int, ...], labels: Labels) -> list[jax.ShapeDtypeStruct]:
+    """Examples of that shape, any number of them, and their labels if they have any."""
     batch = jax_export.symbolic_shape(", ".join(["N", *map(str, shape)]))
-    labels = [jax.ShapeDtypeStruct(batch[:1], jnp.int32)] if has_labels else []
-    return [jax.ShapeDtypeStruct(batch, jnp.float32), *labels]
+    label = [labels.of(batch[:1])] if labels else []
+    return [jax.ShapeDtypeStruct(batch, jnp.float32), *label]
 
 
 def _lower(function: Callable[..., Any], *inputs: jax.ShapeDtypeStruct) -> jax_export.Exported:
@@ -185,16 +183,17 @@ class Exported:
         return self.about.get("refine", 0)
 
     @property
-    def classes(self) -> int:
-        """How many classes there are for the `label` of `encode` and `decode`; 0: it has none."""
-        return self.about["config"].get("classes", 0)
+    def labels(self) -> Labels:
+        """What the `label` of `encode` and `decode` is."""
+        return _labels(self.about)
 
     def encode(self, x: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
         """Codes (N, D) of images (N, H, W, C).
 
         Args:
             x: the images.
-            label: the class of all of them, or of each (N,); None: it is unknown.
+            label: the class of all of them, or of each (N,), or their attributes, (A,) or (N, A);
+                None: it is unknown.
 
         Raises:
             ValueError: images or labels that the model does not take, or no encoder in the folder.
@@ -244,15 +243,20 @@ class Exported:
         self, name: str, x: Array | np.ndarray, label: ArrayLike | None, size: int = CHUNK
     ) -> Array:
         self._check_program(name)
-        label_N = check_asked(label, len(x), self.classes)
-        if self.classes and label_N is None:
-            label_N = np.full(len(x), NO_LABEL)
+        label_N = self.labels.check_asked(label, len(x))
+        if self.labels and label_N is None:
+            label_N = np.asarray(unknown(self.labels.of((len(x),))))
 
         def serve(chunk: Array, start: int) -> Array:
             labels = () if label_N is None else (of_chunk(label_N, start, len(chunk)),)
             return self._compiled[name](chunk, *labels)
 
         return in_chunks(serve, x, size)
+
+
+def _labels(about: Mapping[str, Any]) -> Labels:
+    config = about["config"]
+    return Labels(config.get("classes", 0), config.get("attributes", 0))
 
 
 def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
@@ -274,7 +278,8 @@ def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
     folder = Path(folder)
     about = read_about(folder, verify=verify)
     images, codes = tuple(about["image_shape"]), (about["config"]["latent_dim"],)
-    label = [()] if about["config"].get("classes") else []
+    labels = _labels(about)
+    label = [labels.shape] if labels else []
     shapes = {
         "encoder": [images, *label, codes],
         "decoder": [codes, *label, images],

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
-from vae_topk_jax.condition import check_asked, given, of_chunk
+from vae_topk_jax.condition import given, of_chunk
 from vae_topk_jax.config import Config
 from vae_topk_jax.fitted_priors import FittedPriors, read_priors
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
@@ -28,7 +28,7 @@ from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask
 from vae_topk_jax.statistics import DEAD, find_statistics
 from vae_topk_jax.steps import TrainState
-from vae_topk_jax.training_inputs import classes_of
+from vae_topk_jax.training_inputs import labels_of
 from vae_topk_jax.weights import restore_weights
 
 _DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
@@ -149,7 +149,8 @@ class Inference:
                 inputs.
             refine: passes of `vae_topk_jax.refinement` after the encoder, each of which takes as
                 long as about D + 12 images take to be decoded; for models with a decoder network.
-            label: the class of all images, or of each (N,), for a model with `classes`.
+            label: the class of all images, or of each (N,), for a model with `classes`; attributes
+                (A,) or (N, A) for one with `attributes`.
 
         Raises:
             ValueError: another shape, an integer type, values outside the range or not finite;
@@ -278,8 +279,7 @@ class Inference:
             prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
                 dimension active as often as in training. By default the one that was fitted last,
                 or the system's own.
-            label: the class of all of them, or of each (n,), for a model with `classes`; the codes
-                do not depend on it.
+            label: as in `encode`; the codes do not depend on it.
 
         Raises:
             ValueError: n below 1; a prior that was not fitted, or to codes of other weights; labels
@@ -363,7 +363,7 @@ class Inference:
         return in_chunks(serve, x)
 
     def _check_label(self, label: ArrayLike | None, size: int) -> np.ndarray | None:
-        return check_asked(label, size, classes_of(self.config))
+        return labels_of(self.config).check_asked(label, size)
 
     def _check_images(self, x: Array | np.ndarray) -> Array | np.ndarray:
         return check_images(x, self.info.image_shape, self.input_range)

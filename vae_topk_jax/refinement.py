@@ -132,7 +132,7 @@ def refined_codes(
         variables: what its `apply` takes.
         x_BxHxWxC: images.
         passes: how many; need not be static.
-        label_B: int32, the classes of the images; None: they are unknown.
+        label_B: the labels of the images; None: they are unknown.
 
     Returns:
         z_BxD, with as many active latents in each row as the encoder's code has.

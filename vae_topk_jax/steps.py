@@ -133,7 +133,7 @@ def train_step(
         state: the state before the step.
         x_BxHxWxC: float32, in the range of the model.
         valid_B: marks the real examples of a padded batch.
-        label_B: int32, the classes of the images, for a model that is given them.
+        label_B: the labels of the images, for a model that is given them.
 
     Returns:
         The state after the step and the loss terms, with "skipped", 1 if the loss or a gradient

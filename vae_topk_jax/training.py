@@ -263,7 +263,8 @@ class Trainer:
                 Or what makes the batch of each step on the device.
             segment: so many steps a turn instead; the last of an epoch may be shorter.
             patience: how many steps in a row may be skipped.
-            labels: whole numbers (N,), the classes of the images, for a model with `classes`.
+            labels: whole numbers (N,), the classes of the images, for a model with `classes`;
+                numbers (N, A) for one with `attributes`.
 
         Raises:
             ValueError: images of another type, shape or number than the trainer's, or with values

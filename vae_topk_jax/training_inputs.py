@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
-from vae_topk_jax.condition import check_labels
+from vae_topk_jax.condition import Labels
 from vae_topk_jax.config import Config
 from vae_topk_jax.data.batches import Endless, Labelled
 from vae_topk_jax.data.rows import Images
@@ -46,9 +46,10 @@ def check_examples(
                 f"what makes batches must make images of shape {tuple(image_shape)}, "
                 f"got {images.image_shape}"
             )
-        if classes := classes_of(config):
+        if labels := labels_of(config):
             raise ValueError(
-                f"classes must be 0 where batches are made, which have no labels, got {classes}"
+                f"{str(labels).split()[0]} must be 0 where batches are made, which have no labels, "
+                f"got {labels}"
             )
         return
     expected = (num_examples, *image_shape)
@@ -62,11 +63,11 @@ def check_examples(
 def checked_labels(
     config: Config, labels: ArrayLike | None, size: int, name: str = "labels"
 ) -> np.ndarray | None:
-    """The classes of so many images, label_N; None for a model that is given none.
+    """The labels of so many images; None for a model that is given none.
 
     Args:
         config: the configuration.
-        labels: whole numbers (N,), or None.
+        labels: whole numbers (N,), attributes (N, A), or None.
         size: N.
         name: of the argument.
 
@@ -78,23 +79,23 @@ def checked_labels(
         Traceback (most recent call last):
         ValueError: labels must be given with classes 10, got none
     """
-    classes = classes_of(config)
+    expected = labels_of(config)
     if labels is None:
-        if classes:
-            raise ValueError(f"{name} must be given with classes {classes}, got none")
+        if expected:
+            raise ValueError(f"{name} must be given with {expected}, got none")
         return None
-    if not classes:
+    if not expected:
         raise ValueError(
             f"{name} must be left out for a {config.model} without classes, "
-            f"got {np.size(labels)} of them"
+            f"got {len(np.atleast_1d(labels))} of them"
         )
-    return check_labels(name, labels, size, classes)
+    return expected.check(name, labels, size)
 
 
 def checked_batch(
     config: Config, batch: Any, image_shape: Sequence[int]
 ) -> tuple[np.ndarray | Array, np.ndarray | None]:
-    """The images of a batch, any number of them, and their classes.
+    """The images of a batch, any number of them, and their labels.
 
     Raises:
         ValueError: images of another type or shape, or labels as in `checked_labels`.
@@ -108,14 +109,15 @@ def checked_batch(
     return x, checked_labels(config, labels, len(x))
 
 
-def classes_of(config: Config) -> int:
-    """How many classes a model is given; 0 for a system that has no labels.
+def labels_of(config: Config) -> Labels:
+    """What the labels are that a model is given.
 
     Examples:
-        >>> classes_of(Config(classes=10)), classes_of(Config("vsc"))
-        (10, 0)
+        >>> labels_of(Config(classes=10)), bool(labels_of(Config("vsc")))
+        (Labels(classes=10, attributes=0), False)
     """
-    return getattr(config.system, "classes", 0)
+    system = config.system
+    return Labels(getattr(system, "classes", 0), getattr(system, "attributes", 0))
 
 
 def images_of(examples: Any) -> Any:

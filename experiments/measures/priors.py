@@ -34,12 +34,15 @@ class Floor(NamedTuple):
     @classmethod
     def of(cls, study: Study, model: Inference) -> Self:
         """The floor of a model, with its quality on images that are not trained on."""
-        codes_NxD = np.asarray(model.encode(study.train_images))
+        train, test = _labels(study, model)
+        codes_NxD = np.asarray(model.encode(study.train_images, label=train))
         order_N = np.random.default_rng(0).permutation(len(codes_NxD))[: _count(study)]
-        images = _clipped(model.decode(codes_NxD[order_N]))
-        test = study.test_images
-        metrics = reconstruction_metrics(_clipped(model.reconstruct(test)), test)
-        metrics |= _of_images(study, images) | {"active_latents": active_latents(codes_NxD)}
+        label_N = None if train is None else train[order_N]
+        images = _clipped(model.decode(codes_NxD[order_N], label=label_N))
+        reconstructed = _clipped(model.reconstruct(study.test_images, label=test))
+        metrics = reconstruction_metrics(reconstructed, study.test_images)
+        metrics |= _of_images(study, images, label_N)
+        metrics |= {"active_latents": active_latents(codes_NxD)}
         return cls(Measurement(metrics), codes_NxD)
 
 
@@ -47,7 +50,8 @@ def measure_prior(
     study: Study, model: Inference, floor: Floor, name: str, settings: Mapping[str, Any]
 ) -> Measurement:
     """The metrics of a prior that is fitted to the codes of all training images, and pictures of
-    its first images with the training images nearest to them.
+    its first images with the training images nearest to them. A model with classes is asked for
+    each of them in turn.
 
     Args:
         study: images, judges and the number of samples.
@@ -59,14 +63,19 @@ def measure_prior(
     seed, metrics = model.config.seed, dict[str, float]()
     if name != OWN:
         started = time.perf_counter()
-        key = study_key(seed, f"prior {name}")
-        jax.block_until_ready(model.fit_prior(study.train_images, name, key=key, **settings))
+        key, label = study_key(seed, f"prior {name}"), _labels(study, model)[0]
+        fitted = model.fit_prior(study.train_images, name, label=label, key=key, **settings)
+        jax.block_until_ready(fitted)
         metrics["seconds_fit"] = time.perf_counter() - started
     started = time.perf_counter()
     codes_NxD = np.asarray(model.sample_codes(study_key(seed, "samples"), _count(study), name))
     metrics["seconds_sample"] = time.perf_counter() - started
-    images = _clipped(model.decode(codes_NxD))
-    metrics |= _of_images(study, images) | support_differences(codes_NxD, floor.train_codes_NxD)
+    has_classes = _has_classes(model)
+    label_N = np.arange(len(codes_NxD)) % model.config.classes if has_classes else None
+    images = _clipped(model.decode(codes_NxD, label=label_N))
+    metrics |= _of_images(study, images, label_N) | support_differences(
+        codes_NxD, floor.train_codes_NxD
+    )
     metrics["active_latents"] = active_latents(codes_NxD)
     metrics["fid_over_floor"] = metrics["fid_clf"] / floor.measurement.metrics["fid_clf"]
     shown = images[:_SHOWN]
@@ -86,10 +95,22 @@ def nearest(images: np.ndarray, among: np.ndarray) -> np.ndarray:
     return among[np.argmin(squared_NxM, axis=1)]
 
 
-def _of_images(study: Study, images: np.ndarray) -> dict[str, float]:
+def _has_classes(model: Inference) -> bool:
+    return bool(getattr(model.config, "classes", 0))
+
+
+def _labels(study: Study, model: Inference) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Of the training and of the test images, for a model with classes."""
+    return study.dataset.labels if _has_classes(model) else (None, None)
+
+
+def _of_images(study: Study, images: np.ndarray, label_N: np.ndarray | None) -> dict[str, float]:
     first = study.judges[0]
-    found = precision_recall(first.test_features, first.probe.features(images))
-    return distances(study, images) | found._asdict()
+    found = distances(study, images)
+    found |= precision_recall(first.test_features, first.probe.features(images))._asdict()
+    if label_N is not None:
+        found["asked"] = first.probe.accuracy(images, label_N)
+    return found
 
 
 def _count(study: Study) -> int:

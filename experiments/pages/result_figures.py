@@ -14,6 +14,7 @@ from experiments.pages import known_factors
 from experiments.pages.table import rows_of
 from experiments.records.rows import Row
 from experiments.reporting.figures.fronts import draw_fronts
+from experiments.reporting.figures.generators import draw_best_samples, draw_generators
 from experiments.reporting.figures.rate_distortion import draw_curve
 from experiments.reporting.figures.stitching import draw_stitching
 from experiments.reporting.figures.strips import draw_reconstructions
@@ -38,12 +39,13 @@ def draw_importance_of_rules(rows: Sequence[Row]) -> Iterator[Drawing]:
     yield Drawing("importance", "Importance of every latent.", plot_importance(panels))
 
 
-# Picture -> how it is drawn, and of which rows: the folder of results, the experiment, the variant.
-PICTURES: Mapping[
-    str, tuple[Callable[[Sequence[Row]], Iterator[Drawing]], tuple[str, str, str]]
-] = {
+# Picture -> how it is drawn, and of which rows: the folder of results, the experiment, and the
+# variant if it is of one alone.
+PICTURES: Mapping[str, tuple[Callable[[Sequence[Row]], Iterator[Drawing]], tuple[str, ...]]] = {
     "importance": (draw_importance_of_rules, ("paper", "table1", "summed KL")),
     "fronts": (draw_fronts, ("ablation", "ablation", "K=8 of 64, averaged KL")),
+    "generated": (draw_best_samples, ("generative", "generative")),
+    "generators": (draw_generators, ("generative", "generative")),
     "rate": (draw_curve, ("compare", "rate", "D=64")),
     "stitching": (draw_stitching, ("stitch", "stitch", PIXELS)),
     "systems": (draw_reconstructions, ("compare", "compare", "K=8 of 64")),
@@ -54,7 +56,7 @@ PICTURES: Mapping[
 def draw(name: str) -> bytes:
     """The PNG file of a picture."""
     draw_rows, (folder, *place) = PICTURES[name]
-    rows = [row for row in rows_of(folder) if [row.experiment, row.variant] == place]
+    rows = [row for row in rows_of(folder) if [row.experiment, row.variant][: len(place)] == place]
     with matplotlib.rc_context(STYLE):
         return next(iter(draw_rows(rows))).png
 

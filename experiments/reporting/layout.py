@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.records.intervals import Summary
 from experiments.records.rows import Row
-from experiments.reporting.tables import Column, Grid, Table
+from experiments.reporting.tables import Column, Grid
 from experiments.study.lineup import BASELINE
 
 if TYPE_CHECKING:
+    from experiments.reporting.document import Block
     from experiments.reporting.figures.style import Drawing
 
 DrawFigures = Callable[[Sequence[Row]], "Iterable[Drawing]"]
@@ -37,7 +38,7 @@ class Experiment:
         name: that of the rows.
         title: of its section.
         intro: the sentences above the tables.
-        opening: makes further tables, above those of the metrics, of all rows.
+        opening: makes tables and pictures, above the tables of the metrics, of all rows.
         columns: of the table of each variant.
         further: title -> columns of one more table of each variant.
         summary: columns of the small table at the head of the report, and of the figure of points.
@@ -50,7 +51,7 @@ class Experiment:
     title: str
     intro: str
     columns: Sequence[Column]
-    opening: Callable[[Sequence[Row]], Iterable[Table]] = lambda rows: ()
+    opening: Callable[[Sequence[Row]], "Iterable[Block]"] = lambda rows: ()
     further: Mapping[str, Sequence[Column]] = field(default_factory=dict)
     summary: Sequence[Column] = ()
     figures: Sequence[DrawFigures] = ()

@@ -15,7 +15,7 @@ from vae_topk_jax.group import TrainerGroup
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.sharding import make_mesh
-from vae_topk_jax.training_inputs import classes_of
+from vae_topk_jax.training_inputs import labels_of
 
 TestLatent = Literal["mean", "sample"]
 Epoch = tuple[Mapping[str, float], np.ndarray | None]  # terms, importance_SxD
@@ -59,7 +59,7 @@ def train_models(
     data = (dataset.image_shape, dataset.describe(), dataset.digest)
     infos = [RunInfo(config, *data) for config in configs]
     trainer, images = infos[0].trainer, dataset.train_images
-    labels = dataset.train_labels if classes_of(configs[0]) else None
+    labels = dataset.train_labels if labels_of(configs[0]) else None
     started, ends = time.perf_counter(), []
     epochs: list[list[Epoch]] = [[] for _ in configs]
     if len(configs) > 1:

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from vae_topk_jax import Config, fit
-from vae_topk_jax.condition import NO_LABEL, check_asked, conditioned, drop_labels, of_chunk
+from vae_topk_jax.condition import (
+    NO_ATTRIBUTES,
+    NO_LABEL,
+    Labels,
+    conditioned,
+    drop_labels,
+    of_chunk,
+    unknown,
+)
 from vae_topk_jax.data.batches import Labelled, epoch_batches
 from vae_topk_jax.data.rows import Rows
 from vae_topk_jax.data.stream import stage
@@ -19,12 +27,30 @@ TOLD = Config(classes=4, latent_dim=4, k=2, widths=(4,), batch_size=2)
 
 def test_a_layer_sees_one_value_a_class_and_none_without_classes():
     features = jax.numpy.ones((2, 4))
-    assert conditioned(features, None, 0) is features
+    assert conditioned(features, None, Labels()) is features
     none, one = (
-        np.asarray(conditioned(features, label, 2)) for label in (None, jax.numpy.int32(1))
+        np.asarray(conditioned(features, label, Labels(classes=2)))
+        for label in (None, jax.numpy.int32(1))
     )
     np.testing.assert_array_equal(none[:, 4:], 0.0)
     np.testing.assert_array_equal(one[:, 4:], [[0, 2], [0, 2]])
+
+
+def test_a_layer_sees_attributes_and_whether_they_are_known():
+    features, labels = jax.numpy.ones((3, 8)), Labels(attributes=3)
+    known = np.array([[3.0, 0.0, -1.0], [0.0, 0.0, 0.0]], np.float32)
+    label = np.concatenate([known, np.asarray(unknown(known))[:1]])
+    seen = np.asarray(conditioned(features, jax.numpy.asarray(label), labels))[:, 8:]
+    expected = np.sqrt(8 / 4) * np.array([[1, 3, 0, -1], [1, 0, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+    np.testing.assert_array_equal(conditioned(features, None, labels)[:, 8:], 0.0)
+
+
+def test_attributes_are_left_out_all_together():
+    dropped = np.asarray(drop_labels(jax.random.key(0), jax.numpy.full((2000, 3), 7.0), 0.1))
+    is_dropped = dropped == NO_ATTRIBUTES
+    assert set(is_dropped.sum(axis=1).tolist()) == {0, 3}
+    assert np.mean(is_dropped) == pytest.approx(0.1, abs=0.03)
 
 
 def test_the_share_of_labels_that_are_left_out():
@@ -50,9 +76,13 @@ def test_a_batch_has_the_labels_of_its_images():
 
 
 def test_one_label_is_that_of_all_and_a_padded_chunk_has_none():
-    np.testing.assert_array_equal(check_asked(np.int64(3), 2, 4), [3, 3])
-    assert check_asked(None, 2, 4) is None
-    assert np.asarray(of_chunk(np.array([4, 5, 6]), 2, 4)).tolist() == [6, -1, -1, -1]
+    classes, attributes = Labels(classes=4), Labels(attributes=2)
+    np.testing.assert_array_equal(classes.check_asked(np.int64(3), 2), [3, 3])
+    np.testing.assert_array_equal(attributes.check_asked([3, 0.5], 2), [[3, 0.5]] * 2)
+    assert classes.check_asked(None, 2) is None
+    assert np.asarray(of_chunk(np.array([4, 5, 6], np.int32), 2, 4)).tolist() == [6, -1, -1, -1]
+    padded = np.asarray(of_chunk(np.ones((3, 2), np.float32), 2, 3))
+    np.testing.assert_array_equal(padded, [[1, 1], [NO_ATTRIBUTES] * 2, [NO_ATTRIBUTES] * 2])
 
 
 @pytest.mark.parametrize(
@@ -67,12 +97,26 @@ def test_one_label_is_that_of_all_and_a_padded_chunk_has_none():
 )
 def test_a_label_that_there_is_not_is_refused(label, message):
     with pytest.raises(ValueError, match=message):
-        check_asked(label, 2, 4)
+        Labels(classes=4).check_asked(label, 2)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (1.0, r"label must be numbers of shape \(2, 3\), one of each example, .* shape \(\)"),
+        ([True] * 3, r"label must be numbers .* got bool of shape \(2, 3\)"),
+        ([1.0, np.nan, 0.0], "label must be finite in float32"),
+        ([1.0, 1e39, 0.0], "label must be finite in float32"),
+    ],
+)
+def test_attributes_that_there_are_not_are_refused(label, message):
+    with pytest.raises(ValueError, match=message):
+        Labels(attributes=3).check_asked(label, 2)
 
 
 def test_a_label_for_a_model_without_classes_is_refused():
     with pytest.raises(ValueError, match="label must be None for a model without classes, got 1"):
-        check_asked(1, 2, 0)
+        Labels().check_asked(1, 2)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +128,11 @@ def test_a_label_for_a_model_without_classes_is_refused():
         (TOLD, {"labels": LABELS / 5.0}, r"labels must be whole numbers .* got float64"),
         (TOLD, {"labels": LABELS % 4, "test": IMAGES}, "test_labels must be given with classes 4"),
         (TOLD, {"labels": LABELS % 4, "test_labels": LABELS}, "test_labels must go with test"),
+        (
+            TOLD.replace(classes=0, attributes=3),
+            {"labels": LABELS},
+            r"labels must be numbers of shape \(6, 3\), .* got int32 of shape \(6,\)",
+        ),
         (
             TOLD.replace(classes=0),
             {"labels": LABELS},
@@ -130,6 +179,11 @@ def test_a_stream_of_a_model_with_classes_has_labels():
     np.testing.assert_array_equal(labels, LABELS % 4)
     with pytest.raises(ValueError, match="labels must be given with classes 4"):
         checked_batch(TOLD, x, (1, 1, 1))
+
+
+def test_labels_are_of_one_kind():
+    with pytest.raises(ValueError, match="attributes must be 0 with classes 4, got 3"):
+        TOLD.replace(attributes=3)
 
 
 def test_a_share_of_labels_goes_with_classes():

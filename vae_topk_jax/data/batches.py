@@ -29,11 +29,11 @@ class Endless(Protocol):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """Images and the class of each.
+    """Images and the label of each.
 
     Attributes:
         images: (N, H, W, C), of any kind that is indexed by numbers.
-        label_N: int32.
+        label_N: int32; or attributes (N, A), float32.
 
     Examples:
         >>> Labelled(np.zeros((3, 1, 1, 1)), np.array([7, 8, 9]))[np.array([2, 0])].label_N.tolist()
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     Attributes:
         x_BxHxWxC: float32.
         index_B: their numbers.
-        label_B: int32, their classes; None where they have none.
+        label_B: their labels; None where they have none.
     """
 
     x_BxHxWxC: Array

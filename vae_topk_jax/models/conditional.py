@@ -1,4 +1,4 @@
-"""What models of a condition share: the class of an image, where it is known."""
+"""What models of a condition share: the label of an image, where it is known."""
 
 import dataclasses
 from typing import Annotated
@@ -6,18 +6,18 @@ from typing import Annotated
 from annotated_types import Ge, Interval
 from jax import Array
 
-from vae_topk_jax.condition import conditioned, drop_labels
+from vae_topk_jax.condition import Labels, conditioned, drop_labels
 from vae_topk_jax.models.generator import Generator
 
 LABEL_DROPOUT = 0.1
 
 
 class Conditional(Generator):
-    """A generator that can be told the class of its images.
+    """A generator that can be told the class of its images, or attributes of them.
 
     Encoder and decoder see the label beside what else they see (`vae_topk_jax.condition`): the
     heads of the encoder beside its hidden layer, the decoder's first layer beside the codes. In
-    training some labels are left out, so that the same model also serves images of unknown classes.
+    training some labels are left out, so that the same model also serves images without them.
 
     References:
         Sohn, Lee & Yan, "Learning Structured Output Representation using Deep Conditional
@@ -28,6 +28,8 @@ class Conditional(Generator):
     classes: Annotated[int, Ge(0)] = dataclasses.field(default=0, kw_only=True)
     """How many classes the labels of the images have, which encoder and decoder are given; 0: they
     are given none."""
+    attributes: Annotated[int, Ge(0)] = dataclasses.field(default=0, kw_only=True)
+    """How many numbers describe each image, in place of classes: best of mean 0 and variance 1."""
     label_dropout: Annotated[float, Interval(ge=0, le=1)] = dataclasses.field(
         default=LABEL_DROPOUT, kw_only=True
     )
@@ -35,20 +37,28 @@ class Conditional(Generator):
 
     def check(self) -> None:
         super().check()
-        if not self.classes and self.label_dropout != LABEL_DROPOUT:
+        if self.classes and self.attributes:
+            raise ValueError(
+                f"attributes must be 0 with classes {self.classes}, got {self.attributes}"
+            )
+        if not self._labels and self.label_dropout != LABEL_DROPOUT:
             raise ValueError(
                 f"label_dropout must be left at {LABEL_DROPOUT} without classes, "
                 f"got {self.label_dropout}"
             )
 
     def decode(self, z_BxD: Array, label_B: Array | None = None) -> Array:
-        """The mean of the inputs given codes and labels; None: of any class."""
+        """The mean of the inputs given codes and labels; None: unknown."""
         seen_BxI = self.conditioned(self.decoder_input(z_BxD), label_B)
         return self.restored(self.rule.mean(self.decoder(seen_BxI)))
 
     def conditioned(self, features_BxF: Array, label_B: Array | None) -> Array:
         """What a layer sees that knows the label."""
-        return conditioned(features_BxF, label_B, self.classes)
+        return conditioned(features_BxF, label_B, self._labels)
+
+    @property
+    def _labels(self) -> Labels:
+        return Labels(self.classes, self.attributes)
 
     def _shown(self, label_B: Array | None) -> Array | None:
         """The labels of a training batch, but for those that are left out."""

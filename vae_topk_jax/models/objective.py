@@ -214,7 +214,7 @@ class WithObjective(Conditional):
         z_BxSxD = mu_BxD[:, None] + jnp.exp(0.5 * logvar_BxD)[:, None] * eps_BxSxD
         beta = self._warmed_up_beta(progress)
         target_NxHxWxC = jnp.repeat(target_BxHxWxC, samples, axis=0)
-        label_N = None if label_B is None else jnp.repeat(label_B, samples)
+        label_N = None if label_B is None else jnp.repeat(label_B, samples, axis=0)
         posterior = jax.lax.stop_gradient((mu_BxD, logvar_BxD))
 
         def log_weights(z_BxSxD: Array) -> Array:

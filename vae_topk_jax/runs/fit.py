@@ -37,7 +37,7 @@ from vae_topk_jax.runs.scalars import Sinks, open_sinks
 from vae_topk_jax.sharding import make_mesh, to_host
 from vae_topk_jax.steps import TrainState
 from vae_topk_jax.training import EpochResult, NonFiniteError, Trainer
-from vae_topk_jax.training_inputs import checked_labels, classes_of
+from vae_topk_jax.training_inputs import checked_labels, labels_of
 
 _log = logging.getLogger("vae_topk_jax.data")
 
@@ -76,10 +76,10 @@ def fit(
             where it is, memory-mapped, and is read batch by batch; the numbers are the same.
         config: the configuration; None: `Config()`, or with `resume` the saved one.
         labels: whole numbers (N,), the classes of the images, for a configuration with `classes`; a
-            dataset has its own.
+            dataset has its own. Numbers (N, A) for one with `attributes`.
         test: more images of that kind, never trained on; their loss terms are part of the scalars
             after each epoch, as `test_loss` and so on.
-        test_labels: the classes of `test`.
+        test_labels: those of `test`.
         out: the run's folder; None: nothing is written, and signals act as they did.
         resume: go on from the newest checkpoint in `out`; the images and the configuration must be
             the saved ones.
@@ -129,7 +129,7 @@ def fit(
             check_path("out", folder)
         read = functools.partial(as_inputs, images, test, source, labels, test_labels)
         trainer, info, inputs = _prepare(read, config, folder, resume, mesh)
-        is_told = classes_of(info.config) > 0
+        is_told = bool(labels_of(info.config))
         asked = (inputs.train_labels, inputs.test_labels) if is_told else (labels, test_labels)
         label_N = checked_labels(info.config, asked[0], len(inputs.train))
         test_label_N = None

@@ -13,7 +13,7 @@ from vae_topk_jax.group import TrainerGroup
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.runs.inputs import Trainable, as_inputs
 from vae_topk_jax.runs.progress import show
-from vae_topk_jax.training_inputs import classes_of
+from vae_topk_jax.training_inputs import labels_of
 
 
 def fit_many(
@@ -78,7 +78,7 @@ def fit_many(
     group = TrainerGroup(tuple(given), inputs.train.shape[1:], len(inputs.train), mesh)
     if inputs.train.dtype == np.float32:
         group.trainer.check_values(inputs.train)
-    is_told = classes_of(group.trainer.config) > 0
+    is_told = bool(labels_of(group.trainer.config))
     turns = group.epochs(inputs.train, patience, inputs.train_labels if is_told else labels)
     if progress:
         title = f"{len(given)} x {group.trainer.config.model}"

@@ -42,8 +42,8 @@ class Inputs:
         about: the entry that result files carry about their data.
         digest: equal for runs with the same inputs.
         names: under which `experiments.train` finds them again, kept in the run's folder.
-        train_labels, test_labels: whole numbers (N,), for models with `classes`; None: there are
-            none.
+        train_labels, test_labels: whole numbers (N,), for models with `classes`, or numbers (N, A)
+            for models with `attributes`; None: there are none.
     """
 
     train: Images
@@ -88,7 +88,8 @@ def as_inputs(
             of one, as `load_dataset` takes it.
         test: more of that kind; None: the test split of a dataset, none of an array.
         source: where an array comes from; None: "an array".
-        labels: whole numbers (N,), the classes of an array's images; a dataset has its own.
+        labels: whole numbers (N,), the classes of an array's images, or attributes (N, A); a
+            dataset has its own.
         test_labels: those of `test`.
 
     Raises:

@@ -6,12 +6,14 @@ import jax
 import numpy as np
 import pytest
 
+from tests.helpers.models import SUMS
 from tests.helpers.runs import SMALL, bits, trainer_of
 from vae_topk_jax import Config, fit, load
 from vae_topk_jax.data import Rows, to_unit_float
 from vae_topk_jax.export import export_model, load_exported
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.sharding import make_mesh
+from vae_topk_jax.training_inputs import labels_of
 
 CONFIG = Config(
     latent_dim=8,
@@ -62,6 +64,31 @@ def test_what_an_image_gives_depends_on_its_own_label_alone(model, blobs):
 
 
 @pytest.mark.long
+def test_images_have_the_attributes_that_were_asked_for(blobs, tmp_path):
+    """The attributes of a spot are its row and column, as -1 and 1."""
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
+    config = CONFIG.replace(classes=0, attributes=2)
+    model = fit(
+        blobs.train_images,
+        config,
+        labels=corners[blobs.train_labels],
+        test=blobs.test_images,
+        test_labels=corners[blobs.test_labels],
+        progress=False,
+    )
+    label = np.arange(200) % 4
+    asked = places(model.generate(jax.random.key(0), 200, label=corners[label]))
+    assert np.mean(asked == label) > 0.95
+    exported = load_exported(export_model(model, tmp_path / "model"), verify=False)
+    x = to_unit_float(blobs.test_images[:5])
+    for given in (None, corners[3], corners[blobs.test_labels[:5]]):
+        codes = model.encode(x, label=given)
+        np.testing.assert_allclose(exported.encode(x, label=given), codes, atol=1e-6)
+    with pytest.raises(ValueError, match=r"label must be numbers of shape \(5, 2\)"):
+        exported.encode(x, label=4)
+
+
+@pytest.mark.long
 def test_a_step_takes_the_labels_of_its_images_wherever_they_are(blobs):
     trainer = trainer_of(blobs, SMALL.replace(epochs=2, classes=4))
     labels, images = blobs.train_labels, blobs.train_images
@@ -87,6 +114,8 @@ def test_a_step_takes_the_labels_of_its_images_wherever_they_are(blobs):
         {"mask_input": True, "selection": "sample", "label_dropout": 0.5},
         {"model": "factor_vae"},
         {"model": "vaease"},
+        {"model": "vae", "objective": "iwae", "importance_samples": 2, "classes": 0}
+        | {"attributes": 3, **SUMS},
     ],
 )
 def test_every_kind_of_code_has_a_condition(blobs, fields):
@@ -94,7 +123,7 @@ def test_every_kind_of_code_has_a_condition(blobs, fields):
     sparse = {"k": 2} if "selection" in fields else {}
     config = Config(**{"model": "top_k_vae"} | small | sparse | fields)
     trainer = trainer_of(blobs, config)
-    label = jax.ShapeDtypeStruct((64,), np.int32)
+    label = labels_of(config).of((64,))
     x = jax.ShapeDtypeStruct((64, 12, 12, 1), np.float32)
     state = trainer.abstract_state()
     _, terms = jax.eval_shape(trainer.train_step, state, x, None, label)
@@ -118,7 +147,7 @@ def test_a_label_goes_through_checkpoints_programs_and_refinement(model, blobs, 
     ]
     assert errors[1] < errors[0]
     exported = load_exported(export_model(model, tmp_path / "model"), verify=False)
-    assert exported.classes == 4
+    assert exported.labels.classes == 4
     again = load(tmp_path / "model")
     np.testing.assert_array_equal(again.encode(x, label=label), codes)
     for asked in (None, 2, label):
