@@ -14,16 +14,14 @@ from experiments.study.lineup import DIMENSION, ELEMENT
 _SPEED = {(layout.name, column.metric): column for layout in LAYOUTS for column in layout.columns}
 
 
-def _speed(
-    experiment: str, corner: str, variants: Mapping[str, str], *metrics: str, folder: str = "bench"
-) -> PageTable:
+def _speed(experiment: str, corner: str, variants: Mapping[str, str], *metrics: str) -> PageTable:
     """Of the bench; variants: variant -> what stands before the titles of its columns."""
     columns = []
     for (variant, start), metric in itertools.product(variants.items(), metrics):
         column = _SPEED[experiment, metric]
         title = f"{start}, {column.title}" if start and len(metrics) > 1 else start or column.title
         columns.append((variant, replace(column, title=title)))
-    return PageTable(folder, experiment, columns, corner)
+    return PageTable("bench", experiment, columns, corner)
 
 
 def _ahead(variant: str, *metrics: str) -> PageTable:
@@ -62,10 +60,7 @@ TABLES = {
         {CONV: ""},
         *("examples_per_second", "seconds_epoch"),
     ),
-    "speed-profile-before": _speed(
-        "bench_profile", "before", _STEPS, "ms_step", "share", folder="bench-before"
-    ),
-    "speed-profile": _speed("bench_profile", "after", _STEPS, "ms_step", "share"),
+    "speed-profile": _speed("bench_profile", "", _STEPS, "ms_step", "share"),
     "speed-machine": _speed("bench_machine", "", {"matrix products, float32": ""}, "gflops"),
     "speed-copies": _speed("bench_machine", "", {"bandwidth": ""}, "gbytes_per_second"),
     "speed-bottleneck": _speed("bench_bottleneck", "(B, D)", _SHAPES, "ms"),
