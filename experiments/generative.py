@@ -100,6 +100,7 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
 CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "flow": ("flow", {}),
     "flow, 5,000 steps": ("flow", {"steps": 5_000}),
+    "flow, 60,000 steps": ("flow", {"steps": 60_000}),
     "flow, width 128": ("flow", {"width": 128}),
     "flow, width 512": ("flow", {"width": 512, "batch_size": 512}),
     "vamp": ("vamp", {}),

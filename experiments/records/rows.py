@@ -15,7 +15,8 @@ from vae_topk_jax.foreign import read_regular
 
 RESULTS_NAME = "results.json"
 _MOST = 1 << 30  # bytes
-_ADDED = [
+# Fields that are not in the rows of before they were added, and what these had.
+ADDED = [
     ("standardize", "none"),
     ("structural", 0.0),
     ("cap", False),
@@ -23,6 +24,7 @@ _ADDED = [
     ("choice_temperature", 2.0),
     ("choice_balance", 0.001),
     ("classes", 0),
+    ("attributes", 0),
     ("label_dropout", 0.1),
     ("objective", "elbo"),
     ("importance_samples", 5),
@@ -141,7 +143,7 @@ def _digest(config: Mapping[str, Any]) -> str:
     """The same for settings in memory and those read back: tuples are lists, 1 is 1.0; and for
     settings of before a field was added, which is as if it had the value here."""
     values = json.loads(_dumps(config, "config"), parse_int=float)
-    values = {name: x for name, x in values.items() if (name, x) not in _ADDED}
+    values = {name: x for name, x in values.items() if (name, x) not in ADDED}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from experiments.records.environment import environment
 from experiments.records.pictures import encode_images
 from experiments.records.rows import (
+    ADDED,
     Place,
     ResultsFile,
     Row,
@@ -18,7 +20,9 @@ from experiments.records.rows import (
     row_key,
     write_results,
 )
-from vae_topk_jax.config import Config
+from vae_topk_jax.config import Config, fields_for
+
+COMMITTED = Path(__file__).parents[3] / "experiments" / "results"
 
 
 def make_row(**changes):
@@ -173,3 +177,13 @@ def test_the_environment_names_neither_host_nor_user():
     software = {"vae_topk_jax", "git_commit", "python", "jax", "flax", "optax", "numpy"}
     hardware = {"platform", "cpu", "cpu_count", "device_kind", "device_count"}
     assert set(environment()) <= software | hardware
+
+
+@pytest.mark.parametrize(
+    "file", sorted(COMMITTED.glob("*/results.json")), ids=lambda file: file.parent.name
+)
+def test_committed_rows_are_found_though_fields_were_added_since(file):
+    for row in read_results(file).rows:
+        fields = set(fields_for(row.config.get("model"))) if "model" in row.config else set()
+        own = {*row.config, *(["widths"] if row.experiment == "synth" else [])}  # has no body
+        assert not fields - own - {name for name, _ in ADDED}
