@@ -172,6 +172,17 @@ TABLES = {
         "K = 8 of 64, test images",
         (ELEMENT, supports.SLOT),
     ),
+    "slots-large": PageTable(
+        "supports",
+        "supports",
+        _in(
+            "test images, 1024/512",
+            *(*_RECONSTRUCTED, "psnr_refined", "ssim_refined", "active_latents_refined"),
+            *("refine_ms", "active_dims", "supports"),
+        ),
+        "K = 8 of 64, test images",
+        tuple(supports.finalists()),
+    ),
     "levels": PageTable(
         "levels",
         "levels",
