@@ -131,7 +131,7 @@ class Flow(Prior):
         *,
         width: int = 256,
         blocks: int = 3,
-        steps: int = 30_000,
+        steps: int = 60_000,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
     ) -> Self:
