@@ -1,6 +1,6 @@
-"""Pareto fronts: what no other beats in both of two metrics."""
+"""Pareto fronts of an ablation."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,9 +67,7 @@ def plot_fronts(models: Mapping[str, Sequence[Row]]) -> Figure:
     figure = Figure((WIDTH, 2.9 * len(RIVALS) + 0.5), layout="constrained")
     panels = figure.subplots(len(RIVALS), 1, squeeze=False)[:, 0]
     for axes, goal in zip(panels, RIVALS, strict=True):
-        shown = models if goal.metrics == ["active_latents"] else sparse
-        points = {title: (goal.of(rows), PSNR.of(rows)) for title, rows in shown.items()}
-        draw_front(axes, points, goal, colour_of_family)
+        _draw_front(axes, models if goal.metrics == ["active_latents"] else sparse, goal)
     handles = [
         panels[0].plot([], [], "o", color=colour, label=family)[0]
         for family, colour in (FAMILIES | {"baseline": DENSE}).items()
@@ -78,33 +76,20 @@ def plot_fronts(models: Mapping[str, Sequence[Row]]) -> Figure:
     return figure
 
 
-def draw_front(
-    axes: Axes,
-    points: Mapping[str, tuple[float, float]],
-    goal: Goal,
-    colour_of: Callable[[str], str],
-) -> None:
-    """Points and their front; those on it are numbered and named.
-
-    Args:
-        axes: to draw on.
-        points: title -> (value of the goal, PSNR).
-        goal: what lies along x.
-        colour_of: a title's colour.
-    """
-    points_Nx2 = np.array(list(points.values()))
+def _draw_front(axes: Axes, models: Mapping[str, Sequence[Row]], goal: Goal) -> None:
+    points_Nx2 = np.array([(goal.of(rows), PSNR.of(rows)) for rows in models.values()])
     signs = np.array([1.0 if goal.more_is_better else -1.0, 1.0])
     best = front(points_Nx2 * signs)
     best = best[np.argsort(points_Nx2[best, 0])]
     axes.plot(*points_Nx2[best].T, color="0.6", linewidth=1.0, zorder=1)
-    for title, point in points.items():
-        axes.plot(*point, "o", color=colour_of(title), markersize=4, zorder=2)
+    for title, point in zip(models, points_Nx2, strict=True):
+        axes.plot(*point, "o", color=_colour(title), markersize=4, zorder=2)
     for number, point in enumerate(points_Nx2[best], start=1):
         side = (0, 5) if number % 2 else (0, -9)
         axes.annotate(
             str(number), point, side, textcoords="offset points", fontsize=6.5, ha="center"
         )
-    titles = list(points)
+    titles = list(models)
     names = [f"{number}  {titles[i]}" for number, i in enumerate(best, start=1)]
     corner = (0.02, 0.04, "left") if goal.more_is_better else (0.98, 0.04, "right")
     axes.text(
@@ -120,6 +105,5 @@ def draw_front(
     axes.set_ylabel(PSNR.title)
 
 
-def colour_of_family(title: str) -> str:
-    """The colour of a variant of an ablation."""
+def _colour(title: str) -> str:
     return FAMILIES.get(title.partition(":")[0], DENSE)

@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.records.grouping import by_model, by_variant
 from experiments.records.rows import Row
-from experiments.reporting.figures.fronts import PSNR, Goal, draw_front
+from experiments.reporting.figures.fronts import PSNR, Goal, front
 from experiments.reporting.figures.strips import Strip, draw_strips, images_of
 from experiments.reporting.figures.style import DENSE, FAMILIES, WIDTH, Drawing
 from experiments.study.lineup import BASELINE
 
 _CAPTION = (
     "Every model, mean over seeds: PSNR of images that it was not trained on, and FID-clf of its "
-    "best prior's samples. Those that no other beats in both are numbered. Red: all latents active."
+    "best prior's samples. The line joins those that no other beats in both."
 )
 _SAMPLES = Goal("FID-clf, best prior", ["fid_clf"], False)
 
@@ -40,12 +41,10 @@ def draw_generators(rows: Sequence[Row]) -> Iterator[Drawing]:
         rows: the variant is the model, the model is the prior; PSNR stands in the row of the floor.
     """
     if found := _best_priors(rows):
-        points = {
-            model: (_SAMPLES.of(best.rows), PSNR.of(best.floor)) for model, best in found.items()
-        }
-        figure = Figure((WIDTH, 3.2), layout="constrained")
-        draw_front(figure.subplots(), points, _SAMPLES, _colour)
-        yield Drawing("generators", _CAPTION, figure)
+        points_Nx2 = np.array(
+            [(_SAMPLES.of(best.rows), PSNR.of(best.floor)) for best in found.values()]
+        )
+        yield Drawing("generators", _CAPTION, _plot([*found], points_Nx2))
 
 
 def draw_best_samples(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -71,5 +70,25 @@ def _best_priors(rows: Sequence[Row]) -> dict[str, Best]:
     return found
 
 
-def _colour(title: str) -> str:
-    return DENSE if title.startswith((BASELINE, "dense VAE")) else FAMILIES["dimension"]
+def _plot(titles: Sequence[str], points_Nx2: np.ndarray) -> Figure:
+    figure = Figure((WIDTH, 3.2 + 0.1 * len(titles)), layout="constrained")
+    axes = figure.subplots()
+    best_Mx2 = points_Nx2[front(points_Nx2 * [-1.0, 1.0])]
+    axes.plot(*best_Mx2[np.argsort(best_Mx2[:, 0])].T, color="0.6", zorder=1)
+    for number, (title, point) in enumerate(zip(titles, points_Nx2, strict=True), start=1):
+        is_dense = title.startswith((BASELINE, "dense VAE"))
+        colour = DENSE if is_dense else FAMILIES["dimension"]
+        axes.plot(
+            point[0],
+            point[1],
+            linestyle="none",
+            marker=f"${number}$",
+            markersize=7,
+            color=colour,
+            label=title,
+        )
+    axes.margins(0.08)
+    axes.set_xlabel("FID-clf, best prior (less is better)")
+    axes.set_ylabel(PSNR.title)
+    figure.legend(loc="outside lower left", frameon=False, ncols=2)
+    return figure
