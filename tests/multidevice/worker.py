@@ -42,7 +42,7 @@ CONFIGS = {
 }
 # Devices along "data" and along "model".
 MESHES = {
-    "element": [(2, 1), (4, 1), (8, 1)],
+    "element": [(2, 1), (8, 1)],  # on four it is resumed
     "dimension": [(8, 1)],
     "dense": [(8, 1)],
     "dictionary": [(4, 2)],

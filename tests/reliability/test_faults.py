@@ -7,6 +7,8 @@ import pytest
 
 from experiments.chaos.__main__ import FAULTS
 
+# Orbax gives up at the first part that it cannot read, while it is still reading others.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TRIALS = {
     "kill": 1,
     "first_save": 1,

@@ -98,6 +98,8 @@ def configs(draw: st.DrawFn) -> Config:
         fields["structural"] = 0.0
     if fields.get("selection") != "element" and "cap" in fields:
         fields["cap"] = False
+    if "classes" in fields:
+        fields[draw(st.sampled_from(["classes", "attributes"]))] = 0
     if "objective" in fields:
         chosen = draw(of_objective(fields["objective"], fields.get("selection", "dimension")))
         fields |= {name: value for name, value in chosen.items() if name in known}

@@ -124,7 +124,7 @@ def test_a_latent_has_a_page_and_the_keys_go_on(page, gallery):
     index, _, label, _ = record["examples"]["highest"][0]
     assert shown.first.get_attribute("aria-label").startswith(f"input {index}, label {label}")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"document.querySelector('#latent h2').innerText.includes('{second}')")
+    page.locator("#latent h2", has_text=f"{second}").wait_for()
     page.go_back()
     page.go_back()
     assert numbers(page)[:2] == [first, second]

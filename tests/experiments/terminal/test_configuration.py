@@ -67,11 +67,12 @@ def test_every_field_is_a_flag(model):
     others = {name: another_value(field) for name, field in fields_for(model).items()}
     exclusive = {"nested": False, "likelihood": "squared_error", "structural": 0.0, "cap": False}
     exclusive |= {name: getattr(VAE, name) for name in SETTINGS}
-    exclusive |= {"latent_dim": 12}  # the sum of other levels
+    exclusive |= {"latent_dim": 12, "attributes": 0}  # the sum of other levels; there are classes
     config = Config(model, **{name: exclusive.get(name, others[name]) for name in others})
     assert config.changed().keys() | {"seed"} | exclusive.keys() >= others.keys()
     assert cli.parse(Options, flags_of(config)) == Options(config)
-    alone = ({"structural": 0.1}, {"cap": True}, {"objective": "rae", "decoder_l2": 0.5})
+    alone: list[dict[str, Any]] = [{"structural": 0.1}, {"cap": True}, {"attributes": 3}]
+    alone.append({"objective": "rae", "decoder_l2": 0.5})
     of_mmd = {"objective": "info_vae", "info_alpha": 0.5, "mmd_weight": 2.0, "mmd_kernel": "rbf"}
     for fields in ({}, *alone, of_mmd):
         if fields.keys() <= others.keys():
