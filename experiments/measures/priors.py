@@ -16,6 +16,7 @@ from vae_topk_jax.metrics import reconstruction_metrics
 from vae_topk_jax.metrics.manifold import precision_recall
 from vae_topk_jax.metrics.sparsity import active_latents, support_differences
 from vae_topk_jax.priors.registry import OWN
+from vae_topk_jax.training_inputs import labels_of
 
 _SHOWN = PICTURES
 
@@ -70,8 +71,8 @@ def measure_prior(
     started = time.perf_counter()
     codes_NxD = np.asarray(model.sample_codes(study_key(seed, "samples"), _count(study), name))
     metrics["seconds_sample"] = time.perf_counter() - started
-    has_classes = _has_classes(model)
-    label_N = np.arange(len(codes_NxD)) % model.config.classes if has_classes else None
+    classes = labels_of(model.config).classes
+    label_N = np.arange(len(codes_NxD)) % classes if classes else None
     images = _clipped(model.decode(codes_NxD, label=label_N))
     metrics |= _of_images(study, images, label_N) | support_differences(
         codes_NxD, floor.train_codes_NxD
@@ -95,13 +96,9 @@ def nearest(images: np.ndarray, among: np.ndarray) -> np.ndarray:
     return among[np.argmin(squared_NxM, axis=1)]
 
 
-def _has_classes(model: Inference) -> bool:
-    return bool(getattr(model.config, "classes", 0))
-
-
 def _labels(study: Study, model: Inference) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Of the training and of the test images, for a model with classes."""
-    return study.dataset.labels if _has_classes(model) else (None, None)
+    return study.dataset.labels if labels_of(model.config) else (None, None)
 
 
 def _of_images(study: Study, images: np.ndarray, label_N: np.ndarray | None) -> dict[str, float]:
