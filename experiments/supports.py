@@ -64,7 +64,7 @@ LAYOUT = Experiment(
 
 
 class Recipe(NamedTuple):
-    """How all models of `finalists` are trained and scored.
+    """How all models of a variant are trained and scored.
 
     Attributes:
         fields: of their configurations.
@@ -75,11 +75,15 @@ class Recipe(NamedTuple):
     passes: int = 0
 
 
+LARGE: dict[str, Any] = {"widths": (1024, 512), "epochs": 16}
+# What was chosen on validation images for all models of that body.
+LEARNT: dict[str, Any] = {"structural": 0.05, "train_refined": 0.5}
+LARGE_CHOICE = f"{CHOICE}, 1024/512"
 RECIPES = {
+    CHOICE: Recipe({}),
+    LARGE_CHOICE: Recipe(LARGE, passes=8),
     "test images, 512/256": Recipe({}),
-    "test images, 1024/512": Recipe(
-        {"widths": (1024, 512), "epochs": 16, "structural": 0.02}, passes=8
-    ),
+    "test images, 1024/512": Recipe(LARGE | LEARNT, passes=8),
 }
 
 
@@ -113,6 +117,23 @@ def variants() -> dict[str, dict[str, Any]]:
     )
 
 
+def recipes() -> dict[str, dict[str, Any]]:
+    """Title -> configuration fields of what is compared by slot with the larger body.
+
+    Examples:
+        >>> list(recipes())[-1]
+        'slot, structural 0.05, half on refined codes'
+    """
+    slot = variants()["slot"]
+    structural = {f"slot, structural {w}": slot | {"structural": w} for w in (0.02, 0.05, 0.1)}
+    shares = {"a quarter": 0.25, "half": 0.5}
+    return structural | {
+        f"slot, structural 0.05, {name} on refined codes": slot
+        | {"structural": 0.05, "train_refined": share}
+        for name, share in shares.items()
+    }
+
+
 def finalists() -> dict[str, dict[str, Any]]:
     """Title -> configuration fields of what is scored on test images."""
     models = trained_models(LATENT_DIM, K)
@@ -123,18 +144,14 @@ def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:
     """The rows of one part whose titles contain `only`."""
     if part == "choice":
         study = study.for_choices
-        planned = {(CHOICE, title): fields for title, fields in variants().items()}
+        compared = {CHOICE: variants(), LARGE_CHOICE: recipes()}
     else:
-        planned = {
-            (variant, title): fields | recipe.fields
-            for (variant, recipe), (title, fields) in itertools.product(
-                RECIPES.items(), finalists().items()
-            )
-        }
+        compared = dict.fromkeys(("test images, 512/256", "test images, 1024/512"), finalists())
+    planned = {(variant, title): f for variant, fs in compared.items() for title, f in fs.items()}
     for seed, ((variant, title), fields) in itertools.product(study.budget.seeds, planned.items()):
         if only in f"{variant}: {title}":
-            config = study.config(seed=seed, **fields)
-            passes = RECIPES[variant].passes if variant in RECIPES else 0
+            recipe, passes = RECIPES[variant].fields, RECIPES[variant].passes
+            config = study.config(seed=seed, **recipe | fields)
             generates = part == "final" and not passes
             measure = functools.partial(_measure, study, passes, generates)
             options = settings(study) if generates else {"passes": passes} if passes else {}

@@ -33,6 +33,7 @@ ADDED = [
     ("info_alpha", 0.0),
     ("decoder_l2", 1e-6),
     ("decoder_gradient", 0.0),
+    ("train_refined", 0.0),
 ]
 
 

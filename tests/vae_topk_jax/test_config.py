@@ -67,6 +67,7 @@ def of_objective(draw: st.DrawFn, objective: str, selection: str) -> dict[str, A
         fields |= {"mmd_weight": draw(st.floats(1, 1e3)), "info_alpha": draw(st.floats(0, 1))}
     if objective == "iwae":
         fields |= {"pixel_reduction": "sum", "latent_reduction": "sum", "structural": 0.0}
+        fields["train_refined"] = 0.0
         if selection != "dimension":
             fields |= {"objective": "elbo", "importance_samples": VAE.importance_samples}
     if objective in ("iwae", "wae"):

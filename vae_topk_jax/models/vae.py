@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.models.generator import Generator
-from vae_topk_jax.models.objective import WithObjective
+from vae_topk_jax.models.refined import WithRefinement
 from vae_topk_jax.networks import BODIES
 from vae_topk_jax.rule import Selection
 
@@ -46,7 +46,7 @@ class Code(NamedTuple):
     penalty: Array | None = None
 
 
-class VAE(WithObjective):
+class VAE(WithRefinement):
     """A variational autoencoder of images, or of vectors, with a N(0, I) prior.
 
         z = mu + exp(logvar / 2) * eps,    (mu, logvar) = encoder(x),    eps ~ N(0, I)
@@ -54,7 +54,8 @@ class VAE(WithObjective):
 
     Use its methods through `apply`, as pure functions of the variables:
     `model.apply(variables, x, method="encode")`. For its other attributes see `Generator`, for
-    labels `Conditional`, and for what else it may be trained for `WithObjective`.
+    labels `Conditional`, for what else it may be trained for `WithObjective`, and for training on
+    refined codes `WithRefinement`.
 
     Examples:
         >>> model = VAE(image_shape=(28, 28, 1), latent_dim=16)
@@ -181,9 +182,9 @@ class VAE(WithObjective):
     ) -> tuple[Array, dict[str, Array]]:
         """See `System.loss`; in training z is sampled, where there is noise (rng "latent").
 
-        The terms have "kl", without its beta. A sparse model in training adds "agreement", that of
-        its batch's mask with the running one. `label_B` are the classes of the images, int32; None:
-        they are unknown.
+        The terms have "kl", without its beta. In training a sparse model adds "agreement", that of
+        its batch's mask with the running one, and `train_refined` "refined", its share of the loss.
+        `label_B` are the classes of the images, int32; None: they are unknown.
         """
         if train:
             label_B = self._shown(label_B)
@@ -212,6 +213,11 @@ class VAE(WithObjective):
         if train:
             if code.penalty is not None:
                 terms["loss"] += code.penalty
+            if self.train_refined:
+                terms["refined"] = self._learnt_from_refined(
+                    x_BxHxWxC, target_BxHxWxC, valid_B, progress, label_B
+                )
+                terms["loss"] += terms["refined"]
             self.observe(code.z_BxD, valid_B, label_B)
             if code.selection is not None:
                 terms["agreement"] = jnp.asarray(code.selection.agreement)

@@ -45,6 +45,7 @@ class VAEase(VAE):
             "likelihood",
             "standardize",
             "structural",
+            "train_refined",
             "pixel_reduction",
             "latent_reduction",
         }
