@@ -17,16 +17,14 @@ SHARE = 4  # one image of so many is refined, for a pass costs several steps
 
 
 class WithRefinement(WithObjective):
-    """A VAE that may learn from its own refined codes, so that its encoder comes closer to them.
+    """A VAE whose decoder may learn from refined codes too, those that inference gives it.
 
-    In the last part of training the loss has besides, with z* the code of an image after one pass
-    of refinement, a constant to differentiation, and m* its support,
+    In the last part of training the loss has besides
 
-        reconstruction(decoder(z*), x) + reconstruction(decoder(m* mu), x) + choice
+        reconstruction(decoder(z*), x),    z* the code of x after one pass of refinement,
 
-    where `choice`, by slot alone, is 0.001 times the cross-entropy of the encoder's choice and m*,
-    averaged over the groups. The first term teaches the decoder the codes that it will be given,
-    the others teach the encoder to give them. Of every four images the first is refined.
+    averaged over the first of every four images. z* is a constant to differentiation: only the
+    decoder learns from this term.
 
     References:
         Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
@@ -35,8 +33,8 @@ class WithRefinement(WithObjective):
     train_refined: Annotated[float, Interval(ge=0, le=1)] = dataclasses.field(
         default=0.0, kw_only=True
     )
-    """Fraction of training, its last, in which encoder and decoder also learn from codes that a
-    pass of refinement has improved."""
+    """Fraction of training, its last, in which the decoder also learns from codes that a pass of
+    refinement has improved."""
 
     def check(self) -> None:
         super().check()
@@ -45,23 +43,7 @@ class WithRefinement(WithObjective):
                 f"train_refined must be 0 with objective 'iwae', got {self.train_refined}"
             )
 
-    def refined_error(
-        self, x_BxHxWxC: Array, target_BxHxWxC: Array, z_BxD: Array, label_B: Array | None
-    ) -> Array:
-        """What refined codes add to the loss of each example, error_B."""
-        mask_BxD = (z_BxD != 0).astype(jnp.float32) if self.is_sparse else jnp.ones_like(z_BxD)
-        mu_BxD, _, logits_BxD = self.heads(x_BxHxWxC, label_B)
-        error_B = self.choice_error(logits_BxD, mask_BxD)
-        for code_BxD in (z_BxD, mask_BxD * mu_BxD):
-            seen_BxI = self.conditioned(self.decoder_input(code_BxD, mask_BxD), label_B)
-            error_B += self._reconstruction(seen_BxI, target_BxHxWxC)
-        return error_B
-
-    def choice_error(self, logits_BxD: Array | None, mask_BxD: Array) -> Array:
-        """error_B, how far the encoder is from choosing a mask; 0 where it learns no choice."""
-        return jnp.zeros(len(mask_BxD), jnp.float32)
-
-    def _learnt_from_refined(
+    def _refined_reconstruction(
         self,
         x_BxHxWxC: Array,
         target_BxHxWxC: Array,
@@ -69,16 +51,17 @@ class WithRefinement(WithObjective):
         progress: ArrayLike,
         label_B: Array | None,
     ) -> Array:
-        """() what the loss has besides; 0 before the last part of training."""
-        model, variables = self.unbind()
+        """() the reconstruction term of refined codes; 0 before the last part of training."""
         x, target = x_BxHxWxC[::SHARE], target_BxHxWxC[::SHARE]
         valid, label = (None if rows is None else rows[::SHARE] for rows in (valid_B, label_B))
-
-        def error() -> Array:
-            constants = jax.lax.stop_gradient(variables)
-            z_BxD = jax.lax.stop_gradient(refined_codes(model, constants, target, 1, label))
-            error_B = model.apply(variables, x, target, z_BxD, label, method="refined_error")
-            return batch_average(jnp.asarray(error_B), valid)
-
+        model, variables = self.unbind()
+        constants = jax.lax.stop_gradient(variables)  # else the passes are differentiated too
         is_due = jnp.asarray(progress) >= 1.0 - self.train_refined
-        return jax.lax.cond(is_due, error, lambda: jnp.zeros((), jnp.float32))
+        z_BxD = jax.lax.cond(
+            is_due,
+            lambda: refined_codes(model, constants, x, 1, label),
+            lambda: jnp.zeros((len(x), self.latent_dim), jnp.float32),
+        )
+        seen_BxI = self.conditioned(self.decoder_input(z_BxD), label)
+        error = batch_average(self._reconstruction(seen_BxI, target), valid)
+        return jnp.where(is_due, error, 0.0)

@@ -1,13 +1,11 @@
 """The batch Top-K VAE, the paper's and its variants."""
 
-import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from annotated_types import Ge, Gt, Interval
 from jax import Array
 from jax.typing import ArrayLike
@@ -29,8 +27,6 @@ from vae_topk_jax.statistics import TopKStatistics
 # Of the posterior at the start of training by slot: with the prior's variance of 1 the latents are
 # noise for so long that the same ones of each group are chosen for all images.
 START_LOGVAR = -2.0
-# Of the cross-entropy of the choice and that of refined codes, beside the error of a pixel.
-CHOICE_WEIGHT = 0.001
 
 
 class TopKVAE(BetaVAE):
@@ -261,15 +257,6 @@ class TopKVAE(BetaVAE):
     def offers(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array | None:
         """By slot the means of the posterior: the encoder has one for each latent of a group."""
         return self.latents(x_BxHxWxC, label_B) if self.selection == "slot" else None
-
-    def choice_error(self, logits_BxD: Array | None, mask_BxD: Array) -> Array:
-        if logits_BxD is None:
-            return super().choice_error(logits_BxD, mask_BxD)
-        pixels = math.prod(self.image_shape) if self.pixel_reduction == "sum" else 1
-        shape_BxKxS = (len(mask_BxD), self.k, -1)
-        chosen_BxKxS = mask_BxD.reshape(shape_BxKxS)
-        entropy_BxK = optax.softmax_cross_entropy(logits_BxD.reshape(shape_BxKxS), chosen_BxKxS)
-        return CHOICE_WEIGHT * pixels * jnp.mean(entropy_BxK, axis=1)
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, that of masked entries weighted by `kl_inactive`."""

@@ -214,7 +214,7 @@ class VAE(WithRefinement):
             if code.penalty is not None:
                 terms["loss"] += code.penalty
             if self.train_refined:
-                terms["refined"] = self._learnt_from_refined(
+                terms["refined"] = self._refined_reconstruction(
                     x_BxHxWxC, target_BxHxWxC, valid_B, progress, label_B
                 )
                 terms["loss"] += terms["refined"]
