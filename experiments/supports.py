@@ -79,11 +79,12 @@ LARGE: dict[str, Any] = {"widths": (1024, 512), "epochs": 16}
 # What was chosen on validation images for all models of that body.
 LEARNT: dict[str, Any] = {"structural": 0.05, "train_refined": 0.5}
 LARGE_CHOICE = f"{CHOICE}, 1024/512"
+SMALL_FINAL, LARGE_FINAL = "test images, 512/256", "test images, 1024/512"
 RECIPES = {
     CHOICE: Recipe({}),
     LARGE_CHOICE: Recipe(LARGE, passes=8),
-    "test images, 512/256": Recipe({}),
-    "test images, 1024/512": Recipe(LARGE | LEARNT, passes=8),
+    SMALL_FINAL: Recipe({}),
+    LARGE_FINAL: Recipe(LARGE | LEARNT, passes=8),
 }
 
 
@@ -146,7 +147,7 @@ def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:
         study = study.for_choices
         compared = {CHOICE: variants(), LARGE_CHOICE: recipes()}
     else:
-        compared = dict.fromkeys(("test images, 512/256", "test images, 1024/512"), finalists())
+        compared = dict.fromkeys((SMALL_FINAL, LARGE_FINAL), finalists())
     planned = {(variant, title): f for variant, fs in compared.items() for title, f in fs.items()}
     for seed, ((variant, title), fields) in itertools.product(study.budget.seeds, planned.items()):
         if only in f"{variant}: {title}":

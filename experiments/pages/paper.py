@@ -41,6 +41,7 @@ _COLUMNS = {
 }
 _COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
 _RECONSTRUCTED = ("psnr", "ssim")
+_REFINED = ("psnr_refined", "ssim_refined")
 _GENERATED = ("fid_clf_prior", "fid_clf_patterns", "fid_clf_mixture")
 _BESIDE = "the paper: PSNR / SSIM / Inception FID"
 _NOISY = ("accuracy_0.3", "accuracy_0.5", "accuracy_0.7")
@@ -165,10 +166,17 @@ TABLES = {
         "K = 8 of 64, 5,000 validation images",
         (*supports.variants(), *(f"{rule}, balanced by bias" for rule in ("element", "sample"))),
     ),
+    "recipes": PageTable(
+        "supports",
+        "supports",
+        _in(supports.LARGE_CHOICE, *_RECONSTRUCTED, *_REFINED),
+        "K = 8 of 64, 5,000 validation images",
+        tuple(supports.recipes()),
+    ),
     "slots": PageTable(
         "supports",
         "supports",
-        _in(next(iter(supports.RECIPES)), *_RECONSTRUCTED, *_GENERATED, *_USED, "supports"),
+        _in(supports.SMALL_FINAL, *_RECONSTRUCTED, *_GENERATED, *_USED, "supports"),
         "K = 8 of 64, test images",
         (ELEMENT, supports.SLOT),
     ),
@@ -176,8 +184,8 @@ TABLES = {
         "supports",
         "supports",
         _in(
-            "test images, 1024/512",
-            *(*_RECONSTRUCTED, "psnr_refined", "ssim_refined", "active_latents_refined"),
+            supports.LARGE_FINAL,
+            *(*_RECONSTRUCTED, *_REFINED, "active_latents_refined"),
             *("refine_ms", "active_dims", "supports"),
         ),
         "K = 8 of 64, test images",

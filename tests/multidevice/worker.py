@@ -37,7 +37,7 @@ SMALL = Config(
 CONFIGS = {
     "element": SMALL,
     "dimension": SMALL.replace(selection="dimension", sensitivity_every=10),
-    "dense": SMALL.replace(model="beta_vae", objective="info_vae"),
+    "dense": SMALL.replace(model="beta_vae", objective="info_vae", train_refined=0.5),
     "dictionary": SMALL.replace(model="batch_topk_sae", threshold_start=10, dead_after=640),
 }
 # Devices along "data" and along "model".
