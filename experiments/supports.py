@@ -127,12 +127,7 @@ def recipes() -> dict[str, dict[str, Any]]:
     """
     slot = variants()["slot"]
     structural = {f"slot, structural {w}": slot | {"structural": w} for w in (0.02, 0.05, 0.1)}
-    shares = {"a quarter": 0.25, "half": 0.5}
-    return structural | {
-        f"slot, structural 0.05, {name} on refined codes": slot
-        | {"structural": 0.05, "train_refined": share}
-        for name, share in shares.items()
-    }
+    return structural | {"slot, structural 0.05, half on refined codes": slot | LEARNT}
 
 
 def finalists() -> dict[str, dict[str, Any]]:

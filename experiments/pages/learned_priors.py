@@ -1,10 +1,11 @@
 """The tables of docs/generative.md."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 
 from experiments import generative
 from experiments.pages.table import PageTable
-from experiments.reporting.tables import Column
 from experiments.study.lineup import ELEMENT
 
 _COLUMNS = {column.metric: column for column in generative.LAYOUT.columns}
@@ -13,21 +14,30 @@ _MEASURED = (
     *("frequency_difference", "coactivation_correlation", "active_latents"),
 )
 
+_RULES = 6  # models that come first: dense ones, and one of each rule
+
 
 def _measured(variant: str, corner: str) -> PageTable:
     columns = [(variant, _COLUMNS[metric]) for metric in _MEASURED]
     return PageTable("generative", generative.LAYOUT.name, columns, corner)
 
 
-def _of_all_models() -> list[tuple[str, Column]]:
+def _of(models: Iterable[str]) -> PageTable:
+    """FID-clf of every prior, a column for each model."""
     fid = _COLUMNS["fid_clf"]
-    return [(model, replace(fid, title=model)) for model in generative.models()]
+    columns = [(model, replace(fid, title=model)) for model in models]
+    return PageTable("generative", generative.LAYOUT.name, columns, "FID-clf, test images")
 
 
 TABLES = {
     "priors-choice": _measured(generative.CHOICE, "by element, 5,000 validation images"),
     "priors": _measured(ELEMENT, "by element, test images"),
-    "priors-models": PageTable(
-        "generative", generative.LAYOUT.name, _of_all_models(), "FID-clf, test images"
+    "priors-rules": _of(itertools.islice(generative.models(), _RULES)),
+    "priors-structures": _of(itertools.islice(generative.models(), _RULES, None)),
+    "priors-classes": PageTable(
+        "generative",
+        generative.LAYOUT.name,
+        [(generative.CLASSES, _COLUMNS[name]) for name in ("asked", "fid_clf", "fid_over_floor")],
+        "by element, classes, KL summed",
     ),
 }

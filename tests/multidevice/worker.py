@@ -48,8 +48,8 @@ MESHES = {
     "dictionary": [(4, 2)],
 }
 # To how many devices a run on four of them goes.
-RESUMED = {"element": (1, 8), "dimension": (2,)}
-PROCESSES = {2: ["element", "dimension"], 4: ["element"]}
+RESUMED = {"element": (1, 8)}
+PROCESSES = {2: ["dimension"], 4: ["element"]}
 
 
 def images() -> np.ndarray:
