@@ -25,6 +25,7 @@ from experiments.study.lineup import (
     BASELINE,
     DIMENSION,
     ELEMENT,
+    LARGE,
     LATENT_DIM,
     SAMPLE,
     SLOT,
@@ -87,6 +88,8 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
     element = trained[ELEMENT]
     return {title: trained[title] for title in chosen} | {
         LADDER: {"model": "ladder_vae", "latent_dim": LATENT_DIM, **LEVELS},
+        f"{ELEMENT}, 1024/512": element | LARGE,
+        f"{SLOT}, 1024/512": trained[SLOT] | LARGE,
         CLASSES: element | {"classes": classes, "latent_reduction": "sum"},
         f"{ELEMENT}, InfoVAE": element | {"objective": "info_vae"},
         f"{ELEMENT}, WAE": element | {"objective": "wae"},

@@ -25,6 +25,7 @@ from experiments.reporting.tables import Column
 from experiments.study.lineup import (
     BASELINE,
     ELEMENT,
+    LARGE,
     LATENT_DIM,
     SLOT,
     SLOT_FIELDS,
@@ -75,7 +76,6 @@ class Recipe(NamedTuple):
     passes: int = 0
 
 
-LARGE: dict[str, Any] = {"widths": (1024, 512), "epochs": 16}
 # What was chosen on validation images for all models of that body.
 LEARNT: dict[str, Any] = {"structural": 0.05, "train_refined": 0.5}
 LARGE_CHOICE = f"{CHOICE}, 1024/512"

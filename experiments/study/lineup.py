@@ -15,6 +15,9 @@ FIXED = "fixed random mask"
 # What `experiments.supports` chose on validation images.
 SLOT_FIELDS: dict[str, Any] = {"selection": "slot", "mask_input": True, "kl_inactive": 0.0}
 
+# A larger body, with the epochs that it wants.
+LARGE: dict[str, Any] = {"widths": (1024, 512), "epochs": 16}
+
 # The dense VAE of the textbook: beta is 1, and every term is a sum, in nats.
 TEXTBOOK: dict[str, Any] = {
     "model": "vae",
