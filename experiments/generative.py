@@ -45,6 +45,7 @@ FLOOR = "train images, reconstructed (floor)"
 CHOICE = "validation images"
 LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
 CLASSES = f"{ELEMENT}, classes"
+RULES = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE, SLOT)  # and dense models
 LAYOUT = Experiment(
     "generative",
     "Learned priors: images from sparse codes",
@@ -84,9 +85,8 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
         'learned threshold'
     """
     trained = trained_models(LATENT_DIM, K)
-    chosen = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE, SLOT)
     element = trained[ELEMENT]
-    return {title: trained[title] for title in chosen} | {
+    return {title: trained[title] for title in RULES} | {
         LADDER: {"model": "ladder_vae", "latent_dim": LATENT_DIM, **LEVELS},
         f"{ELEMENT}, 1024/512": element | LARGE,
         f"{SLOT}, 1024/512": trained[SLOT] | LARGE,

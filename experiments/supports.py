@@ -148,7 +148,7 @@ def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:
     planned = {(variant, title): f for variant, fs in compared.items() for title, f in fs.items()}
     for seed, ((variant, title), fields) in itertools.product(study.budget.seeds, planned.items()):
         if only in f"{variant}: {title}":
-            recipe, passes = RECIPES[variant].fields, RECIPES[variant].passes
+            recipe, passes = RECIPES[variant]
             config = study.config(seed=seed, **recipe | fields)
             generates = part == "final" and not passes
             measure = functools.partial(_measure, study, passes, generates)

@@ -1,6 +1,5 @@
 """The tables of docs/generative.md."""
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -13,8 +12,6 @@ _MEASURED = (
     *("fid_clf", "fid_over_floor", "kid_clf", "precision", "recall"),
     *("frequency_difference", "coactivation_correlation", "active_latents"),
 )
-
-_RULES = 6  # models that come first: dense ones, and one of each rule
 
 
 def _measured(variant: str, corner: str) -> PageTable:
@@ -32,8 +29,10 @@ def _of(models: Iterable[str]) -> PageTable:
 TABLES = {
     "priors-choice": _measured(generative.CHOICE, "by element, 5,000 validation images"),
     "priors": _measured(ELEMENT, "by element, test images"),
-    "priors-rules": _of(itertools.islice(generative.models(), _RULES)),
-    "priors-structures": _of(itertools.islice(generative.models(), _RULES, None)),
+    "priors-rules": _of(generative.RULES),
+    "priors-structures": _of(
+        title for title in generative.models() if title not in generative.RULES
+    ),
     "priors-classes": PageTable(
         "generative",
         generative.LAYOUT.name,
