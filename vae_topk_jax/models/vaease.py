@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,6 +14,8 @@ from vae_topk_jax.models.vae import VAE, Code
 from vae_topk_jax.objectives import SETTINGS
 from vae_topk_jax.refinement import Objective
 from vae_topk_jax.scores import one_minus_sigma
+
+_LEAST_VARIANCE = 1e-5  # less than that of one grey level of 256; constant images have none
 
 
 class VAEase(VAE):
@@ -25,6 +28,9 @@ class VAEase(VAE):
     adds nothing to the image, so each image uses the latents that it needs. Nothing sets their
     number: it follows from gamma, that is from how well the images can be described. Codes are
     (1 - sigma) mu; they are small in the unused latents, not zero.
+
+    gamma starts at the variance of the training images, averaged over pixels. From 1 the KL would
+    outweigh the images at first and bring every latent to its prior, where the gate is shut.
 
     Examples:
         >>> import jax
@@ -80,6 +86,12 @@ class VAEase(VAE):
     def sparsify(self, z_BxD: Array) -> Array:
         """z_BxD, which has been through its gate."""
         return z_BxD
+
+    def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
+        """gamma starts at the variance of the inputs."""
+        variance = jnp.mean(jnp.var(x_NxHxWxC, axis=0, dtype=jnp.float32))
+        log_gamma = jnp.log(jnp.maximum(variance, _LEAST_VARIANCE))
+        return super().start(params, x_NxHxWxC, key) | {"log_gamma": log_gamma}
 
     def refinement_objective(self) -> Objective:
         """See `Generator.refinement_objective`; the variance is gamma."""
