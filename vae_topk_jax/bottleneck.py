@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import TypedDict, Unpack
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.rule import Calibration, Latent, Selection, SelectionRule, TopKRule
-from vae_topk_jax.scores import Score
+from vae_topk_jax.scores import OF_MEANS, Score
 from vae_topk_jax.selection import apply_mask
 from vae_topk_jax.statistics import NAMES, TopKStatistics
 
@@ -184,13 +185,40 @@ class BatchTopK(nn.Module):
                 variable.value = getattr(updated, name)
         return selection
 
+    @property
+    def masks_by_means(self) -> bool:
+        """Whether at inference the mask is a function of the posterior means alone: not by slot,
+        and elsewhere not where `score` rests on the variance, or is a callable that may."""
+        if self.selection == "dimension":
+            return True
+        return self.selection != "slot" and self.score in OF_MEANS
+
+    def sparsify(self, z_BxD: Array, weight_D: Array | None = None) -> Array:
+        """z_BxD with the zeros of inference, where z is all that is known.
+
+        If no means alone make the mask (`masks_by_means`), then z should have its zeros already: by
+        element it is returned as it is, by slot the largest |z| of each group remain, per sample
+        the k largest.
+
+        Examples:
+            >>> import jax
+            >>> layer = BatchTopK(k=1, selection="sample", score="kl")
+            >>> layer.init_with_output(jax.random.key(0), jnp.array([[1.0, -2.0]]),
+            ...                        method="sparsify")[0].tolist()
+            [[0.0, -2.0]]
+        """
+        if self.masks_by_means:
+            return self(z_BxD, use_running_average=True, weight_D=weight_D)
+        if self.selection == "element":
+            return z_BxD
+        return self(z_BxD, use_running_average=True, score_BxD=jnp.abs(z_BxD))
+
     def scores(
         self, z_BxD: Array, mu_BxD: Array, logvar_BxD: Array, weight_D: Array | None = None
     ) -> Array:
         """score_BxD, float32, by which entries are ranked: `score` times `weight_D`.
 
         Examples:
-            >>> import jax.numpy as jnp
             >>> mu = jnp.array([[1.0, -2.0]])
             >>> BatchTopK(k=1).scores(mu, mu, jnp.zeros((1, 2)), jnp.array([3.0, 1.0])).tolist()
             [[3.0, 2.0]]

@@ -206,7 +206,9 @@ class Inference:
     def sparsify(self, z: Array | np.ndarray) -> Array:
         """Codes (N, D) from latents (N, D): the mask of inference, chosen by z alone.
 
-        Where the score of the model rests on the posterior's variance, that is taken to be 1.
+        Where more than the latents makes the mask, by slot and where scores rest on the variance,
+        `latents` gives codes; what is drawn like them keeps its zeros here, and by slot and per
+        sample no more than K entries pass.
 
         Raises:
             ValueError: another shape.

@@ -10,8 +10,8 @@ The first two are for values in [0, 1], the others for any. With the sums over v
 and a beta of 1, a loss in nats is the negative evidence lower bound. A variance that is learnt
 weighs reconstruction against the KL by itself: at its best value, the mean of the squared error,
 the term is (log(2 pi e) + log of that mean) / 2 a value, so that small errors go on to count. It
-does not depend on the code, and cannot fall below exp(-12), so that the term stays bounded where an
-error is zero.
+does not depend on the code, starts at the variance of the training inputs, and cannot fall below
+exp(-12), so that the term stays bounded where an error is zero.
 
 References:
     Kingma & Welling, "Auto-Encoding Variational Bayes", 2013, appendix C. Rybkin, Daniilidis &
@@ -19,10 +19,12 @@ References:
     variance, and its soft lower bound).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from vae_topk_jax.losses import bernoulli_nll, normal_nll, squared_distance, squared_error
@@ -65,11 +67,24 @@ def bounded_logvar(raw: Array) -> Array:
     """A log-variance above -12: -12 + softplus(raw + 12), which is raw where that is far above.
 
     Examples:
-        >>> import jax.numpy as jnp
         >>> bounded_logvar(jnp.array([-1000.0, 0.0])).round(4).tolist()
         [-12.0, 0.0]
     """
     return SMALLEST_LOGVAR + jax.nn.softplus(raw - SMALLEST_LOGVAR)
+
+
+def starting_logvar(x_NxHxWxC: Array) -> Array:
+    """() where a learnt log-variance starts: the inputs' variance, averaged over values, as log.
+
+    Pixels vary far less than 1. From a variance of 1 the KL would outweigh their errors at first
+    and bring the posterior to the prior, from where few latents come back.
+
+    Examples:
+        >>> round(float(starting_logvar(jnp.array([0.0, 0.2]).reshape(2, 1, 1, 1))), 4)
+        -4.6052
+    """
+    variance = jnp.mean(jnp.var(x_NxHxWxC, axis=0, dtype=jnp.float32))
+    return jnp.log(jnp.maximum(variance, math.exp(SMALLEST_LOGVAR)))
 
 
 def _identity(output_BxHxWxC: Array) -> Array:

@@ -115,3 +115,5 @@ SCORES: dict[str, Score] = {
     "signal_to_noise": signal_to_noise,
     "one_minus_sigma": one_minus_sigma,
 }
+# At inference, where z is the mean, functions of it alone.
+OF_MEANS = ("abs_z", "abs_mu")

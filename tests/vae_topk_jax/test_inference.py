@@ -91,9 +91,13 @@ def test_generation_is_a_function_of_its_key(model):
     assert not np.array_equal(images, model.generate(jax.random.key(1), 5))
 
 
-@pytest.mark.parametrize("selection", get_args(SelectionRule))
-def test_codes_are_the_latents_made_sparse(blobs, x, selection):
-    model = trained(blobs, selection=selection)
+@pytest.mark.parametrize(
+    ("selection", "score"),
+    [(rule, "abs_mu") for rule in get_args(SelectionRule)]
+    + [("element", "kl"), ("element", "signal_to_noise"), ("sample", "one_minus_sigma")],
+)
+def test_codes_are_the_latents_made_sparse(blobs, x, selection, score):
+    model = trained(blobs, selection=selection, score=score)
     codes = np.asarray(model.encode(x))
     latents = np.asarray(model.latents(x))
     unused = np.setdiff1d(np.arange(codes.shape[1]), model.active_dims)

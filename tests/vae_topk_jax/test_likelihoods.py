@@ -10,7 +10,8 @@ from tests.helpers.models import loss
 from vae_topk_jax import VAE
 from vae_topk_jax.config import Config
 from vae_topk_jax.likelihoods import LIKELIHOODS, SMALLEST_LOGVAR, bounded_logvar
-from vae_topk_jax.models import VSC, SparseGenerator
+from vae_topk_jax.models import VSC, SparseGenerator, VAEase
+from vae_topk_jax.training import Trainer
 
 SHAPE = (1, 1, 6)
 SIZES = {"image_shape": SHAPE, "latent_dim": 3, "widths": (8,)}
@@ -70,6 +71,31 @@ def test_the_best_variance_is_the_mean_squared_error(name):
     np.testing.assert_allclose(
         value, 0.5 * (np.log(2 * np.pi * np.e) + np.log(best).mean()), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (VAE(**SIZES, likelihood="normal"), "output_logvar"),
+        (VAE(**VECTORS), "output_logvar"),
+        (VAEase(**SIZES), "log_gamma"),
+    ],
+    ids=["one for all", "one for each", "VAEase"],
+)
+def test_a_variance_that_is_learnt_starts_at_that_of_the_inputs(x, model, name):
+    key = jax.random.key(0)
+    params = jax.jit(model.init)(key, x)["params"]
+    started = model.start(params, x, key)[name]
+    assert started.shape == params[name].shape
+    np.testing.assert_allclose(np.exp(started), np.var(x, axis=0).mean(), rtol=1e-4)
+    np.testing.assert_allclose(model.start(params, jnp.ones_like(x), key)[name], SMALLEST_LOGVAR)
+    assert not params[name].any(), "the input has been changed"
+
+
+def test_standardised_inputs_have_a_variance_of_1(x):
+    config = Config(model="vae", likelihood="normal", standardize="feature", latent_dim=3)
+    params = Trainer(config, SHAPE, len(x)).init(np.asarray(x)).params
+    assert params["output_logvar"] == 0
 
 
 def test_the_loss_of_a_vae_is_its_likelihood_in_standardised_units(x):

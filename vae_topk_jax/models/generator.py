@@ -14,7 +14,13 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax.convolution import ConvTranspose
 from vae_topk_jax.fields import OneOf
-from vae_topk_jax.likelihoods import LIKELIHOODS, OF_ANY_VALUE, Likelihood, bounded_logvar
+from vae_topk_jax.likelihoods import (
+    LIKELIHOODS,
+    OF_ANY_VALUE,
+    Likelihood,
+    bounded_logvar,
+    starting_logvar,
+)
 from vae_topk_jax.losses import Reduction, batch_average
 from vae_topk_jax.metrics.image import WINDOW, ssim
 from vae_topk_jax.models.system import System
@@ -148,11 +154,16 @@ class Generator(System):
         return None
 
     def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
-        """A convolutional decoder's images start at the mean of the inputs, channel by channel.
+        """A learnt variance starts at that of the inputs, and a convolutional decoder's images at
+        the mean of the inputs, channel by channel.
 
         From grey, dark images are reached soonest by growing latents and weights, and the sigmoid
         saturates before any digit is learnt.
         """
+        if self.rule.has_variance and self.standardize == "none":
+            logvar = starting_logvar(x_NxHxWxC)
+            logvar = jnp.full_like(params["output_logvar"], logvar)
+            params = params | {"output_logvar": logvar}
         decoder = params["decoder"]
         convolutions = [name for name in decoder if name.startswith(ConvTranspose.__name__)]
         if not convolutions:

@@ -243,17 +243,23 @@ class LadderVAE(Generator):
         return jnp.concatenate([level.code_BxD for level in found], axis=-1)
 
     def latents(self, x_BxHxWxC: Array) -> Array:
-        """The posterior means before the mask of their own level."""
+        """The posterior means before the mask of their own level, where they alone make it; else
+        the codes."""
         found = self.inferred(x_BxHxWxC, sample=False, use_running_average=True)
-        return jnp.concatenate([level.mu_BxD for level in found], axis=-1)
+        kept = [
+            level.mu_BxD if layer.masks_by_means else level.code_BxD
+            for layer, level in zip(self.batch_top_k, found, strict=True)
+        ]
+        return jnp.concatenate(kept, axis=-1)
 
     def sparsify(self, z_BxD: Array) -> Array:
-        """z_BxD through each level's mask of inference, as if posteriors had unit variance."""
-        kept = []
-        for layer, level_BxD, weight_D in zip(
-            self.batch_top_k, self.by_level(z_BxD), self._weights(), strict=True
-        ):
-            kept.append(layer(level_BxD, use_running_average=True, weight_D=weight_D))
+        """z_BxD through each level's mask of inference (`BatchTopK.sparsify`)."""
+        kept = [
+            layer.sparsify(level_BxD, weight_D)
+            for layer, level_BxD, weight_D in zip(
+                self.batch_top_k, self.by_level(z_BxD), self._weights(), strict=True
+            )
+        ]
         return jnp.concatenate(kept, axis=-1)
 
     def prior(self, n: int, frequency_D: Array) -> Array:

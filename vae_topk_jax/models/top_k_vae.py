@@ -230,11 +230,15 @@ class TopKVAE(BetaVAE):
         return sample_slots(self.make_rng("latent"), n, frequency_D, self.k)
 
     def latents(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
-        """The posterior means before any mask; by slot the codes, of which `sparsify` leaves the
-        largest entry of each group."""
-        if self.selection == "slot":
-            return self.encode(x_BxHxWxC, label_B=label_B)
-        return super().latents(x_BxHxWxC, label_B)
+        """The posterior means before any mask, where they alone make the mask; else, by slot and
+        where scores rest on the variance, the codes."""
+        if self.batch_top_k.masks_by_means:
+            return super().latents(x_BxHxWxC, label_B)
+        return self.encode(x_BxHxWxC, label_B=label_B)
+
+    def sparsify(self, z_BxD: Array) -> Array:
+        """See `BatchTopK.sparsify`."""
+        return self.batch_top_k.sparsify(z_BxD, self._weight())
 
     def scores(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
         """score_BxD, by which the entries of an image are ranked at inference: `score` times the
@@ -256,7 +260,7 @@ class TopKVAE(BetaVAE):
 
     def offers(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array | None:
         """By slot the means of the posterior: the encoder has one for each latent of a group."""
-        return self.latents(x_BxHxWxC, label_B) if self.selection == "slot" else None
+        return self.posterior(x_BxHxWxC, label_B)[0] if self.selection == "slot" else None
 
     def divergence(self, mu_BxD: Array, logvar_BxD: Array, code: Code) -> Array:
         """The KL term of each example, that of masked entries weighted by `kl_inactive`."""

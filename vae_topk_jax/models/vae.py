@@ -141,10 +141,6 @@ class VAE(WithRefinement):
         """The posterior means, before any mask."""
         return self.posterior(x_BxHxWxC, label_B)[0]
 
-    def sparsify(self, z_BxD: Array) -> Array:
-        """z_BxD through the mask of inference, as if each posterior had unit variance."""
-        return self.bottleneck(z_BxD, z_BxD, jnp.zeros_like(z_BxD), use_running_average=True).z_BxD
-
     def encode(
         self,
         x_BxHxWxC: Array,

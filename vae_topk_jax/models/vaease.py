@@ -9,13 +9,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from vae_topk_jax.likelihoods import starting_logvar
 from vae_topk_jax.losses import Reduction
 from vae_topk_jax.models.vae import VAE, Code
 from vae_topk_jax.objectives import SETTINGS
 from vae_topk_jax.refinement import Objective
 from vae_topk_jax.scores import one_minus_sigma
-
-_LEAST_VARIANCE = 1e-5  # less than that of one grey level of 256; constant images have none
 
 
 class VAEase(VAE):
@@ -29,8 +28,8 @@ class VAEase(VAE):
     number: it follows from gamma, that is from how well the images can be described. Codes are
     (1 - sigma) mu; they are small in the unused latents, not zero.
 
-    gamma starts at the variance of the training images, averaged over pixels. From 1 the KL would
-    outweigh the images at first and bring every latent to its prior, where the gate is shut.
+    gamma starts at the variance of the training images (`likelihoods.starting_logvar`): a latent
+    that early training brings to its prior has its gate shut, and stays there.
 
     Examples:
         >>> import jax
@@ -83,15 +82,10 @@ class VAEase(VAE):
         """The codes: the gate is a part of them."""
         return self.encode(x_BxHxWxC, label_B=label_B)
 
-    def sparsify(self, z_BxD: Array) -> Array:
-        """z_BxD, which has been through its gate."""
-        return z_BxD
-
     def start(self, params: dict, x_NxHxWxC: Array, key: jax.Array) -> dict:
         """gamma starts at the variance of the inputs."""
-        variance = jnp.mean(jnp.var(x_NxHxWxC, axis=0, dtype=jnp.float32))
-        log_gamma = jnp.log(jnp.maximum(variance, _LEAST_VARIANCE))
-        return super().start(params, x_NxHxWxC, key) | {"log_gamma": log_gamma}
+        params = super().start(params, x_NxHxWxC, key)
+        return params | {"log_gamma": starting_logvar(x_NxHxWxC)}
 
     def refinement_objective(self) -> Objective:
         """See `Generator.refinement_objective`; the variance is gamma."""

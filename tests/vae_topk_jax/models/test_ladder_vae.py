@@ -181,6 +181,22 @@ def test_each_level_selects_by_the_rule(selection):
     np.testing.assert_array_equal(model.swaps()[0], swaps_from_top)
 
 
+@pytest.mark.parametrize("selection", ["element", "sample"])
+def test_codes_whose_mask_rests_on_variances_keep_it(selection):
+    sizes = BESIDES["ladder_vae"] | {"latent_dim": 8}
+    model = LadderVAE(SHAPE, selection=selection, score="kl", **sizes)
+    x = jax.random.uniform(jax.random.key(0), (4, *SHAPE))
+    variables = model.init({"params": jax.random.key(1), "latent": jax.random.key(2)}, x)
+    _, seen = model.apply(
+        variables, x, use_running_average=False, method="encode", mutable="batch_stats"
+    )
+    variables |= seen
+    codes, latents = (model.apply(variables, x, method=name) for name in ("encode", "latents"))
+    assert (codes == 0).any()
+    np.testing.assert_array_equal(codes, latents)
+    np.testing.assert_array_equal(codes, model.apply(variables, latents, method="sparsify"))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -211,6 +211,7 @@ def test_by_slot_the_encoder_chooses_one_latent_of_each_group_the_most_probable(
     np.testing.assert_array_equal((codes != 0).reshape(-1, K, D // K).argmax(-1), best)
     np.testing.assert_array_equal(codes[codes != 0], np.asarray(heads.mu_BxD)[codes != 0])
     np.testing.assert_array_equal(model.apply(variables, codes, method="sparsify"), codes)
+    np.testing.assert_array_equal(model.apply(variables, x, method="offers"), heads.mu_BxD)
     np.testing.assert_array_equal(heads.logvar_BxD, START_LOGVAR)
 
 
