@@ -49,8 +49,13 @@ class Conditional(Generator):
 
     def decode(self, z_BxD: Array, label_B: Array | None = None) -> Array:
         """The mean of the inputs given codes and labels; None: unknown."""
-        seen_BxI = self.conditioned(self.decoder_input(z_BxD), label_B)
-        return self.restored(self.rule.mean(self.decoder(seen_BxI)))
+        return self.restored(self.rule.mean(self.decoder(self.seen(z_BxD, label_B))))
+
+    def seen(
+        self, z_BxD: Array, label_B: Array | None = None, mask_BxD: Array | None = None
+    ) -> Array:
+        """What the decoder's layers see: `decoder_input`, and the label."""
+        return self.conditioned(self.decoder_input(z_BxD, mask_BxD), label_B)
 
     def conditioned(self, features_BxF: Array, label_B: Array | None) -> Array:
         """What a layer sees that knows the label."""

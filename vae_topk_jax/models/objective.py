@@ -186,10 +186,7 @@ class WithObjective(Conditional):
         decoder, variables = self.decoder.unbind()
         mean = self.rule.mean
 
-        def seen(z_BxD: Array) -> Array:
-            return self.conditioned(self.decoder_input(z_BxD), label_B)
-
-        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, seen(z_BxD))))
+        return lambda z_BxD: mean(jnp.asarray(decoder.apply(variables, self.seen(z_BxD, label_B))))
 
     def _importance_weighted(
         self,
@@ -222,8 +219,7 @@ class WithObjective(Conditional):
             if mask_BxD is not None:
                 mask_NxD = jnp.repeat(mask_BxD, samples, axis=0)
                 z_NxD = apply_mask(z_NxD, mask_NxD)
-            seen_NxI = self.conditioned(self.decoder_input(z_NxD, mask_NxD), label_N)
-            error_N = self._reconstruction(seen_NxI, target_NxHxWxC)
+            error_N = self._reconstruction(self.seen(z_NxD, label_N, mask_NxD), target_NxHxWxC)
             ratio_BxS = log_prior_ratio(z_BxSxD, *posterior)
             return jnp.multiply(beta, ratio_BxS) - error_N.reshape(-1, samples)
 

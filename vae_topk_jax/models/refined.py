@@ -56,12 +56,16 @@ class WithRefinement(WithObjective):
         valid, label = (None if rows is None else rows[::SHARE] for rows in (valid_B, label_B))
         model, variables = self.unbind()
         constants = jax.lax.stop_gradient(variables)  # else the passes are differentiated too
+
+        def error() -> Array:
+            z_BxD = refined_codes(model, constants, x, 1, label)
+            return model.apply(variables, z_BxD, target, valid, label, method="_error_of_codes")
+
         is_due = jnp.asarray(progress) >= 1.0 - self.train_refined
-        z_BxD = jax.lax.cond(
-            is_due,
-            lambda: refined_codes(model, constants, x, 1, label),
-            lambda: jnp.zeros((len(x), self.latent_dim), jnp.float32),
-        )
-        seen_BxI = self.conditioned(self.decoder_input(z_BxD), label)
-        error = batch_average(self._reconstruction(seen_BxI, target), valid)
-        return jnp.where(is_due, error, 0.0)
+        return jax.lax.cond(is_due, error, lambda: jnp.zeros((), jnp.float32))
+
+    def _error_of_codes(
+        self, z_BxD: Array, target_BxHxWxC: Array, valid_B: Array | None, label_B: Array | None
+    ) -> Array:
+        error_B = self._reconstruction(self.seen(z_BxD, label_B), target_BxHxWxC)
+        return batch_average(error_B, valid_B)

@@ -201,7 +201,7 @@ class VAE(WithRefinement):
                 mu_BxD, logvar_BxD, kl_B, mask_BxD, target_BxHxWxC, valid_B, progress, label_B
             )
         else:
-            seen_BxI = self.conditioned(self.decoder_input(code.z_BxD, code.mask_BxD), label_B)
+            seen_BxI = self.seen(code.z_BxD, label_B, code.mask_BxD)
             terms = self._bound(seen_BxI, kl_B, target_BxHxWxC, valid_B, progress)
             terms = self._with_objective(
                 terms, z_BxD, code.z_BxD, valid_B, progress, train, label_B
