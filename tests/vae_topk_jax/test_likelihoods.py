@@ -92,10 +92,15 @@ def test_a_variance_that_is_learnt_starts_at_that_of_the_inputs(x, model, name):
     assert not params[name].any(), "the input has been changed"
 
 
-def test_standardised_inputs_have_a_variance_of_1(x):
-    config = Config(model="vae", likelihood="normal", standardize="feature", latent_dim=3)
-    params = Trainer(config, SHAPE, len(x)).init(np.asarray(x)).params
-    assert params["output_logvar"] == 0
+@pytest.mark.parametrize(("standardize", "expected"), [("feature", 1), ("norm", 1 / 60)])
+def test_it_is_the_variance_of_standardised_inputs(x, standardize, expected):
+    """Of 60 values drawn around 0, whose mean squared norm is 1 in the second case."""
+    config = Config(
+        model="vae", likelihood="normal", standardize=standardize, latent_dim=3, batch_size=32
+    )
+    values = np.random.default_rng(2).normal(0, 7, (64, 1, 1, 60)).astype(np.float32)
+    params = Trainer(config, values.shape[1:], len(values)).init(values).params
+    np.testing.assert_allclose(np.exp(params["output_logvar"]), expected, rtol=0.05)
 
 
 def test_the_loss_of_a_vae_is_its_likelihood_in_standardised_units(x):

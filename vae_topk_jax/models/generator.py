@@ -160,7 +160,7 @@ class Generator(System):
         From grey, dark images are reached soonest by growing latents and weights, and the sigmoid
         saturates before any digit is learnt.
         """
-        if self.rule.has_variance and self.standardize == "none":
+        if self.rule.has_variance:
             logvar = starting_logvar(x_NxHxWxC)
             logvar = jnp.full_like(params["output_logvar"], logvar)
             params = params | {"output_logvar": logvar}
