@@ -23,7 +23,7 @@ from experiments.study.lineup import (
     DIMENSION,
     ELEMENT,
     LATENT_DIM,
-    LITERAL,
+    MEAN_ABS_Z,
     K,
     pca_title,
     trained_models,
@@ -62,7 +62,7 @@ def rows(study: Study, bodies: tuple[Body, ...] = ("mlp", "conv")) -> Iterator[P
     ):
         regime: dict[str, Any] = {"pixel_reduction": pixels, "latent_reduction": latents}
         variant = f"{body}, pixels {REDUCTIONS[pixels]}, KL {REDUCTIONS[latents]}"
-        for title in (LITERAL, DIMENSION, ELEMENT):
+        for title in (MEAN_ABS_Z, DIMENSION, ELEMENT):
             fields = models[title] | regime | {"body": body, "widths": WIDTHS[body], "seed": seed}
             config = study.config(**fields)
             yield study.plan_trained(LAYOUT.name, variant, title, config, measure)

@@ -26,7 +26,7 @@ from experiments.study.lineup import (
     DIMENSION,
     ELEMENT,
     LATENT_DIM,
-    LITERAL,
+    MEAN_ABS_Z,
     K,
     pca_title,
     trained_models,
@@ -83,7 +83,7 @@ def rows(study: Study, inception_weights: Path | None = None) -> Iterator[Planne
             yield study.plan_trained(
                 LAYOUT.name, VARIANTS[reduction], title, config, measure, **settings(study)
             )
-            if title in (LITERAL, DIMENSION, ELEMENT):  # where a batch has a choice
+            if title in (MEAN_ABS_Z, DIMENSION, ELEMENT):  # where a batch has a choice
                 yield plan_stability(study, VARIANTS[reduction], title, config)
     for components in (K, LATENT_DIM):
         yield from _pca(study, components)

@@ -12,8 +12,9 @@ and lowers it, pass by pass. How many latents of an image are active does not ch
 2.  solves it for the values of the active latents, under three dampings (Levenberg-Marquardt);
 3.  finds, in closed form, what the exchange of an active latent for an inactive one would gain,
     all other values being fitted again, and keeps the best exchange for each inactive latent;
-4.  decodes the three codes of step 2 and the 8 best exchanges, and takes the one of lowest E, or
-    leaves the code as it is.
+4.  decodes the three codes of step 2, the 8 best exchanges and, where the encoder offers values for
+    inactive latents (by slot), each exchange at the offered value, and takes the one of lowest E,
+    or leaves the code as it is.
 
 So a code never has a higher E than the encoder's, and it depends on its own image alone. The
 weights of E are those of the loss: a loss of a reconstruction term and beta KL is, for a narrow

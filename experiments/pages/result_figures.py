@@ -20,13 +20,13 @@ from experiments.reporting.figures.stitching import draw_stitching
 from experiments.reporting.figures.strips import draw_reconstructions
 from experiments.reporting.figures.style import STYLE, Drawing
 from experiments.reporting.figures.training_curves import plot_importance
-from experiments.study.lineup import DIMENSION, ELEMENT, LITERAL
+from experiments.study.lineup import DIMENSION, ELEMENT, MEAN_ABS_Z
 from experiments.terminal import cli
 from vae_topk_jax.runs.inputs import PIXELS
 from vae_topk_jax.runs.progress import console
 
 _RULES = {
-    LITERAL: "by dimension, mean |z| (the paper)",
+    MEAN_ABS_Z: "by dimension, mean |z| (the paper)",
     DIMENSION: "by dimension, KL",
     ELEMENT: "by element (default)",
 }

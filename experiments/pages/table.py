@@ -16,7 +16,7 @@ _MIN_SEEDS = 3  # for an interval
 
 _SHOWN = {
     "train images (floor)": "training images (floor)",
-    "Top-K, literal mean |z|": "Top-K, mean |z| (the paper, literally)",
+    "Top-K by dimension, mean |z|": "Top-K by dimension, mean |z| (the paper)",
     "Top-K by dimension": "Top-K by dimension, KL",
     "Top-K by element": "**Top-K by element (default)**",
     "dimension: mean |z|, the paper": "by dimension, mean |z| (the paper)",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from experiments.study.lineup import BASELINE, ELEMENT, FIXED, LITERAL, K, dense_title
+from experiments.study.lineup import BASELINE, ELEMENT, FIXED, MEAN_ABS_Z, K, dense_title
 
 Fields = TypeVar("Fields")
 
@@ -81,7 +81,7 @@ PRESETS = {
         training=Passes(2),
         probe=Passes(2),
         variants=("mean",),
-        table1=(BASELINE, LITERAL, ELEMENT),
+        table1=(BASELINE, MEAN_ABS_Z, ELEMENT),
         table2=(BASELINE, ELEMENT),
         samples=200,
         mixture_codes=500,
@@ -95,8 +95,8 @@ PRESETS = {
         training=Passes(2, least_steps=936),
         probe=Passes(3, least_steps=600),
         variants=("mean",),
-        table1=(BASELINE, LITERAL, ELEMENT, FIXED, dense_title(K)),
-        table2=(BASELINE, LITERAL, ELEMENT),
+        table1=(BASELINE, MEAN_ABS_Z, ELEMENT, FIXED, dense_title(K)),
+        table2=(BASELINE, MEAN_ABS_Z, ELEMENT),
         samples=2_500,
         mixture_codes=2_000,
         stability_batches=10,

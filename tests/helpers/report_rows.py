@@ -4,12 +4,12 @@ import numpy as np
 
 from experiments.records.pictures import encode_images
 from experiments.records.rows import Row
-from experiments.study.lineup import ELEMENT, LITERAL
+from experiments.study.lineup import ELEMENT, MEAN_ABS_Z
 
 SEEDS = (0, 1, 2)
 NOISE = np.array([0.1, -0.2, 0.3, -0.1])
 IMAGES = encode_images(np.arange(12 * 16, dtype=np.uint8).reshape(12, 4, 4, 1))
-TOP_K, DEFAULT = LITERAL, ELEMENT
+TOP_K, DEFAULT = MEAN_ABS_Z, ELEMENT
 
 
 def make_row(experiment, variant, model, seed, metrics, **more):

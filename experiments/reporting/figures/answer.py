@@ -7,11 +7,11 @@ from experiments.records.rows import Row
 from experiments.reporting.columns import SAMPLERS
 from experiments.reporting.figures.strips import Strip, draw_strips, images_of, originals
 from experiments.reporting.figures.style import Drawing
-from experiments.study.lineup import BASELINE, ELEMENT, LITERAL
+from experiments.study.lineup import BASELINE, ELEMENT, MEAN_ABS_Z
 
 MODELS = {
     BASELINE: BASELINE,
-    LITERAL: f"{LITERAL} (the paper's rule)",
+    MEAN_ABS_Z: f"{MEAN_ABS_Z} (the paper's rule)",
     ELEMENT: f"{ELEMENT} (the default)",
 }
 _SIGMA = "0.5"

@@ -20,7 +20,7 @@ def test_a_table_has_means_intervals_and_the_best_in_bold():
     assert table.splitlines()[0] == "**title**"
     assert "| model | PSNR, dB\u00a0↑ | SSIM\u00a0↑ |" in table
     assert "| beta-VAE | **23.93 ± 0.63** | **0.900 ± 0.000** |" in table
-    assert r"| Top-K, literal mean \|z\| | 18.07 ± 0.63 | 0.700 ± 0.000 |" in table
+    assert r"| Top-K by dimension, mean \|z\| | 18.07 ± 0.63 | 0.700 ± 0.000 |" in table
     assert "| PCA, 64 components | 30.00 |  |" in table
     assert "floor" not in table
 

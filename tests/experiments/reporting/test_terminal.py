@@ -8,7 +8,7 @@ from experiments import table1, table2
 from experiments.records.rows import Row
 from experiments.reporting.claims import CLAIMS
 from experiments.reporting.terminal import summary
-from experiments.study.lineup import BASELINE, ELEMENT, LITERAL
+from experiments.study.lineup import BASELINE, ELEMENT, MEAN_ABS_Z
 
 NOISE = (0.1, -0.2, 0.3)
 
@@ -59,6 +59,6 @@ def test_each_claim_has_one_line_with_its_verdict():
     seeds = range(3)
     baseline, worse = rows(BASELINE, 24.0, seeds), rows(ELEMENT, 19.0, seeds)
     assert line_of(claim, lines([*baseline, *worse])) == ["replicates"]
-    better = rows(LITERAL, 29.0, seeds)
+    better = rows(MEAN_ABS_Z, 29.0, seeds)
     both = " ".join(line_of(claim, lines([*baseline, *worse, *better])))
     assert both == "replicates: 1 of 2; does not: 1 of 2"
