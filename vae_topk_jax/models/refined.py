@@ -59,7 +59,8 @@ class WithRefinement(WithObjective):
 
         def error() -> Array:
             z_BxD = refined_codes(model, constants, x, 1, label)
-            return model.apply(variables, z_BxD, target, valid, label, method="_error_of_codes")
+            codes = (z_BxD, target, valid, label)
+            return jnp.asarray(model.apply(variables, *codes, method="_error_of_codes"))
 
         is_due = jnp.asarray(progress) >= 1.0 - self.train_refined
         return jax.lax.cond(is_due, error, lambda: jnp.zeros((), jnp.float32))
