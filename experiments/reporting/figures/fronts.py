@@ -1,7 +1,7 @@
 """Pareto fronts of an ablation."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,24 +85,38 @@ def _draw_front(axes: Axes, models: Mapping[str, Sequence[Row]], goal: Goal) -> 
     for title, point in zip(models, points_Nx2, strict=True):
         axes.plot(*point, "o", color=_colour(title), markersize=4, zorder=2)
     for number, point in enumerate(points_Nx2[best], start=1):
-        side = (0, 5) if number % 2 else (0, -9)
+        above = (0, 5) if number % 2 else (0, -9)
         axes.annotate(
-            str(number), point, side, textcoords="offset points", fontsize=6.5, ha="center"
+            str(number), point, above, textcoords="offset points", fontsize=6.5, ha="center"
         )
     titles = list(models)
     names = [f"{number}  {titles[i]}" for number, i in enumerate(best, start=1)]
-    corner = (0.02, 0.04, "left") if goal.more_is_better else (0.98, 0.04, "right")
+    side = _emptier_side(points_Nx2)
     axes.text(
-        *corner[:2],
+        {"left": 0.02, "right": 0.98}[side],
+        0.04,
         "\n".join(names),
         transform=axes.transAxes,
         fontsize=6.5,
-        ha=corner[2],
+        ha=side,
         bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0},
     )
     axes.margins(x=0.06, y=0.12)
     axes.set_xlabel(f"{goal.title} ({'more' if goal.more_is_better else 'less'} is better)")
     axes.set_ylabel(PSNR.title)
+
+
+def _emptier_side(points_Nx2: np.ndarray) -> Literal["left", "right"]:
+    """The lower corner from which the nearest point is farther.
+
+    Examples:
+        >>> _emptier_side(np.array([[0.0, 0.0], [0.2, 1.0], [1.0, 1.0]]))
+        'right'
+    """
+    low_2, size_2 = points_Nx2.min(axis=0), np.ptp(points_Nx2, axis=0)
+    placed_Nx2 = (points_Nx2 - low_2) / np.where(size_2 > 0, size_2, 1.0)
+    left, right = (np.linalg.norm(placed_Nx2 - corner, axis=1).min() for corner in ([0, 0], [1, 0]))
+    return "left" if left > right else "right"
 
 
 def _colour(title: str) -> str:
