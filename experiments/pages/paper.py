@@ -178,7 +178,7 @@ TABLES = {
         "supports",
         _in(supports.SMALL_FINAL, *_RECONSTRUCTED, *_GENERATED, *_USED, "supports"),
         "K = 8 of 64, test images",
-        (ELEMENT, supports.SLOT),
+        tuple(supports.finalists()),
     ),
     "slots-large": PageTable(
         "supports",
