@@ -196,9 +196,9 @@ class BatchTopK(nn.Module):
     def sparsify(self, z_BxD: Array, weight_D: Array | None = None) -> Array:
         """z_BxD with the zeros of inference, where z is all that is known.
 
-        If no means alone make the mask (`masks_by_means`), then z should have its zeros already: by
-        element it is returned as it is, by slot the largest |z| of each group remain, per sample
-        the k largest.
+        Where the means alone do not make the mask (`masks_by_means`), z should have its zeros
+        already: by element it is returned as it is, by slot the largest |z| of each group remains,
+        per sample the k largest remain.
 
         Examples:
             >>> import jax
