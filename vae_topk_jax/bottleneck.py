@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.rule import Calibration, Latent, Selection, SelectionRule, TopKRule
-from vae_topk_jax.scores import OF_MEANS, Score
+from vae_topk_jax.scores import Score
 from vae_topk_jax.selection import apply_mask
 from vae_topk_jax.statistics import NAMES, TopKStatistics
 
@@ -185,20 +185,12 @@ class BatchTopK(nn.Module):
                 variable.value = getattr(updated, name)
         return selection
 
-    @property
-    def masks_by_means(self) -> bool:
-        """Whether at inference the mask is a function of the posterior means alone: not by slot,
-        and elsewhere not where `score` rests on the variance, or is a callable that may."""
-        if self.selection == "dimension":
-            return True
-        return self.selection != "slot" and self.score in OF_MEANS
-
     def sparsify(self, z_BxD: Array, weight_D: Array | None = None) -> Array:
         """z_BxD with the zeros of inference, where z is all that is known.
 
-        Where the means alone do not make the mask (`masks_by_means`), z should have its zeros
-        already: by element it is returned as it is, by slot the largest |z| of each group remains,
-        per sample the k largest remain.
+        Where the means alone do not make the mask (`TopKRule.masks_by_means`), z should have its
+        zeros already: by element it is returned as it is, by slot the largest |z| of each group
+        remains, per sample the k largest remain.
 
         Examples:
             >>> import jax
@@ -207,7 +199,7 @@ class BatchTopK(nn.Module):
             ...                        method="sparsify")[0].tolist()
             [[0.0, -2.0]]
         """
-        if self.masks_by_means:
+        if self.rule.masks_by_means:
             return self(z_BxD, use_running_average=True, weight_D=weight_D)
         if self.selection == "element":
             return z_BxD

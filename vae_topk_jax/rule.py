@@ -17,7 +17,7 @@ from vae_topk_jax import importance as importances
 from vae_topk_jax.checks import check_latent, check_shape, check_valid, lookup
 from vae_topk_jax.folding import fold, fold_valid
 from vae_topk_jax.ranking import count_rows
-from vae_topk_jax.scores import SCORES, Score
+from vae_topk_jax.scores import OF_MEANS, SCORES, Score
 from vae_topk_jax.selection import (
     batch_top_k_mask,
     boundary,
@@ -189,6 +189,20 @@ class TopKRule:
         unseen = 0.0 if is_known else jnp.nan
         mask_BxD = self._running(self.scores(latent), statistics, latent.count, unseen)
         return Selection(mask_BxD.reshape(latent.shape))
+
+    @property
+    def masks_by_means(self) -> bool:
+        """Whether at inference the mask is a function of the posterior means alone: not by slot,
+        and elsewhere not where `score` rests on the variance, or is a callable that may.
+
+        Examples:
+            >>> from vae_topk_jax.scores import abs_mu
+            >>> [TopKRule(1, score=score).masks_by_means for score in ("abs_mu", abs_mu, "kl")]
+            [True, True, False]
+        """
+        if self.selection == "dimension":
+            return True
+        return self.selection != "slot" and lookup("score", self.score, SCORES) in OF_MEANS
 
     def scores(self, latent: Latent) -> Array:
         """score_BxD, float32, by which entries are ranked: `score`, or the scores that were

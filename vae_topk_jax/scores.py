@@ -116,4 +116,4 @@ SCORES: dict[str, Score] = {
     "one_minus_sigma": one_minus_sigma,
 }
 # At inference, where z is the mean, functions of it alone.
-OF_MEANS = ("abs_z", "abs_mu")
+OF_MEANS = (abs_z, abs_mu)

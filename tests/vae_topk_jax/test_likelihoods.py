@@ -93,7 +93,7 @@ def test_a_variance_that_is_learnt_starts_at_that_of_the_inputs(x, model, name):
 
 
 @pytest.mark.parametrize(("standardize", "expected"), [("feature", 1), ("norm", 1 / 60)])
-def test_it_is_the_variance_of_standardised_inputs(x, standardize, expected):
+def test_it_is_the_variance_of_standardised_inputs(standardize, expected):
     """Of 60 values drawn around 0, whose mean squared norm is 1 in the second case."""
     config = Config(
         model="vae", likelihood="normal", standardize=standardize, latent_dim=3, batch_size=32

@@ -161,8 +161,7 @@ class Generator(System):
         saturates before any digit is learnt.
         """
         if self.rule.has_variance:
-            logvar = starting_logvar(x_NxHxWxC)
-            logvar = jnp.full_like(params["output_logvar"], logvar)
+            logvar = jnp.full_like(params["output_logvar"], starting_logvar(x_NxHxWxC))
             params = params | {"output_logvar": logvar}
         decoder = params["decoder"]
         convolutions = [name for name in decoder if name.startswith(ConvTranspose.__name__)]

@@ -247,7 +247,7 @@ class LadderVAE(Generator):
         the codes."""
         found = self.inferred(x_BxHxWxC, sample=False, use_running_average=True)
         kept = [
-            level.mu_BxD if layer.masks_by_means else level.code_BxD
+            level.mu_BxD if layer.rule.masks_by_means else level.code_BxD
             for layer, level in zip(self.batch_top_k, found, strict=True)
         ]
         return jnp.concatenate(kept, axis=-1)

@@ -232,7 +232,7 @@ class TopKVAE(BetaVAE):
     def latents(self, x_BxHxWxC: Array, label_B: Array | None = None) -> Array:
         """The posterior means before any mask, where they alone make the mask; else, by slot and
         where scores rest on the variance, the codes."""
-        if self.batch_top_k.masks_by_means:
+        if self.batch_top_k.rule.masks_by_means:
             return super().latents(x_BxHxWxC, label_B)
         return self.encode(x_BxHxWxC, label_B=label_B)
 
