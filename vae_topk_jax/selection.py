@@ -13,6 +13,7 @@ import functools
 import math
 import numbers
 import operator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -33,11 +34,15 @@ from vae_topk_jax.ranking import (
     count_rows,
     cut_at,
     find_place,
+    is_sorted_fast,
     nth_largest,
     nth_largest_float,
+    nth_largest_sorted,
     ordered_bits,
 )
 from vae_topk_jax.single_pass import find_cut, is_worth_a_pass
+
+Find = Callable[[Array, Array], Array]  # numbers, n -> the n-th largest
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -89,8 +94,8 @@ def batch_top_k_mask(importance: Array, k: int, count: ArrayLike | None = None) 
 def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None) -> Array:
     """The mask of the k largest scores of each image; `batch_top_k_mask` of every row.
 
-    The smallest score kept of each row is found as in `element_top_k`: nothing is sorted, and no
-    row costs more for a larger k.
+    The smallest score kept of each row is found as in `element_top_k`; no row costs more for a
+    larger k.
 
     Raises:
         ValueError: `scores` has no or an empty axis, or k is outside [1, D].
@@ -114,13 +119,18 @@ def sample_top_k_mask(scores_BxD: Array, k: int, count: ArrayLike | None = None)
         smallest_Bx1 = nth_largest(order_BxD, places_Bx1, bits_of(order_BxD), count_rows)
         return _rows_of_smallest(order_BxD, smallest_Bx1, INTEGERS, places_Bx1)
 
-    def by_floats(scores_BxD: Array, places_Bx1: Array) -> Array:
+    def by_floats(scores_BxD: Array, places_Bx1: Array, find: Find = nth_largest_float) -> Array:
         scores_BxD = scores_BxD.astype(jnp.float32)
-        smallest_Bx1 = nth_largest_float(scores_BxD, places_Bx1)
+        smallest_Bx1 = find(scores_BxD, places_Bx1)
         return _rows_of_smallest(scores_BxD, smallest_Bx1, FLOATS, places_Bx1)
 
-    default = by_integers if scores.dtype == jnp.float64 else by_floats
-    kept_BxD = jax.lax.platform_dependent(scores, places_Bx1, cpu=by_integers, default=default)
+    choices = {"cpu": by_integers, "default": by_floats}
+    if scores.dtype == jnp.float64:
+        choices["default"] = by_integers
+    elif is_sorted_fast(scores):
+        by_sort = functools.partial(by_floats, find=nth_largest_sorted)
+        choices["cuda"] = unless_split(by_sort, by_floats, None)
+    kept_BxD = jax.lax.platform_dependent(scores, places_Bx1, **choices)
     return kept_BxD.astype(scores.dtype).reshape(scores_BxD.shape)
 
 
@@ -166,7 +176,8 @@ def element_top_k(
 
     The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`),
     on a TPU mostly of a few alone (`vae_topk_jax.single_pass`). So k need not be static, nothing is
-    sorted, and a batch that is split over devices exchanges counts alone. Ties for the last places
+    sorted but up to a million scores on a GPU, and a batch that is split over devices exchanges
+    counts alone. Ties for the last places
     go to the lower index of the flattened batch; NaN and -inf are never selected, nor any score of
     a padded example.
 
@@ -226,6 +237,12 @@ def _element_top_k(
     def by_floats(scores_BxD: Array, places: Array) -> ElementMask:
         return _of_cut(scores_BxD, by_digits(scores_BxD, places), FLOATS, places, axis_name)
 
+    def on_one_gpu(scores_BxD: Array, places: Array) -> ElementMask:
+        short_digits = functools.partial(nth_largest_float, digit=2)
+        find = nth_largest_sorted if is_sorted_fast(scores_BxD) else short_digits
+        cut = cut_at(scores_BxD, find(scores_BxD, places), FLOATS)
+        return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
+
     def in_one_pass(scores_BxD: Array, places: Array) -> ElementMask:
         # Behind a barrier: XLA would move some sums into the condition, with the arrays they need.
         cut, is_exact = jax.lax.optimization_barrier(find_cut(scores_BxD, places, axis_name))
@@ -233,6 +250,8 @@ def _element_top_k(
         return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
 
     choices = {"cpu": by_integers, "default": by_floats}
+    if axis_name is None:
+        choices["cuda"] = unless_split(on_one_gpu, by_floats, axis_name)
     if is_worth_a_pass(scores_BxD.shape):
         choices["tpu"] = unless_split(in_one_pass, by_floats, axis_name)
     return jax.lax.platform_dependent(scores_BxD, places, **choices)

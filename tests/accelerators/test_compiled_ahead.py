@@ -68,7 +68,7 @@ def test_the_dense_vae_has_no_condition_and_nothing_is_float64(alone):
 
 def test_nothing_large_is_sorted_and_everything_fits(alone):
     for title, program in alone.programs.items():
-        assert program.get("largest_sort", 0) < 1e6, title
+        assert program.get("largest_sort", 0) <= 1 << 20, title
         assert program["memory_mb"] < alone.chip.memory / 1e6, title
 
 
@@ -77,7 +77,7 @@ def test_the_traffic_does_not_grow(alone):
     assert by_dimension["read_mb"] == pytest.approx(2 * ARRAY_MB, rel=0.01)
     assert by_dimension["written_mb"] == pytest.approx(ARRAY_MB, rel=0.01)
     moved, is_tpu = by_element["read_mb"] + by_element["written_mb"], bool(alone.chip.topology)
-    assert moved < (6 if is_tpu else 15) * ARRAY_MB
+    assert moved < (6 if is_tpu else 24) * ARRAY_MB  # digits of two bits read it 16 times
     assert by_element.get("conditionals", 0) == is_tpu  # where one pass is not enough
     for title in (BY_DIMENSION, BY_ELEMENT):
         assert alone.programs[title]["read_mb"] < 1.1 * alone.programs[BETA]["read_mb"], title

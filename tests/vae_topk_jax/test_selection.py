@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jax.sharding import PartitionSpec
 
-from vae_topk_jax import batch_top_k_mask
+from vae_topk_jax import batch_top_k_mask, ranking
 from vae_topk_jax.selection import ElementMask, apply_mask, element_top_k, sample_top_k_mask
 
 SIZE = 12
@@ -187,11 +187,18 @@ def split_sample_top_k_mask(scores, k) -> jax.Array:
     return split(lambda scores, k: choose(scores, count=k), in_specs, ROWS_SPLIT)(scores, k)
 
 
-@pytest.fixture(scope="module")
-def as_accelerators_do():
+@pytest.fixture(scope="module", params=["tpu", "cuda", "cuda, many scores"])
+def as_accelerators_do(request):
     """`element_top_k`, whole and split, and `sample_top_k_mask`, compiled as for an accelerator."""
+    platform, _, many = request.param.partition(", ")
+
+    def choose(*given, cpu, default, **others):
+        return others.get(platform, default)(*given)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax.lax, "platform_dependent", lambda *given, cpu, default: default(*given))
+        patch.setattr(jax.lax, "platform_dependent", choose)
+        if many:
+            patch.setattr(ranking, "_SORTED", 0)
         jax.clear_caches()
         example = np.zeros((ROWS, COLUMNS), np.float32), 1.0, np.ones(ROWS, bool)
         whole = jax.jit(element_top_k).lower(*example).compile()
@@ -212,6 +219,18 @@ def test_accelerators_keep_the_same_elements(as_accelerators_do, scores, k, vali
         np.testing.assert_array_equal(threshold, element_top_k(scores, k, valid).threshold)
     expected = [numpy_mask(row, round(k)) for row in scores]
     np.testing.assert_array_equal(by_row(scores, round(k)), expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores=SCORES, n=st.integers(0, ROWS * COLUMNS))
+def test_digits_of_any_length_find_what_a_sort_finds(scores, n):
+    of_all, of_rows = jnp.int32(n), jnp.full((ROWS, 1), min(n, COLUMNS), jnp.int32)
+    for places in (of_all, of_rows):
+        expected = ranking.nth_largest_sorted(scores, places)
+        for digit in (1, 2, 4):
+            found = np.asarray(ranking.nth_largest_float(scores, places, digit=digit))
+            is_zero = np.abs(found) < np.finfo(np.float32).tiny  # subnormal: alike in comparisons
+            np.testing.assert_array_equal(np.where(is_zero, 0, found), expected)
 
 
 def test_ties_by_the_thousand_go_to_the_lower_indices():
