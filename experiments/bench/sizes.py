@@ -16,6 +16,7 @@ class Sizes:
         square: rows and columns of the large matrix product.
         copied: floats of the array that is copied.
         bottlenecks: (B, D) of the bottleneck alone.
+        searches: (B, D) of the search for the n-th largest number alone, on accelerators.
         decoders: (B, D, F, k): k of D latents an input decoded to F values.
         dictionaries: (B, F, D, k) of a dictionary of D directions of F values.
         batches: images in one call of a trained model.
@@ -35,6 +36,7 @@ class Sizes:
     square: int
     copied: int
     bottlenecks: tuple[tuple[int, int], ...]
+    searches: tuple[tuple[int, int], ...]
     decoders: tuple[tuple[int, int, int, int], ...]
     dictionaries: tuple[tuple[int, int, int, int], ...]
     batches: tuple[int, ...]
@@ -59,6 +61,7 @@ PRESETS = {
         square=64,
         copied=1 << 10,
         bottlenecks=((128, 64),),
+        searches=((128, 64),),
         decoders=((4, 32, 16, 2),),
         dictionaries=((8, 16, 32, 2),),
         batches=(1, 4),
@@ -81,6 +84,7 @@ PRESETS = {
         square=4096,
         copied=1 << 26,
         bottlenecks=((128, 64), (1024, 1024), (8192, 4096), (65536, 4096), (65536, 16384)),
+        searches=((128, 64), (1024, 64), (1024, 1024), (4096, 1024), (4096, 4096), (65536, 4096)),
         decoders=((256, 4096, 768, 32), (256, 16384, 768, 32), (256, 65536, 768, 32)),
         dictionaries=((512, 768, 4096, 32), (8192, 4096, 65536, 64)),
         batches=(1, 1024),

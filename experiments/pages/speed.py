@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
+from experiments.bench.groups.threshold import BY_ELEMENT, PER_SAMPLE
 from experiments.bench.http_load import PATHS
 from experiments.bench.registry import LAYOUTS
 from experiments.bench.sizes import PRESETS
@@ -14,14 +15,20 @@ from experiments.study.lineup import DIMENSION, ELEMENT
 _SPEED = {(layout.name, column.metric): column for layout in LAYOUTS for column in layout.columns}
 
 
-def _speed(experiment: str, corner: str, variants: Mapping[str, str], *metrics: str) -> PageTable:
+def _speed(
+    experiment: str,
+    corner: str,
+    variants: Mapping[str, str],
+    *metrics: str,
+    folder: str = "bench",
+) -> PageTable:
     """Of the bench; variants: variant -> what stands before the titles of its columns."""
     columns = []
     for (variant, start), metric in itertools.product(variants.items(), metrics):
         column = _SPEED[experiment, metric]
         title = f"{start}, {column.title}" if start and len(metrics) > 1 else start or column.title
         columns.append((variant, replace(column, title=title)))
-    return PageTable("bench", experiment, columns, corner)
+    return PageTable(folder, experiment, columns, corner)
 
 
 def _ahead(variant: str, *metrics: str) -> PageTable:
@@ -40,8 +47,18 @@ _DECODERS = {
     for size, latents, inputs, k in _FULL.decoders
 }
 _DICTIONARIES = {
-    f"({size}, {inputs}, {latents}), float32": f"({size}, {inputs}, {latents})"
-    for size, inputs, latents, _ in _FULL.dictionaries
+    dtype: {
+        f"({size}, {inputs}, {latents}), {dtype}": f"({size}, {inputs}, {latents})"
+        for size, inputs, latents, _ in _FULL.dictionaries
+    }
+    for dtype in ("float32", "bfloat16")
+}
+_DICTIONARY = ("ms", "over_ours", "gflops", "share_of_square")
+_SEARCHES = {
+    rule: {
+        f"{rule}, ({size}, {latents})": f"({size}, {latents})" for size, latents in _FULL.searches
+    }
+    for rule in (BY_ELEMENT, PER_SAMPLE)
 }
 _BATCHES = {f"batch of {size:,}": f"batch of {size:,}" for size in _FULL.batches}
 _STEPS = {"beta-VAE": "beta-VAE", DIMENSION: "by dimension", ELEMENT: "by element"}
@@ -69,11 +86,8 @@ TABLES = {
     "speed-dictionary": _speed(
         "bench_dictionary",
         "(batch, inputs, latents)",
-        _DICTIONARIES,
-        "ms",
-        "over_ours",
-        "gflops",
-        "share_of_square",
+        _DICTIONARIES["float32"],
+        *_DICTIONARY,
     ),
     "speed-serving": _speed("bench_serving", "", _BATCHES, "ms", "images_per_second"),
     "speed-load": _speed(
@@ -100,6 +114,27 @@ TABLES = {
         *("all_reduces", "all_reduce_bytes", "all_gathers", "all_gather_bytes"),
         *("all_reduces_in_branches", "all_gather_bytes_in_branches"),
     ),
+    "h200-training": _speed(
+        "bench_training",
+        "MLP 784-512-256, 59,904 images",
+        {MLP: ""},
+        *("examples_per_second", "seconds_epoch", "over_beta"),
+        folder="bench_h200",
+    ),
+    "h200-bottleneck": _speed("bench_bottleneck", "(B, D)", _SHAPES, "ms", folder="bench_h200"),
+    **{
+        f"h200-search-{name}": _speed(
+            "bench_threshold", f"{rule}, (B, D)", _SEARCHES[rule], "ms", folder="bench_h200"
+        )
+        for name, rule in (("element", BY_ELEMENT), ("sample", PER_SAMPLE))
+    },
+    **{
+        f"h200-dictionary-{dtype}": _speed(
+            "bench_dictionary", dtype, variants, *_DICTIONARY, folder="bench_h200"
+        )
+        for dtype, variants in _DICTIONARIES.items()
+    },
+    "h200-decoding": _speed("bench_decoding", "", _DECODERS, "ms", folder="bench_h200"),
     "ahead-v5e": _ahead("TPU v5e", *_ALONE),
     "ahead-v6e": _ahead("TPU v6e", *_ALONE),
     "ahead-h100": _ahead("H100 SXM", *_ALONE),

@@ -31,6 +31,7 @@ LAYOUT = Experiment(
         Column("first_together", "first epoch together", 1, "neither", "s"),
         Column("first_in_turn", "first epoch one after another", 1, "neither", "s"),
         Column("first_over_in_turn", "first epoch, time ratio", 2),
+        Column("over_one", "over one seed", 2, "lower"),
     ),
 )
 TOGETHER, IN_TURN = "together", "one after another"
@@ -43,16 +44,37 @@ def run(bench: Bench) -> None:
     config = mlp_config(bench)
     images = whole_batches(bench.dataset.train_images, bench.sizes.growth_images, config.batch_size)
     counts, rounds = bench.sizes.seeds, bench.sizes.rounds
-    is_on_cpu = jax.default_backend() == "cpu"
     for title, own in lineup(config).items():
-        for count in counts if is_on_cpu else (*counts, _MANY):
+        if jax.default_backend() != "cpu":
+            race_many(bench, title, own, images, _MANY)
+            continue
+        for count in counts:
             _add(bench, title, own, count, len(images), 1, race(own, images, count, rounds))
-        if is_on_cpu:
-            seconds = _on_devices(own, len(images), counts[-1], rounds)
-            _add(bench, title, own, counts[-1], len(images), _SHARED, seconds)
-        elif len(jax.devices()) > 1:
-            seconds = race(own, images, _MANY, rounds, make_mesh())
-            _add(bench, title, own, _MANY, len(images), len(jax.devices()), seconds)
+        seconds = _on_devices(own, len(images), counts[-1], rounds)
+        _add(bench, title, own, counts[-1], len(images), _SHARED, seconds)
+
+
+def race_many(
+    bench: Bench, title: str, config: Config, images_NxHxWxC: np.ndarray, count: int
+) -> None:
+    """Adds a row for an epoch of one seed, of so many together on one device, and on all."""
+    config = config.replace(epochs=bench.sizes.rounds + WARM_UP)
+    one = "1 seed"
+    contestants = {
+        one: together(config, images_NxHxWxC, 1),
+        f"{count} seeds": together(config, images_NxHxWxC, count),
+    }
+    if (devices := len(jax.devices())) > 1:
+        many = together(config, images_NxHxWxC, count, make_mesh())
+        contestants[f"{count} seeds, {devices} devices"] = many
+
+    def describe(model: str, seconds: Mapping[str, Seconds]) -> Metrics:
+        own = seconds[model]
+        ratio = own.median / seconds[one].median
+        return {"seconds_together": own.median, "first_together": own.first, "over_one": ratio}
+
+    settings = config.to_dict() | {"images": len(images_NxHxWxC)}
+    bench.race(LAYOUT.name, title, contestants, settings, describe, least_seconds=0.0)
 
 
 def race(

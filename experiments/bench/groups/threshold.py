@@ -13,14 +13,17 @@ from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.bottleneck import k_of
 from experiments.reporting.layout import Experiment
+from vae_topk_jax.ranking import nth_largest_float, nth_largest_sorted
 from vae_topk_jax.selection import element_top_k
 
 LAYOUT = Experiment(
     "bench_threshold",
     "Speed: the threshold by element",
-    "The mask of the B k largest of B D scores; all give the same mask.",
+    "The mask of the B k largest of B D scores; all give the same mask. On an accelerator also the "
+    "smallest score kept alone, of all scores or of each row.",
     (MS,),
 )
+BY_ELEMENT, PER_SAMPLE = "smallest score kept by element", "smallest score kept per sample"
 _SORTED = 1 << 25  # entries of the largest array that is sorted
 
 
@@ -29,6 +32,32 @@ def run(bench: Bench) -> None:
     for size, latents in bench.sizes.bottlenecks:
         if size * latents <= _SORTED:
             _run_size(bench, size, latents)
+    if jax.default_backend() != "cpu":
+        for size, latents in bench.sizes.searches:
+            race_searches(bench, size, latents)
+
+
+def race_searches(bench: Bench, size: int, latents: int) -> None:
+    """Adds a row for each way to the smallest score kept, of all scores and of each row's."""
+    k = k_of(latents)
+    x_BxD = jnp.abs(jax.random.normal(jax.random.key(0), (size, latents)))
+    ways: dict[str, Callable[[Array, Array], Array]] = {
+        "digits of four bits": nth_largest_float,
+        "digits of two bits": functools.partial(nth_largest_float, digit=2),
+        "sort": nth_largest_sorted,
+    }
+    for variant, n in {
+        BY_ELEMENT: jnp.int32(k * size),
+        PER_SAMPLE: jnp.full((size, 1), k, jnp.int32),
+    }.items():
+        contestants = {
+            title: functools.partial(jax.jit(way).lower(x_BxD, n).compile(), x_BxD, n)
+            for title, way in ways.items()
+        }
+        found = [np.asarray(contestant()) for contestant in contestants.values()]
+        assert all(np.array_equal(found[0], other) for other in found)
+        settings = {"k": k}
+        bench.race(LAYOUT.name, f"{variant}, ({size}, {latents})", contestants, settings, _describe)
 
 
 def _run_size(bench: Bench, size: int, latents: int) -> None:
@@ -48,11 +77,11 @@ def _run_size(bench: Bench, size: int, latents: int) -> None:
         host_BxD >= np.partition(host_BxD.ravel(), -k * size)[-k * size]
     )
     check_masks(host_BxD, contestants)
+    bench.race(LAYOUT.name, f"({size}, {latents})", contestants, {"k": k}, _describe)
 
-    def describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
-        return {"ms": 1e3 * seconds[model].median}
 
-    bench.race(LAYOUT.name, f"({size}, {latents})", contestants, {"k": k}, describe)
+def _describe(model: str, seconds: Mapping[str, Seconds]) -> dict[str, float]:
+    return {"ms": 1e3 * seconds[model].median}
 
 
 def check_masks(scores_BxD: np.ndarray, contestants: Mapping[str, Callable[[], Any]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from experiments.bench.peers.pytorch import allow_tf32
 from vae_topk_jax.config import Config
 
 MODULE = "dictionary_learning"
@@ -20,6 +21,7 @@ def start(config: Config, x_BxF: np.ndarray, steps: int) -> Callable[[], float]:
     import torch
     from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
 
+    allow_tf32()
     trainer = BatchTopKTrainer(
         steps=steps,
         activation_dim=x_BxF.shape[1],

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.peers.pytorch import build_modules
+from experiments.bench.peers.pytorch import allow_tf32, build_modules
 from vae_topk_jax.config import Config
 from vae_topk_jax.data import to_unit_float
 
@@ -24,6 +24,7 @@ class PythaeRun:
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
         from pythae.trainers.training_callbacks import CallbackHandler
 
+        allow_tf32()
         logging.getLogger(BaseTrainer.__module__).setLevel(logging.WARNING)
         x_NxCxHxW = torch.from_numpy(np.moveaxis(to_unit_float(images_NxHxWxC), -1, 1).copy())
         shape = tuple(x_NxCxHxW.shape[1:])

@@ -25,8 +25,13 @@ class TorchRun:
     def __init__(self, config: Config, images_NxHxWxC: np.ndarray, compiled: bool = False):
         import torch
 
-        self._config = config
+        # Plain numbers: `torch.compile` does not follow a configuration's properties.
+        self._batch_size, self._beta = config.batch_size, config.beta
+        self._is_sparse = config.model == "top_k_vae"
+        if self._is_sparse:
+            self._k, self._ema_decay = config.k, config.ema_decay
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        allow_tf32()
         x_NxCxHxW = np.moveaxis(to_unit_float(images_NxHxWxC), -1, 1)
         self._x_NxCxHxW = torch.from_numpy(np.ascontiguousarray(x_NxCxHxW)).to(device)
         self.modules = build_modules(config, x_NxCxHxW.shape[1:]).to(device)
@@ -41,13 +46,13 @@ class TorchRun:
         import torch
 
         order_N = torch.randperm(len(self._x_NxCxHxW), device=self._x_NxCxHxW.device)
-        for index_B in order_N.split(self._config.batch_size):
+        for index_B in order_N.split(self._batch_size):
             loss, importance_D = self._compute_loss(self._x_NxCxHxW[index_B])
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            if self._config.model == "top_k_vae":
-                self._importance_D.lerp_(importance_D, 1 - self._config.ema_decay)
+            if self._is_sparse:
+                self._importance_D.lerp_(importance_D, 1 - self._ema_decay)
         return float(loss.detach())
 
     def _loss(self, x_BxCxHxW: Any) -> tuple[Any, Any]:
@@ -59,13 +64,21 @@ class TorchRun:
         z_BxD = mu_BxD + torch.exp(0.5 * logvar_BxD) * torch.randn_like(mu_BxD)
         kl_BxD = 0.5 * (mu_BxD.square() + logvar_BxD.exp() - 1 - logvar_BxD)
         importance_D = kl_BxD.detach().mean(0)
-        if self._config.model == "top_k_vae":
+        if self._is_sparse:
             mask_D = torch.zeros_like(importance_D)
-            mask_D[importance_D.topk(self._config.k).indices] = 1
+            mask_D[importance_D.topk(self._k).indices] = 1
             z_BxD = z_BxD * mask_D
         y_BxCxHxW = torch.sigmoid(self.modules["decoder"](z_BxD))
         reconstruction = (y_BxCxHxW - x_BxCxHxW).square().mean()
-        return reconstruction + self._config.beta * kl_BxD.mean(), importance_D
+        return reconstruction + self._beta * kl_BxD.mean(), importance_D
+
+
+def allow_tf32() -> None:
+    """Float32 products on a GPU from operands rounded to TensorFloat-32, as XLA computes them."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
 
 
 def build_modules(config: Config, shape: tuple[int, ...]) -> Any:

@@ -8,23 +8,25 @@ import numpy as np
 import pytest
 
 from experiments.bench.__main__ import main
-from experiments.bench.bench import over_rounds
+from experiments.bench.bench import Bench, over_rounds
 from experiments.bench.clock import Seconds, alternate
 from experiments.bench.compiled.chips import CHIPS
 from experiments.bench.compiled.exchanges import count_exchanges
 from experiments.bench.compiled.hlo import Hlo
-from experiments.bench.groups import ahead_of_time, decoding, exchanges, memory, seeds
+from experiments.bench.groups import ahead_of_time, decoding, exchanges, memory, seeds, threshold
 from experiments.bench.groups.threshold import check_masks
 from experiments.bench.peers.pytorch import TorchRun
 from experiments.bench.products import products_alone, products_of
 from experiments.bench.registry import GROUPS, LAYOUTS
+from experiments.bench.sizes import PRESETS
 from experiments.bench.targets import CONV, MLP, RATIOS, ratios
 from experiments.records.intervals import summarise
-from experiments.records.rows import read_results
+from experiments.records.rows import ResultsFile, read_results
 from experiments.reporting.tables import Column
 from experiments.study.lineup import BASELINE
 from tests.helpers.report_rows import make_row
 from tests.helpers.runs import SMALL
+from vae_topk_jax.data import load_dataset
 from vae_topk_jax.training import Trainer
 
 
@@ -42,6 +44,27 @@ def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
         assert all(0 < value < math.inf for value in row.metrics.values()), row
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert all(layout.title in report for layout in LAYOUTS if layout.name in measured)
+
+
+def test_many_seeds_together_are_timed_beside_one(tmp_path):
+    images = np.zeros((256, 28, 28, 1), np.uint8)
+    bench = Bench(load_dataset("embedded"), PRESETS["tiny"], ResultsFile(tmp_path))
+    seeds.race_many(bench, BASELINE, SMALL, images, 3)
+    one, three, *shared = read_results(tmp_path).rows
+    assert (one.model, three.model) == ("1 seed", "3 seeds")
+    assert len(shared) == (len(jax.devices()) > 1)
+    assert one.metrics["over_one"] == 1
+    seconds = three.metrics["seconds_together"] / one.metrics["seconds_together"]
+    assert three.metrics["over_one"] == pytest.approx(seconds)
+
+
+def test_every_way_to_the_smallest_score_kept_is_timed(tmp_path):
+    bench = Bench(load_dataset("embedded"), PRESETS["tiny"], ResultsFile(tmp_path))
+    threshold.race_searches(bench, 12, 16)
+    rows = read_results(tmp_path).rows
+    variants = [f"{name}, (12, 16)" for name in (threshold.BY_ELEMENT, threshold.PER_SAMPLE)]
+    assert [row.variant for row in rows] == [variant for variant in variants for _ in range(3)]
+    assert all(row.metrics["ms"] > 0 for row in rows)
 
 
 def test_a_group_alone_is_measured_again_in_place(tmp_path):
