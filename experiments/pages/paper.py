@@ -18,7 +18,7 @@ from experiments import (
     table2,
 )
 from experiments.pages.table import PageTable
-from experiments.reporting.columns import ACCURACY, SAMPLERS
+from experiments.reporting.columns import ACCURACY, ACTIVE, SAMPLERS
 from experiments.reporting.tables import Column
 from experiments.study.lineup import (
     ANNEALED,
@@ -28,6 +28,7 @@ from experiments.study.lineup import (
     FIXED,
     MEAN_ABS_Z,
     SAMPLE,
+    SLOT,
     pca_title,
     trained_models,
 )
@@ -40,12 +41,17 @@ _COLUMNS = {
     for column in columns
 }
 _COLUMNS |= {column.metric: replace(column, decimals=3) for column in ACCURACY}
+_COLUMNS |= {
+    column.metric: replace(column, title=of_images.title, decimals=2)
+    for column, of_images in zip(ACTIVE, ACCURACY, strict=True)
+}
 _RECONSTRUCTED = ("psnr", "ssim")
 _REFINED = ("psnr_refined", "ssim_refined")
 _GENERATED = ("fid_clf_prior", "fid_clf_patterns", "fid_clf_mixture")
 _BESIDE = "the paper: PSNR / SSIM / Inception FID"
 _NOISY = ("accuracy_0.3", "accuracy_0.5", "accuracy_0.7")
 _ALSO_CLEAN = ("accuracy_0.0", *_NOISY)
+_ACTIVE = tuple(column.metric for column in ACTIVE)
 _USED = ("active_latents", "active_dims")
 _ABLATED = (
     *("beta-VAE", "dense VAE, 8 latents", pca_title(8), "dimension: mean |z|, the paper"),
@@ -123,6 +129,23 @@ TABLES = {
         "trained on clean images (left), to denoise (right)",
         (*_sparse(4)[:-1], ANNEALED, pca_title(4), pca_title(256), "classifier on the noisy image"),
         [_paper_table2("beta-VAE"), _paper_table2("Batch Top-K")],
+    ),
+    "table2-likelihood": PageTable(
+        "paper",
+        "table2",
+        _in("trained on clean images", *_ALSO_CLEAN) + _in("trained to denoise", *_ALSO_CLEAN),
+        "trained on clean images (left), to denoise (right)",
+        (
+            *(table2.by_likelihood(title) for title in (*trained_models(16, 4), ANNEALED)),
+            "nearest training image's label",
+        ),
+    ),
+    "table2-active": PageTable(
+        "paper",
+        "table2",
+        _in("trained on clean images", *_ACTIVE) + _in("trained to denoise", *_ACTIVE),
+        "active latents, trained on clean images (left), to denoise (right)",
+        (DIMENSION, ELEMENT, SAMPLE, SLOT),
     ),
     "ablation": PageTable(
         "ablation",
