@@ -29,6 +29,7 @@ from experiments.study.lineup import (
     MEAN_ABS_Z,
     SAMPLE,
     SLOT,
+    by_likelihood,
     pca_title,
     trained_models,
 )
@@ -136,7 +137,7 @@ TABLES = {
         _in("trained on clean images", *_ALSO_CLEAN) + _in("trained to denoise", *_ALSO_CLEAN),
         "trained on clean images (left), to denoise (right)",
         (
-            *(table2.by_likelihood(title) for title in (*trained_models(16, 4), ANNEALED)),
+            *(by_likelihood(title) for title in (*trained_models(16, 4), ANNEALED)),
             "nearest training image's label",
         ),
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 
 from experiments.pages import known_factors
-from experiments.pages.table import rows_of
+from experiments.pages.table import check_epochs, rows_of
 from experiments.records.rows import Row
 from experiments.reporting.figures.fronts import draw_fronts
 from experiments.reporting.figures.generators import draw_best_samples, draw_generators
@@ -57,6 +57,7 @@ def draw(name: str) -> bytes:
     """The PNG file of a picture."""
     draw_rows, (folder, *place) = PICTURES[name]
     rows = [row for row in rows_of(folder) if [row.experiment, row.variant][: len(place)] == place]
+    check_epochs(folder, rows)
     with matplotlib.rc_context(STYLE):
         return next(iter(draw_rows(rows))).png
 

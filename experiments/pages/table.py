@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,13 +49,18 @@ class PageTable:
 
     def markdown(self, words: Mapping[str, str]) -> str:
         """The table's lines, with what `words` has in place of a cell, and without the columns in
-        which no row has a value."""
+        which no row has a value.
+
+        Raises:
+            ValueError: as `check_epochs`.
+        """
         variants = {variant for variant, _ in self.columns}
         rows = [
             row
             for row in rows_of(self.folder)
             if row.experiment == self.experiment and row.variant in variants
         ]
+        check_epochs(self.folder, rows)
         lines = [[self.corner, *(column.heading for _, column in self.columns), *self.beside]]
         for model in self.models or dict.fromkeys(row.model for row in rows):
             further = [_in_italics(texts.get(model, "")) for texts in self.beside.values()]
@@ -71,6 +76,26 @@ class PageTable:
             those = [row for row in rows if (row.variant, row.model) == (variant, model)]
             summary = summarise(those, column.metric) or summarise(those, column.substitute)
             yield _format(column, summary) if summary else ""
+
+
+def check_epochs(folder: str, rows: Iterable[Row]) -> None:
+    """Refuses models that stand side by side and were trained for different numbers of epochs.
+
+    Args:
+        folder: of the results, for the message.
+        rows: of one experiment; those of one variant stand side by side.
+
+    Raises:
+        ValueError: rows of one variant with different `epochs`.
+    """
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        if epochs := row.config.get("epochs"):
+            found.setdefault(row.variant, set()).add(epochs)
+    for variant, epochs in found.items():
+        if len(epochs) > 1:
+            told = " and ".join(map(str, sorted(epochs)))
+            raise ValueError(f"results of {folder}, {variant}: rows of {told} epochs side by side")
 
 
 def _in_italics(text: str) -> str:

@@ -9,7 +9,7 @@ from experiments.records.intervals import Summary, paired_difference
 from experiments.records.rows import Row
 from experiments.reporting.columns import column_of
 from experiments.reporting.tables import Cell, Column, Table, Tone
-from experiments.study.lineup import BASELINE
+from experiments.study.lineup import BASELINE, LIKELIHOOD, by_likelihood
 
 REPLICATES = "replicates"
 FAILS = "does not replicate"
@@ -17,6 +17,7 @@ OPEN = "inconclusive"
 VERDICTS = (
     f"A claim {REPLICATES} where the 95 % interval of the difference to the {BASELINE} lies inside "
     f"what it says, {FAILS} where it lies outside, and is {OPEN} where it reaches over the end. "
+    f"Rows{LIKELIHOOD} are compared with the {BASELINE}{LIKELIHOOD}. "
     "Intervals are not corrected for the number of comparisons."
 )
 _TONES: dict[str, Tone] = {REPLICATES: "good", FAILS: "bad", OPEN: ""}
@@ -114,9 +115,9 @@ def _findings(claim: Claim, rows: Iterable[Row]) -> Iterator[Finding]:
     inside = by_variant(row for row in rows if row.experiment == claim.experiment)
     for variant, same in inside.items():
         models = by_model(same)
-        baseline = models.get(BASELINE, [])
         for model, candidates in models.items():
-            difference = paired_difference(candidates, baseline, claim.metric)
+            rival = by_likelihood(BASELINE) if model.endswith(LIKELIHOOD) else BASELINE
+            difference = paired_difference(candidates, models.get(rival, []), claim.metric)
             if model.startswith("Top-K") and difference:
                 yield Finding(claim, variant, model, difference, claim.verdict(difference))
 

@@ -49,6 +49,19 @@ def trained_models(latent_dim: int, k: int) -> dict[str, dict[str, Any]]:
     }
 
 
+LIKELIHOOD = ", by likelihood"
+
+
+def by_likelihood(title: str) -> str:
+    """The title of a model's row whose codes are sought by likelihood.
+
+    Examples:
+        >>> by_likelihood("beta-VAE")
+        'beta-VAE, by likelihood'
+    """
+    return title + LIKELIHOOD
+
+
 def dense_title(latents: int) -> str:
     """The title of the row of a dense VAE with so many latents."""
     return f"dense VAE, {latents} latents"

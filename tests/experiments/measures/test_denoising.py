@@ -9,7 +9,7 @@ import pytest
 from experiments import table2
 from experiments.measures.denoising import LikelihoodInference, seen_through_noise
 from experiments.measures.robustness import SIGMAS, noisy
-from experiments.study.lineup import ELEMENT
+from experiments.study.lineup import ELEMENT, by_likelihood
 from tests.helpers.runs import SMALL
 
 
@@ -42,10 +42,10 @@ def test_table_2_runs_without_clipping_and_by_likelihood(study):
     clean = [row for row in table2.rows(study, clip_noise=False) if "clean" in row.place.variant]
     study.measure(row for row in clean if "PCA" not in row.title)
     by_title = {row.model: row for row in study.results.rows}
-    assert {ELEMENT, table2.by_likelihood(ELEMENT), "nearest training image's label"} <= {*by_title}
+    assert {ELEMENT, by_likelihood(ELEMENT), "nearest training image's label"} <= {*by_title}
     for row in study.results.rows:
         assert row.config["clip_noise"] is False
         assert {f"accuracy_{sigma}" for sigma in SIGMAS} <= row.metrics.keys()
-    for title in (ELEMENT, table2.by_likelihood(ELEMENT)):
+    for title in (ELEMENT, by_likelihood(ELEMENT)):
         assert {f"active_latents_{sigma}" for sigma in SIGMAS} <= by_title[title].metrics.keys()
         assert by_title[title].metrics["inference_ms"] > 0

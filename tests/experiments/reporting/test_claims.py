@@ -5,6 +5,7 @@ import pytest
 from experiments.records.intervals import paired_difference
 from experiments.reporting.claims import FAILS, OPEN, REPLICATES, claims, claims_table
 from experiments.reporting.tables import Cell
+from experiments.study.lineup import by_likelihood
 from tests.helpers.report_rows import ALL, DEFAULT, SEEDS, TOP_K, make_row, rows_of, table1
 
 
@@ -38,6 +39,18 @@ def test_slightly_less_accurate_has_two_ends(gap, verdict):
         for seed in SEEDS
     ]
     assert [finding.verdict for finding in claims(rows)] == [verdict]
+
+
+def test_a_row_by_likelihood_is_compared_with_the_dense_model_by_likelihood():
+    accuracies = {"beta-VAE": 0.2, by_likelihood("beta-VAE"): 0.8, by_likelihood(DEFAULT): 0.7}
+    rows = [
+        make_row("table2", "v", model, seed, {"accuracy_0.7": accuracy})
+        for model, accuracy in accuracies.items()
+        for seed in SEEDS
+    ]
+    (finding,) = claims(rows)
+    assert finding.difference.mean == pytest.approx(-0.1)
+    assert claims(row for row in rows if row.model != by_likelihood("beta-VAE")) == []
 
 
 def test_one_table_holds_every_claim_with_its_verdict():
