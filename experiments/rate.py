@@ -61,7 +61,7 @@ def plan_rate(study: Study, title: str, config: Config) -> Iterator[Planned]:
     yield study.plan_trained(LAYOUT.name, VARIANT, title, config, measure)
 
 
-def _systems(study: Study) -> Iterator[Planned]:
+def systems(study: Study) -> Iterator[Planned]:
     """The models of Table 1."""
     models = trained_models(LATENT_DIM, K)
     for seed, (title, fields) in itertools.product(study.budget.seeds, models.items()):
@@ -71,7 +71,7 @@ def _systems(study: Study) -> Iterator[Planned]:
 def main(options: StudyFlags) -> None:
     """The models of Table 1, the sweep over beta, and their report."""
     study = options.study()
-    study.measure([*rows(study), *_systems(study)])
+    study.measure([*rows(study), *systems(study)])
     write_report(options.folder, [LAYOUT])
 
 

@@ -46,7 +46,7 @@ PICTURES: Mapping[str, tuple[Callable[[Sequence[Row]], Iterator[Drawing]], tuple
     "fronts": (draw_fronts, ("ablation", "ablation", "K=8 of 64, averaged KL")),
     "generated": (draw_best_samples, ("generative", "generative")),
     "generators": (draw_generators, ("generative", "generative")),
-    "rate": (draw_curve, ("compare", "rate", "D=64")),
+    "rate": (draw_curve, ("rate", "rate", "D=64")),
     "stitching": (draw_stitching, ("stitch", "stitch", PIXELS)),
     "systems": (draw_reconstructions, ("compare", "compare", "K=8 of 64")),
     **known_factors.PICTURES,

@@ -75,6 +75,11 @@ def test_every_system_is_a_valid_configuration_of_its_own():
     assert {config.k for config in configs if config.system.is_sparse} == {8}
 
 
+def test_the_plane_alone_has_the_models_of_table_1(study):
+    titles = [planned.place.model for planned in rate.systems(study)]
+    assert titles == [*trained_models(LATENT_DIM, K)]
+
+
 def test_every_column_of_the_comparison_is_measured(rows):
     assert list(rows["compare"]) == [*SYSTEMS, "PCA, 8 components"]
     for row in rows["compare"].values():
