@@ -149,8 +149,9 @@ def nth_largest_sorted(x_BxD: Array, n: Array) -> Array:
 
 
 def is_sorted_fast(x: Array) -> bool:
-    """Whether a GPU sorts an array, or each row of it, in less time than it needs to count."""
-    return x.size <= _SORTED
+    """Whether a GPU sorts an array, or each row of it, in less time than it needs to count; False
+    in a program for batches of any size."""
+    return isinstance(x.size, int) and x.size <= _SORTED
 
 
 def _add(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:
