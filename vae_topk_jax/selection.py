@@ -177,9 +177,8 @@ def element_top_k(
     The smallest score kept is found exactly, digit by digit of its bits (`vae_topk_jax.ranking`),
     on a TPU mostly of a few alone (`vae_topk_jax.single_pass`). So k need not be static, nothing is
     sorted but up to a million scores on a GPU, and a batch that is split over devices exchanges
-    counts alone. Ties for the last places
-    go to the lower index of the flattened batch; NaN and -inf are never selected, nor any score of
-    a padded example.
+    counts alone. Ties for the last places go to the lower index of the flattened batch; NaN and
+    -inf are never selected, nor any score of a padded example.
 
     Args:
         scores_BxD: one number per entry, (..., D).
@@ -231,26 +230,26 @@ def _element_top_k(
         cut = cut_at(order_BxD, smallest, INTEGERS)
         return _of_cut(order_BxD, cut, INTEGERS, places, axis_name)
 
-    def by_digits(scores_BxD: Array, places: Array) -> Cut:
-        return cut_at(scores_BxD, nth_largest_float(scores_BxD, places, axis_name), FLOATS)
+    digits: Find = functools.partial(nth_largest_float, axis_name=axis_name)
 
-    def by_floats(scores_BxD: Array, places: Array) -> ElementMask:
-        return _of_cut(scores_BxD, by_digits(scores_BxD, places), FLOATS, places, axis_name)
+    def cut_by_floats(scores_BxD: Array, places: Array, find: Find = digits) -> Cut:
+        return cut_at(scores_BxD, find(scores_BxD, places), FLOATS)
 
-    def on_one_gpu(scores_BxD: Array, places: Array) -> ElementMask:
-        short_digits = functools.partial(nth_largest_float, digit=2)
-        find = nth_largest_sorted if is_sorted_fast(scores_BxD) else short_digits
-        cut = cut_at(scores_BxD, find(scores_BxD, places), FLOATS)
+    def by_floats(scores_BxD: Array, places: Array, find: Find = digits) -> ElementMask:
+        cut = cut_by_floats(scores_BxD, places, find)
         return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
 
     def in_one_pass(scores_BxD: Array, places: Array) -> ElementMask:
         # Behind a barrier: XLA would move some sums into the condition, with the arrays they need.
         cut, is_exact = jax.lax.optimization_barrier(find_cut(scores_BxD, places, axis_name))
-        cut = jax.lax.cond(is_exact, lambda *_: cut, by_digits, scores_BxD, places)
+        cut = jax.lax.cond(is_exact, lambda *_: cut, cut_by_floats, scores_BxD, places)
         return _of_cut(scores_BxD, cut, FLOATS, places, axis_name)
 
     choices = {"cpu": by_integers, "default": by_floats}
     if axis_name is None:
+        short_digits = functools.partial(nth_largest_float, digit=2)
+        find = nth_largest_sorted if is_sorted_fast(scores_BxD) else short_digits
+        on_one_gpu = functools.partial(by_floats, find=find)
         choices["cuda"] = unless_split(on_one_gpu, by_floats, axis_name)
     if is_worth_a_pass(scores_BxD.shape):
         choices["tpu"] = unless_split(in_one_pass, by_floats, axis_name)

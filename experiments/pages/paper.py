@@ -87,6 +87,18 @@ def _paper_figures(model: str) -> tuple[str, str, str]:
     return f"{psnr:.2f}", f"{ssim:.3f}", f"{fid:.1f}"
 
 
+def _table2(
+    models: Sequence[str],
+    metrics: Sequence[str] = _ALSO_CLEAN,
+    corner: str = "",
+    last: Sequence[Sequence[str]] = (),
+) -> PageTable:
+    """Both protocols side by side."""
+    columns = [column for variant in table2.PROTOCOLS.values() for column in _in(variant, *metrics)]
+    corner += "trained on clean images (left), to denoise (right)"
+    return PageTable("paper", "table2", columns, corner, models, last)
+
+
 def _paper_table2(model: str) -> list[str]:
     cells = table2.PAPER.grid[model]
     figures = [f"{cells[metric].mean:.4f}" for metric in _NOISY]
@@ -123,31 +135,17 @@ TABLES = {
         "averaged KL", _paper_table1("beta-VAE", "64"), _paper_table1("Batch Top-K", "8")
     ),
     "table1-summed": _table1("summed KL"),
-    "table2": PageTable(
-        "paper",
-        "table2",
-        _in("trained on clean images", *_ALSO_CLEAN) + _in("trained to denoise", *_ALSO_CLEAN),
-        "trained on clean images (left), to denoise (right)",
+    "table2": _table2(
         (*_sparse(4)[:-1], ANNEALED, pca_title(4), pca_title(256), "classifier on the noisy image"),
-        [_paper_table2("beta-VAE"), _paper_table2("Batch Top-K")],
+        last=[_paper_table2("beta-VAE"), _paper_table2("Batch Top-K")],
     ),
-    "table2-likelihood": PageTable(
-        "paper",
-        "table2",
-        _in("trained on clean images", *_ALSO_CLEAN) + _in("trained to denoise", *_ALSO_CLEAN),
-        "trained on clean images (left), to denoise (right)",
+    "table2-likelihood": _table2(
         (
-            *(by_likelihood(title) for title in (*trained_models(16, 4), ANNEALED)),
+            *(by_likelihood(title) for title in (*_sparse(4)[:-1], ANNEALED)),
             "nearest training image's label",
-        ),
+        )
     ),
-    "table2-active": PageTable(
-        "paper",
-        "table2",
-        _in("trained on clean images", *_ACTIVE) + _in("trained to denoise", *_ACTIVE),
-        "active latents, trained on clean images (left), to denoise (right)",
-        (DIMENSION, ELEMENT, SAMPLE, SLOT),
-    ),
+    "table2-active": _table2((DIMENSION, ELEMENT, SAMPLE, SLOT), _ACTIVE, "active latents, "),
     "ablation": PageTable(
         "ablation",
         "ablation",

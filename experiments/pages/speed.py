@@ -1,5 +1,6 @@
 """The tables of the bench."""
 
+import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +30,9 @@ def _speed(
         title = f"{start}, {column.title}" if start and len(metrics) > 1 else start or column.title
         columns.append((variant, replace(column, title=title)))
     return PageTable(folder, experiment, columns, corner)
+
+
+_on_h200 = functools.partial(_speed, folder="bench_h200")
 
 
 def _ahead(variant: str, *metrics: str) -> PageTable:
@@ -114,27 +118,22 @@ TABLES = {
         *("all_reduces", "all_reduce_bytes", "all_gathers", "all_gather_bytes"),
         *("all_reduces_in_branches", "all_gather_bytes_in_branches"),
     ),
-    "h200-training": _speed(
+    "h200-training": _on_h200(
         "bench_training",
         "MLP 784-512-256, 59,904 images",
         {MLP: ""},
         *("examples_per_second", "seconds_epoch", "over_beta"),
-        folder="bench_h200",
     ),
-    "h200-bottleneck": _speed("bench_bottleneck", "(B, D)", _SHAPES, "ms", folder="bench_h200"),
+    "h200-bottleneck": _on_h200("bench_bottleneck", "(B, D)", _SHAPES, "ms"),
     **{
-        f"h200-search-{name}": _speed(
-            "bench_threshold", f"{rule}, (B, D)", _SEARCHES[rule], "ms", folder="bench_h200"
-        )
+        f"h200-search-{name}": _on_h200("bench_threshold", f"{rule}, (B, D)", _SEARCHES[rule], "ms")
         for name, rule in (("element", BY_ELEMENT), ("sample", PER_SAMPLE))
     },
     **{
-        f"h200-dictionary-{dtype}": _speed(
-            "bench_dictionary", dtype, variants, *_DICTIONARY, folder="bench_h200"
-        )
+        f"h200-dictionary-{dtype}": _on_h200("bench_dictionary", dtype, variants, *_DICTIONARY)
         for dtype, variants in _DICTIONARIES.items()
     },
-    "h200-decoding": _speed("bench_decoding", "", _DECODERS, "ms", folder="bench_h200"),
+    "h200-decoding": _on_h200("bench_decoding", "", _DECODERS, "ms"),
     "ahead-v5e": _ahead("TPU v5e", *_ALONE),
     "ahead-v6e": _ahead("TPU v6e", *_ALONE),
     "ahead-h100": _ahead("H100 SXM", *_ALONE),

@@ -68,7 +68,7 @@ def test_the_dense_vae_has_no_condition_and_nothing_is_float64(alone):
 
 def test_nothing_large_is_sorted_and_everything_fits(alone):
     for title, program in alone.programs.items():
-        assert program.get("largest_sort", 0) <= 1 << 20, title
+        assert program.get("largest_sort", 0) < 1e6, title
         assert program["memory_mb"] < alone.chip.memory / 1e6, title
 
 

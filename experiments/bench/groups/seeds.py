@@ -59,14 +59,14 @@ def race_many(
 ) -> None:
     """Adds a row for an epoch of one seed, of so many together on one device, and on all."""
     config = config.replace(epochs=bench.sizes.rounds + WARM_UP)
-    one = "1 seed"
+    one = _title(1)
     contestants = {
         one: together(config, images_NxHxWxC, 1),
-        f"{count} seeds": together(config, images_NxHxWxC, count),
+        _title(count): together(config, images_NxHxWxC, count),
     }
     if (devices := len(jax.devices())) > 1:
         many = together(config, images_NxHxWxC, count, make_mesh())
-        contestants[f"{count} seeds, {devices} devices"] = many
+        contestants[_title(count, devices)] = many
 
     def describe(model: str, seconds: Mapping[str, Seconds]) -> Metrics:
         own = seconds[model]
@@ -150,7 +150,10 @@ def _add(
 
     metrics = over_rounds(describe, seconds, range(bench.sizes.rounds))
     settings = config.to_dict() | {"images": images, "seeds": count, "devices": devices}
-    model = f"{count} seed{'s' if count > 1 else ''}"
-    model += f", {devices} devices" if devices > 1 else ""
     total = sum(own.total for own in seconds.values())
-    bench.add(LAYOUT.name, title, model, settings, metrics, total)
+    bench.add(LAYOUT.name, title, _title(count, devices), settings, metrics, total)
+
+
+def _title(count: int, devices: int = 1) -> str:
+    seeds = f"{count} seed{'s' if count > 1 else ''}"
+    return seeds + (f", {devices} devices" if devices > 1 else "")
