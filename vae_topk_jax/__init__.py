@@ -7,8 +7,9 @@ the public interface.
 from typing import TYPE_CHECKING
 
 from vae_topk_jax import importance, scores
+from vae_topk_jax.element import element_top_k
 from vae_topk_jax.ema import update_ema
-from vae_topk_jax.selection import batch_top_k_mask, element_top_k, sample_top_k_mask
+from vae_topk_jax.selection import batch_top_k_mask, sample_top_k_mask
 
 if TYPE_CHECKING:
     from vae_topk_jax.bottleneck import BatchTopK

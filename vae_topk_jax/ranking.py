@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+Find = Callable[[Array, Array], Array]  # numbers, n -> the n-th largest
+
 _RUN = 16  # so many bytes are added up before they are widened
 _SORTED = 1 << 20  # numbers; on an H200 digits of two bits overtake a sort there
 _LOWEST = 0x00800000  # in the order of float32 -3.4e38, the smallest finite one

@@ -15,18 +15,11 @@ from jax.typing import ArrayLike
 
 from vae_topk_jax import importance as importances
 from vae_topk_jax.checks import check_latent, check_shape, check_valid, lookup
+from vae_topk_jax.element import boundary, element_top_k, lowest_kept
 from vae_topk_jax.folding import fold, fold_valid
 from vae_topk_jax.ranking import count_rows
 from vae_topk_jax.scores import OF_MEANS, SCORES, Score
-from vae_topk_jax.selection import (
-    batch_top_k_mask,
-    boundary,
-    check_k,
-    check_mean_k,
-    element_top_k,
-    lowest_kept,
-    sample_top_k_mask,
-)
+from vae_topk_jax.selection import batch_top_k_mask, check_k, check_mean_k, sample_top_k_mask
 from vae_topk_jax.slots import check_slots, slot_mask
 from vae_topk_jax.statistics import TopKStatistics
 

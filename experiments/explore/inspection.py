@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae_topk_jax.element import boundary
 from vae_topk_jax.gallery.directions import thresholds
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.models import TopKVAE
 from vae_topk_jax.models.dictionary import Dictionary
-from vae_topk_jax.selection import boundary
 from vae_topk_jax.statistics import find_statistics
 
 _LARGEST = float(np.finfo(np.float32).max)

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from jax.sharding import PartitionSpec
 
 from vae_topk_jax import batch_top_k_mask, ranking
-from vae_topk_jax.selection import ElementMask, apply_mask, element_top_k, sample_top_k_mask
+from vae_topk_jax.element import ElementMask, element_top_k
+from vae_topk_jax.selection import apply_mask, sample_top_k_mask
 
 SIZE = 12
 FLOATS = st.floats(width=32, allow_subnormal=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import SMALL, bits, trainer_of
-from vae_topk_jax.selection import element_top_k
+from vae_topk_jax.element import element_top_k
 from vae_topk_jax.sharding import batch_sharding, make_mesh, put, to_host
 from vae_topk_jax.training import NonFiniteError, Trainer
 

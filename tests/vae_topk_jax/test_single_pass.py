@@ -10,7 +10,7 @@ from jax.experimental import pallas as pl
 from jax.sharding import PartitionSpec
 
 from vae_topk_jax import single_pass
-from vae_topk_jax.selection import ElementMask, element_top_k
+from vae_topk_jax.element import ElementMask, element_top_k
 from vae_topk_jax.single_pass import find_cut, is_worth_a_pass, sample
 
 ROWS, COLUMNS = 16, 4096

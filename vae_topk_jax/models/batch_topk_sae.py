@@ -7,9 +7,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_topk_jax.bottleneck import BatchTopK
+from vae_topk_jax.element import element_top_k
 from vae_topk_jax.models.dictionary import where_positive
 from vae_topk_jax.models.top_k_sae import TopKDictionary
-from vae_topk_jax.selection import annealed_k, apply_mask, element_top_k
+from vae_topk_jax.selection import annealed_k, apply_mask
 
 
 class BatchTopKSAE(TopKDictionary):

@@ -13,8 +13,8 @@ from experiments.bench.bench import MS, Bench
 from experiments.bench.clock import Seconds
 from experiments.bench.groups.bottleneck import k_of
 from experiments.reporting.layout import Experiment
+from vae_topk_jax.element import element_top_k
 from vae_topk_jax.ranking import nth_largest_float, nth_largest_sorted
-from vae_topk_jax.selection import element_top_k
 
 LAYOUT = Experiment(
     "bench_threshold",
