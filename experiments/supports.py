@@ -80,14 +80,19 @@ class Recipe(NamedTuple):
 
 # What was chosen on validation images for all models of that body.
 LEARNT: dict[str, Any] = {"structural": 0.05, "train_refined": 0.5}
-LARGE_CHOICE = f"{CHOICE}, 1024/512"
+LONGER_CHOICE, LARGE_CHOICE = f"{CHOICE}, 10 epochs", f"{CHOICE}, 1024/512"
 SMALL_FINAL, LARGE_FINAL = "test images, 512/256", "test images, 1024/512"
 RECIPES = {
     CHOICE: Recipe({}),
+    LONGER_CHOICE: Recipe({"epochs": 10}),
     LARGE_CHOICE: Recipe(LARGE, passes=8),
     SMALL_FINAL: Recipe({}),
     LARGE_FINAL: Recipe(LARGE | LEARNT, passes=8),
 }
+
+
+# What was better than the default after six epochs.
+LONGER = ("slot", "slot, temperature 4")
 
 
 def variants() -> dict[str, dict[str, Any]]:
@@ -108,6 +113,7 @@ def variants() -> dict[str, dict[str, Any]]:
         "balance term 0.003": {"choice_balance": 0.003},
         "temperature 1": {"choice_temperature": 1.0},
         "temperature 4": {"choice_temperature": 4.0},
+        "temperature 8": {"choice_temperature": 8.0},
     }
     others = {rule: top_k | {"selection": rule} for rule in ("element", "sample")}
     return (
@@ -125,11 +131,15 @@ def recipes() -> dict[str, dict[str, Any]]:
 
     Examples:
         >>> list(recipes())[-1]
-        'slot, structural 0.05, half on refined codes'
+        'slot, structural 0.05, half on refined codes, temperature 4'
     """
     slot = variants()["slot"]
     structural = {f"slot, structural {w}": slot | {"structural": w} for w in (0.02, 0.05, 0.1)}
-    return structural | {"slot, structural 0.05, half on refined codes": slot | LEARNT}
+    refined, warm = "slot, structural 0.05, half on refined codes", {"choice_temperature": 4.0}
+    return structural | {
+        refined: slot | LEARNT,
+        f"{refined}, temperature 4": slot | LEARNT | warm,
+    }
 
 
 def finalists() -> dict[str, dict[str, Any]]:
@@ -142,7 +152,8 @@ def rows(study: Study, part: Part, only: str = "") -> Iterator[Planned]:
     """The rows of one part whose titles contain `only`."""
     if part == "choice":
         study = study.for_choices
-        compared = {CHOICE: variants(), LARGE_CHOICE: recipes()}
+        longer = {title: variants()[title] for title in LONGER}
+        compared = {CHOICE: variants(), LONGER_CHOICE: longer, LARGE_CHOICE: recipes()}
     else:
         compared = dict.fromkeys((SMALL_FINAL, LARGE_FINAL), finalists())
     planned = {(variant, title): f for variant, fs in compared.items() for title, f in fs.items()}

@@ -188,6 +188,13 @@ TABLES = {
         "K = 8 of 64, 5,000 validation images",
         (*supports.variants(), *(f"{rule}, balanced by bias" for rule in ("element", "sample"))),
     ),
+    "supports-longer": PageTable(
+        "supports",
+        "supports",
+        _in(supports.LONGER_CHOICE, *_RECONSTRUCTED, *_USED, "supports"),
+        "K = 8 of 64, 5,000 validation images",
+        supports.LONGER,
+    ),
     "recipes": PageTable(
         "supports",
         "supports",

@@ -236,7 +236,8 @@ def test_by_slot_training_draws_the_choice_and_teaches_it(slots):
     np.testing.assert_array_equal(codes.mask_BxD, codes.selection.mask_BxD)
     np.testing.assert_array_equal(codes.z_BxD, codes.selection.mask_BxD * mu[None])
     drawn = np.mean(codes.selection.mask_BxD, axis=0)
-    np.testing.assert_allclose(drawn, slot_softmax(2.0 * logits, K), atol=0.04)  # temperature 2
+    chances = slot_softmax(model.choice_temperature * logits, K)  # of the argmax of l + g / T
+    np.testing.assert_allclose(drawn, chances, atol=0.04)
     assert np.all(np.asarray(slope[0]) != 0)
     expected = model.choice_balance * slot_imbalance(slot_softmax(logits, K), K)
     np.testing.assert_allclose(codes.penalty, expected, rtol=1e-6)
