@@ -45,6 +45,14 @@ FLOOR = "train images, reconstructed (floor)"
 CHOICE = "validation images"
 LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
 CLASSES = f"{ELEMENT}, classes"
+# Title -> what differs from the default by element, and titles of other systems -> their names.
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    f"{ELEMENT}, InfoVAE": {"objective": "info_vae"},
+    f"{ELEMENT}, InfoVAE, 1024/512": {"objective": "info_vae"} | LARGE,
+    f"{ELEMENT}, WAE": {"objective": "wae"},
+    f"{ELEMENT}, RAE": {"objective": "rae"},
+}
+RIVALS = {"VAEase": "vaease", "learned threshold": "learned_threshold"}
 RULES = (ELEMENT, BASELINE, dense_title(K), DIMENSION, SAMPLE, SLOT)  # and dense models
 LAYOUT = Experiment(
     "generative",
@@ -75,7 +83,7 @@ LAYOUT = Experiment(
 
 
 def models(classes: int = 10) -> dict[str, dict[str, Any]]:
-    """Title -> configuration fields; one line for each model.
+    """Title -> configuration fields.
 
     Args:
         classes: of the images, for a model that is given them.
@@ -86,17 +94,18 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
     """
     trained = trained_models(LATENT_DIM, K)
     element = trained[ELEMENT]
-    return {title: trained[title] for title in RULES} | {
+    structures: dict[str, dict[str, Any]] = {
         LADDER: {"model": "ladder_vae", "latent_dim": LATENT_DIM, **LEVELS},
         f"{ELEMENT}, 1024/512": element | LARGE,
         f"{SLOT}, 1024/512": trained[SLOT] | LARGE,
         CLASSES: element | {"classes": classes, "latent_reduction": "sum"},
-        f"{ELEMENT}, InfoVAE": element | {"objective": "info_vae"},
-        f"{ELEMENT}, WAE": element | {"objective": "wae"},
-        f"{ELEMENT}, RAE": element | {"objective": "rae"},
-        "VAEase": {"model": "vaease", "latent_dim": LATENT_DIM},
-        "learned threshold": {"model": "learned_threshold", "latent_dim": LATENT_DIM},
     }
+    return (
+        {title: trained[title] for title in RULES}
+        | structures
+        | {title: element | changes for title, changes in OBJECTIVES.items()}
+        | {title: {"model": name, "latent_dim": LATENT_DIM} for title, name in RIVALS.items()}
+    )
 
 
 # Title -> prior and settings that are compared with the defaults on validation images.

@@ -31,13 +31,22 @@ def merge(runs: Iterable[Path], out: Path) -> list[Row]:
         environment, found = read_results(run)
         environments.append(environment)
         rows |= {row.key: row for row in found}
-    first, *others = environments
-    changed = [{k: v for k, v in other.items() if first.get(k) != v} for other in others]
-    if any(changed):
-        first["earlier"] = first.get("earlier", []) + [facts for facts in changed if facts]
+    if earlier := _differences(*environments):
+        environments[0]["earlier"] = earlier
     merged = [_without_extras(row, rows.values()) for row in rows.values()]
-    write_results(out, merged, first)
+    write_results(out, merged, environments[0])
     return merged
+
+
+def _differences(first: dict[str, Any], *others: dict[str, Any]) -> list[dict[str, Any]]:
+    """What differs from the first environment in those before it, and in the others; each once."""
+    known = [*first.get("earlier", [])]
+    for other in others:
+        for facts in (*other.get("earlier", []), other):
+            changed = {k: v for k, v in facts.items() if k != "earlier" and first.get(k) != v}
+            if changed and changed not in known:
+                known.append(changed)
+    return known
 
 
 def _without_extras(row: Row, rows: Iterable[Row]) -> Row:

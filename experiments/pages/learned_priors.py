@@ -8,6 +8,7 @@ from experiments.pages.table import PageTable
 from experiments.study.lineup import ELEMENT
 
 _COLUMNS = {column.metric: column for column in generative.LAYOUT.columns}
+_OTHERS = (*generative.OBJECTIVES, *generative.RIVALS)
 _MEASURED = (
     *("fid_clf", "fid_over_floor", "kid_clf", "precision", "recall"),
     *("frequency_difference", "coactivation_correlation", "active_latents"),
@@ -31,8 +32,9 @@ TABLES = {
     "priors": _measured(ELEMENT, "by element, test images"),
     "priors-rules": _of(generative.RULES),
     "priors-structures": _of(
-        title for title in generative.models() if title not in generative.RULES
+        title for title in generative.models() if title not in (*generative.RULES, *_OTHERS)
     ),
+    "priors-objectives": _of(_OTHERS),
     "priors-classes": PageTable(
         "generative",
         generative.LAYOUT.name,

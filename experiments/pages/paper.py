@@ -193,7 +193,7 @@ TABLES = {
         "supports",
         _in(supports.LONGER_CHOICE, *_RECONSTRUCTED, *_USED, "supports"),
         "K = 8 of 64, 5,000 validation images",
-        supports.LONGER,
+        (*supports.LONGER, *(f"slot, temperature rising from {a} to {4 * a}" for a in (1, 2))),
     ),
     "recipes": PageTable(
         "supports",

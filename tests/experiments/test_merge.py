@@ -1,7 +1,7 @@
 """Results files joined."""
 
 from experiments.merge import merge
-from experiments.records.rows import ResultsFile, Row, read_results
+from experiments.records.rows import ResultsFile, Row, read_results, write_results
 
 
 def test_merging_joins_seeds_and_keeps_the_pictures_of_the_first(tmp_path):
@@ -25,3 +25,18 @@ def test_merging_joins_seeds_and_keeps_the_pictures_of_the_first(tmp_path):
     assert sorted(merged) == [0, 3, 4]
     assert merged[0].pictures is not None
     assert merged[3].pictures is None
+
+
+def test_what_differs_between_the_machines_is_recorded_once(tmp_path):
+    for name, environment in [
+        ("a", {"cpu": "one", "jax": "0.12"}),
+        ("b", {"cpu": "two", "jax": "0.12", "earlier": [{"jax": "0.11"}, {"cpu": "one"}]}),
+        ("c", {"cpu": "two", "jax": "0.12"}),
+    ]:
+        write_results(tmp_path / name, [], environment)
+    merge([tmp_path / name for name in "abc"], tmp_path / "d")
+    assert read_results(tmp_path / "d").environment == {
+        "cpu": "one",
+        "jax": "0.12",
+        "earlier": [{"jax": "0.11"}, {"cpu": "two"}],
+    }
