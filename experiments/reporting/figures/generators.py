@@ -87,8 +87,11 @@ def _plot(titles: Sequence[str], points_Nx2: np.ndarray) -> Figure:
             color=colour,
             label=title,
         )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.margins(0.08)
     axes.set_xlabel("FID-clf, best prior (less is better)")
     axes.set_ylabel(PSNR.title)
-    figure.legend(loc="outside lower left", frameon=False, ncols=2)
+    figure.legend(loc="outside lower left", frameon=False, ncols=2, fontsize="small")
     return figure
