@@ -56,7 +56,7 @@ def like_a_tpu():
             lambda *given, cpu, default, cuda=None, tpu=None: (tpu or default)(*given),
         )
         patch.setattr(pl, "pallas_call", functools.partial(pl.pallas_call, interpret=True))
-        patch.setattr("vae_topk_jax.selection.is_worth_a_pass", lambda shape: True)
+        patch.setattr("vae_topk_jax.element.is_worth_a_pass", lambda shape: True)
         for name, value in {"_BLOCK": (6, 2048), "_TILES": 8, "_TILE": (2, 512)}.items():
             patch.setattr(single_pass, name, value)
         jax.clear_caches()

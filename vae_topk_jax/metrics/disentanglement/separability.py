@@ -118,7 +118,8 @@ def _squared_correlations(
     codes_NxD, values_NxF = (array - array.mean(axis=0) for array in (codes_NxD, values_NxF))
     lengths = [np.linalg.norm(array, axis=0) for array in (codes_NxD, values_NxF)]
     scale_D, scale_F = (np.where(length > 0, length, 1) for length in lengths)
-    return ((codes_NxD / scale_D).T @ (values_NxF / scale_F)) ** 2
+    correlation_DxF = (codes_NxD / scale_D).T @ (values_NxF / scale_F)
+    return np.minimum(correlation_DxF**2, 1.0)  # rounding may bring it above 1
 
 
 def _by_thresholds(code_N: NDArray[np.float64], number_N: NDArray[np.intp], size: int) -> float:
