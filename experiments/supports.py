@@ -135,10 +135,10 @@ def recipes() -> dict[str, dict[str, Any]]:
     """
     slot = variants()["slot"]
     structural = {f"slot, structural {w}": slot | {"structural": w} for w in (0.02, 0.05, 0.1)}
-    refined, warm = "slot, structural 0.05, half on refined codes", {"choice_temperature": 4.0}
+    refined = "slot, structural 0.05, half on refined codes"
     return structural | {
         refined: slot | LEARNT,
-        f"{refined}, temperature 4": slot | LEARNT | warm,
+        f"{refined}, temperature 4": slot | LEARNT | {"choice_temperature": 4.0},
     }
 
 
