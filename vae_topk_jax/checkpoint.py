@@ -124,10 +124,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:
-    """False for a task of Orbax's that failed beside the one whose error was raised: asyncio logs
-    it when it is collected, which may be at any time."""
-    frames = traceback.walk_tb(record.exc_info[2]) if record.exc_info else ()
-    return not any("orbax" in Path(frame.f_code.co_filename).parts for frame, _ in frames)
+    """False for a read of Orbax's or TensorStore's that failed beside the one whose error was
+    raised: asyncio logs it when it is collected, which may be at any time."""
+    _, error, tb = record.exc_info or (None, None, None)
+    files = (Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(tb))
+    return "tensorstore" not in str(error) and not any("orbax" in file.parts for file in files)
 
 
 logging.getLogger("asyncio").addFilter(_not_of_orbax)

@@ -1,12 +1,14 @@
 """No damaged checkpoint is ever read."""
 
 import gc
+import logging
 import shutil
 import sys
 import time
 
 import numpy as np
 import pytest
+import tensorstore
 
 import vae_topk_jax.checkpoint
 from tests.helpers.checkpoints import GOLDEN
@@ -96,3 +98,12 @@ def test_what_vanishes_while_it_is_read_is_one_error_and_nothing_in_the_log(
         time.sleep(0.1)
         gc.collect()
     assert not caplog.records
+
+
+def test_a_read_that_failed_beside_another_is_not_logged(caplog, tmp_path):
+    """As asyncio logs it when it collects the task: of TensorStore there is no traceback."""
+    spec = {"driver": "zarr3", "kvstore": f"file://{tmp_path}/missing/"}
+    of_tensorstore = tensorstore.open(spec).exception()
+    for error in (of_tensorstore, ValueError("of another task")):
+        logging.getLogger("asyncio").error("Future exception was never retrieved", exc_info=error)
+    assert [record.exc_info[1].args for record in caplog.records] == [("of another task",)]
