@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments.records.rows import Key, Row, read_results, write_results
+from experiments.records.rows import Key, Row, earlier_facts, read_results, write_results
 from experiments.report import LAYOUTS
 from experiments.reporting.compose import write_report
 from experiments.terminal import cli
@@ -31,22 +31,11 @@ def merge(runs: Iterable[Path], out: Path) -> list[Row]:
         environment, found = read_results(run)
         environments.append(environment)
         rows |= {row.key: row for row in found}
-    if earlier := _differences(*environments):
+    if earlier := earlier_facts(*environments):
         environments[0]["earlier"] = earlier
     merged = [_without_extras(row, rows.values()) for row in rows.values()]
     write_results(out, merged, environments[0])
     return merged
-
-
-def _differences(first: dict[str, Any], *others: dict[str, Any]) -> list[dict[str, Any]]:
-    """What differs from the first environment in those before it, and in the others; each once."""
-    known = [*first.get("earlier", [])]
-    for other in others:
-        for facts in (*other.get("earlier", []), other):
-            changed = {k: v for k, v in facts.items() if k != "earlier" and first.get(k) != v}
-            if changed and changed not in known:
-                known.append(changed)
-    return known
 
 
 def _without_extras(row: Row, rows: Iterable[Row]) -> Row:

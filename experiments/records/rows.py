@@ -193,6 +193,22 @@ def write_results(
     return out_dir / RESULTS_NAME
 
 
+def earlier_facts(now: Mapping[str, Any], *others: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What of an environment and of those before it differed from other ones, each once.
+
+    Examples:
+        >>> earlier_facts({"jax": 3}, {"jax": 2, "earlier": [{"jax": 1}, {"jax": 3}]})
+        [{'jax': 1}, {'jax': 2}]
+    """
+    known = [*now.get("earlier", [])]
+    for other in others:
+        for facts in (*other.get("earlier", []), other):
+            changed = {k: v for k, v in facts.items() if k != "earlier" and now.get(k) != v}
+            if changed and changed not in known:
+                known.append(changed)
+    return known
+
+
 class ResultsFile:
     """A results file that grows row by row, so that an interrupted run resumes where it stopped.
 
@@ -208,11 +224,9 @@ class ResultsFile:
         if results_path(self._out_dir).exists():
             old, rows = read_results(self._out_dir)
             self._rows = {row.key: row for row in rows}
-            earlier = old.pop("earlier", [])
-            changed = {k: old[k] for k, now in self.environment.items() if old.get(k, now) != now}
-            self.environment = old | self.environment
-            if earlier or changed:
-                self.environment["earlier"] = earlier + ([changed] if changed else [])
+            now = {name: fact for name, fact in old.items() if name != "earlier"} | self.environment
+            earlier = earlier_facts(now, old)
+            self.environment = now | ({"earlier": earlier} if earlier else {})
 
     @property
     def path(self) -> Path:

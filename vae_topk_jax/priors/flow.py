@@ -1,6 +1,7 @@
 """A flow from noise to sparse codes, trained by flow matching."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -18,6 +19,8 @@ STEPS = 20  # of the solver
 _FREQUENCIES = 32  # of the embedding of time
 _HIGHEST = 100.0
 _LEAST_VARIANCE = 1e-4
+_PER_CLUSTER = 20  # examples, at least
+_TIME_LOGIT = 0.5  # of the median time in training
 
 
 class Gaussian(NamedTuple):
@@ -53,26 +56,29 @@ class Gaussian(NamedTuple):
 
 
 class Velocity(nn.Module):
-    """v(y, t) along the principal axes: the one of a Gaussian, and what a residual network adds.
+    """v(y, t, c) along the principal axes: that of a Gaussian, and what a residual network adds.
 
         s^2 = t^2 var + (1 - t)^2
-        v(y, t) = (t var - (1 - t)) / s^2 * y + std / s * network(y / s, t)
+        v(y, t, c) = (t var - (1 - t)) / s^2 * y + std / s * network(y / s, t, c)
 
     Attributes:
         width: of the network; its blocks have a hidden layer of twice as many units.
         blocks: how many there are.
+        clusters: how many values c, the cluster, has.
     """
 
     width: int
     blocks: int
+    clusters: int
 
     @nn.compact
-    def __call__(self, y_BxR: Array, t_B: Array, variance_R: Array) -> Array:
+    def __call__(self, y_BxR: Array, t_B: Array, cluster_B: Array, variance_R: Array) -> Array:
         t_Bx1 = t_B[:, None]
         var_1xR = variance_R[None]
         square_BxR = jnp.square(t_Bx1) * var_1xR + jnp.square(1.0 - t_Bx1)
         h_BxF = nn.Dense(self.width)(y_BxR / jnp.sqrt(square_BxR))
         h_BxF += nn.Dense(self.width)(sinusoids(t_B))
+        h_BxF += nn.Embed(self.clusters, self.width)(cluster_B)
         for _ in range(self.blocks):
             inner_BxF = nn.silu(nn.Dense(2 * self.width)(nn.LayerNorm()(h_BxF)))
             h_BxF += nn.Dense(self.width, kernel_init=nn.initializers.zeros)(inner_BxF)
@@ -94,13 +100,13 @@ class Flow(Prior):
     """A flow-matching model of the latents before the mask, or of codes where there are no others.
 
         y_t = (1 - t) y_0 + t y_1,    y_0 ~ N(0, I),    y_1 = the latents of an image
-        loss = E |v(y_t, t) - (y_1 - y_0)|^2
+        loss = E |v(y_t, t, c) - (y_1 - y_0)|^2,    logit t ~ N(1/2, 1),    c = the cluster of y_1
 
-    Noise at t = 0 follows dy/dt = v(y, t) to t = 1, by Heun's method, and what it becomes goes
-    through the mask of the model (`Inference.sparsify`), which makes exact zeros. Codes have a gap
-    around 0, which a flow blurs; their latents before the mask have none. Where the latents have
-    zeros of their own, as by slot, the flow has a bit for each (`AnalogBits`) and draws support and
-    values together.
+    Clusters are those of k-means. One is drawn as often as it has examples; noise at t = 0 follows
+    dy/dt = v(y, t, c) to t = 1, by Heun's method, and what it becomes goes through the mask of the
+    model (`Inference.sparsify`), which makes exact zeros. Codes have a gap around 0, which a flow
+    blurs; their latents before the mask have none. Where the latents have zeros of their own, as by
+    slot, the flow has a bit for each (`AnalogBits`) and draws support and values together.
 
     The velocity is that of a Gaussian with the mean and the covariance of the latents, and what a
     network adds: before training, what is drawn has these two moments.
@@ -108,19 +114,23 @@ class Flow(Prior):
     Attributes:
         bits: the representation of latents.
         gaussian: its principal axes.
+        weight_C: the share of examples in each cluster.
         params: of `Velocity`.
 
     References:
         Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023 (the conditional optimal
         transport path); Liu, Gong & Liu, "Flow Straight and Fast", ICLR 2023. Karras et al.,
         "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022
-        (the scales of a network's input and output).
+        (the scales of a network's input and output). Hu et al., "Self-Guided Diffusion Models",
+        CVPR 2023 (clusters as the condition). Esser et al., "Scaling Rectified Flow Transformers
+        for High-Resolution Image Synthesis", ICML 2024 (the distribution of times).
     """
 
     before_mask: ClassVar[bool] = True
 
     bits: AnalogBits
     gaussian: Gaussian
+    weight_C: Array
     params: Mapping[str, Any]
 
     @classmethod
@@ -129,6 +139,7 @@ class Flow(Prior):
         examples: Examples,
         key: Array,
         *,
+        clusters: int = 50,
         width: int = 256,
         blocks: int = 3,
         steps: int = 60_000,
@@ -139,7 +150,8 @@ class Flow(Prior):
 
         Args:
             examples: the latents.
-            key: of initial weights, batches, times and noise.
+            key: of clusters, initial weights, batches, times and noise.
+            clusters: how many at most; each has 20 examples on average, or more.
             width, blocks: of the network, see `Velocity`.
             steps, batch_size, learning_rate: of training.
 
@@ -149,38 +161,47 @@ class Flow(Prior):
         bits = AnalogBits.of(examples.latents_NxD)
         x_NxR = bits.encode(examples.latents_NxD)
         gaussian = Gaussian.of(x_NxR)
-        network = Velocity(width, blocks)
+        y_NxR = gaussian.along(x_NxR).astype(np.float32)
+        clusters = max(1, min(clusters, len(y_NxR) // _PER_CLUSTER))
+        cluster_N = _clustered(y_NxR, clusters, int(jax.random.key_data(key).ravel()[-1]))
+        network = Velocity(width, blocks, clusters)
         init_key, train_key = jax.random.split(key)
         row_1xR = jnp.zeros((1, bits.size), jnp.float32)
-        first = network.init(init_key, row_1xR, row_1xR[:, 0], gaussian.variance_R)
+        first = network.init(
+            init_key, row_1xR, row_1xR[:, 0], jnp.zeros(1, jnp.int32), gaussian.variance_R
+        )
 
-        def loss(params: Any, y_BxR: Array, key: Array) -> Array:
+        def loss(params: Any, batch: tuple[Array, Array], key: Array) -> Array:
+            y_BxR, cluster_B = batch
             noise_key, time_key = jax.random.split(key)
             noise_BxR = jax.random.normal(noise_key, y_BxR.shape, jnp.float32)
             t_B = _spread_times(time_key, len(y_BxR))
             between_BxR = (1.0 - t_B[:, None]) * noise_BxR + t_B[:, None] * y_BxR
-            velocity = network.apply(params, between_BxR, t_B, gaussian.variance_R)
+            velocity = network.apply(params, between_BxR, t_B, cluster_B, gaussian.variance_R)
             return jnp.mean(jnp.square(jnp.asarray(velocity) - (y_BxR - noise_BxR)))
 
         params = minimise(
             loss,
             first,
-            gaussian.along(x_NxR),
+            (y_NxR, cluster_N),
             train_key,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
         )
-        return cls(bits, gaussian, params)
+        weight_C = np.bincount(cluster_N, minlength=clusters) / len(cluster_N)
+        return cls(bits, gaussian, jnp.asarray(weight_C, jnp.float32), params)
 
     def sample(self, key: Array, n: int) -> Array:
         """n latents from noise."""
-        y_NxR = jax.random.normal(key, (n, self.bits.size), jnp.float32)
+        noise_key, cluster_key = jax.random.split(key)
+        y_NxR = jax.random.normal(noise_key, (n, self.bits.size), jnp.float32)
+        cluster_N = jax.random.categorical(cluster_key, jnp.log(self.weight_C), shape=(n,))
         network, step = self._network(), 1.0 / STEPS
 
         def velocity(y_NxR: Array, t: Array) -> Array:
-            t_N = jnp.broadcast_to(t, (n,))
-            return jnp.asarray(network.apply(self.params, y_NxR, t_N, self.gaussian.variance_R))
+            t_N, variance_R = jnp.broadcast_to(t, (n,)), self.gaussian.variance_R
+            return jnp.asarray(network.apply(self.params, y_NxR, t_N, cluster_N, variance_R))
 
         def heun(number: Array, y_NxR: Array) -> Array:
             t = number.astype(jnp.float32) * step
@@ -195,10 +216,23 @@ class Flow(Prior):
         """The network whose parameters these are."""
         params = self.params["params"]
         blocks = sum(name.startswith("LayerNorm") for name in params) - 1
-        return Velocity(params["Dense_0"]["kernel"].shape[1], blocks)
+        return Velocity(params["Dense_0"]["kernel"].shape[1], blocks, len(self.weight_C))
+
+
+def _clustered(y_NxR: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """cluster_N of k-means, int32."""
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    kmeans = MiniBatchKMeans(clusters, n_init=3, batch_size=4096, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct examples than clusters
+        return kmeans.fit_predict(y_NxR).astype(np.int32)
 
 
 def _spread_times(key: Array, n: int) -> Array:
-    """n times in [0, 1), each uniform, evenly spread over a batch."""
+    """n times in (0, 1) whose logits are normal, evenly spread over a batch."""
     even_N = jnp.linspace(0.0, 1.0, n, endpoint=False, dtype=jnp.float32)
-    return (even_N + jax.random.uniform(key, (), jnp.float32)) % 1.0
+    even_N = (even_N + jax.random.uniform(key, (), jnp.float32)) % 1.0
+    normal_N = jax.scipy.stats.norm.ppf(jnp.clip(even_N, 1e-4, 1.0 - 1e-4))
+    return jax.nn.sigmoid(_TIME_LOGIT + normal_N)

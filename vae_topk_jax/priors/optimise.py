@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 
@@ -16,9 +15,9 @@ _SEGMENT = 500  # steps of one compiled program
 
 
 def minimise(
-    loss: Callable[[Any, Array, Array], Array],
+    loss: Callable[[Any, Any, Array], Array],
     params: Any,
-    x_NxR: np.ndarray,
+    examples: Any,
     key: Array,
     *,
     steps: int,
@@ -31,22 +30,24 @@ def minimise(
     rises for the first fiftieth of the steps and falls to 0 as a cosine.
 
     Args:
-        loss: (params, x_BxR, key) -> mean over the batch.
+        loss: (params, batch, key) -> mean over the batch.
         params: the first.
-        x_NxR: examples.
+        examples: an array with an axis of examples, or several of them as a tree.
         key: typed key of batches and of what the loss draws.
         steps, batch_size, learning_rate: of Adam.
     """
     warmup = int(_WARMUP * steps)
     rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate, b2=0.99))
-    data = jnp.asarray(x_NxR)
+    data = jax.tree.map(jnp.asarray, examples)
+    size = len(jax.tree.leaves(data)[0])
 
     def step(carry: tuple, number: Array) -> tuple[tuple, None]:
         params, average, state = carry
         batch_key, loss_key = jax.random.split(jax.random.fold_in(key, number))
-        rows_B = jax.random.randint(batch_key, (batch_size,), 0, len(data))
-        gradient = jax.grad(loss)(params, data[rows_B], loss_key)
+        rows_B = jax.random.randint(batch_key, (batch_size,), 0, size)
+        batch = jax.tree.map(lambda leaf: leaf[rows_B], data)
+        gradient = jax.grad(loss)(params, batch, loss_key)
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer step counts
             update, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, update)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vae_topk_jax.priors.analog_bits import AnalogBits
-from vae_topk_jax.priors.flow import Flow, Gaussian, Velocity
+from vae_topk_jax.priors.flow import Flow, Gaussian, Velocity, _spread_times
 from vae_topk_jax.priors.prior import Examples, draw
 
 
@@ -18,10 +18,13 @@ def test_before_training_the_flow_has_the_moments_of_the_latents():
     dense = (rng.normal(size=(500, 3)) @ rng.normal(size=(3, 3)) + [4, -3, 9]).astype(np.float32)
     bits = AnalogBits.of(dense)
     gaussian = Gaussian.of(bits.encode(dense))
-    init = functools.partial(Velocity(4, 1).init, jax.random.key(0))
-    shapes = jax.eval_shape(init, jnp.zeros((1, 3)), jnp.zeros(1), gaussian.variance_R)
+    init = functools.partial(Velocity(4, 1, 2).init, jax.random.key(0))
+    row_1xR, cluster_1 = jnp.zeros((1, 3)), jnp.zeros(1, jnp.int32)
+    shapes = jax.eval_shape(init, row_1xR, row_1xR[:, 0], cluster_1, gaussian.variance_R)
     params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
-    drawn = np.asarray(draw(Flow(bits, gaussian, params), jax.random.key(1), 3000))
+    drawn = np.asarray(
+        draw(Flow(bits, gaussian, jnp.full(2, 0.5), params), jax.random.key(1), 3000)
+    )
     np.testing.assert_allclose(drawn.mean(0), dense.mean(0), atol=0.2)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(dense.T), atol=0.25)
 
@@ -32,8 +35,9 @@ def test_the_flow_learns_which_latents_are_active_together():
     codes = np.zeros((1000, 6), np.float32)
     codes[:700, :2] = rng.normal([3, -2], 0.2, (700, 2))
     codes[700:, 3:5] = rng.normal([-1, 5], 0.2, (300, 2))
-    options = {"width": 16, "blocks": 1, "steps": 1500, "batch_size": 64, "learning_rate": 1e-2}
-    flow = Flow.fit(Examples.of(codes), jax.random.key(0), **options)
+    options = {"clusters": 2, "width": 16, "blocks": 1, "steps": 1500, "batch_size": 64}
+    flow = Flow.fit(Examples.of(codes), jax.random.key(0), **options, learning_rate=1e-2)
+    np.testing.assert_allclose(np.sort(flow.weight_C), [0.3, 0.7], atol=1e-6)
     drawn = np.asarray(draw(flow, jax.random.key(1), 2000))
     np.testing.assert_array_equal((drawn != 0).sum(1), 2)
     np.testing.assert_allclose((drawn != 0).mean(0), (codes != 0).mean(0), atol=0.05)
@@ -42,3 +46,21 @@ def test_the_flow_learns_which_latents_are_active_together():
     assert (own | other).mean() > 0.98
     np.testing.assert_allclose(drawn[own, :2].mean(0), [3, -2], atol=0.1)
     assert jnp.array_equal(draw(flow, jax.random.key(1), 7), drawn[:7])
+
+
+@pytest.mark.parametrize(("n", "clusters"), [(19, 1), (100, 3), (100, 5)])
+def test_a_cluster_has_twenty_examples_on_average(n, clusters):
+    codes = np.ones((n, 2), np.float32)  # of which k-means can make but one cluster
+    options = {"width": 4, "blocks": 1, "steps": 1, "batch_size": 4}
+    asked = 3 if clusters == 3 else 50
+    flow = Flow.fit(Examples.of(codes), jax.random.key(0), clusters=asked, **options)
+    assert flow.weight_C.shape == (clusters,)
+    assert flow.weight_C.sum() == flow.weight_C.max() == 1
+    assert np.isfinite(draw(flow, jax.random.key(0), 5)).all()
+
+
+def test_the_logits_of_times_are_normal():
+    t_B = _spread_times(jax.random.key(0), 10_000)
+    assert 0 < t_B.min() < t_B.max() < 1
+    logit_B = jax.scipy.special.logit(t_B)
+    np.testing.assert_allclose([logit_B.mean(), logit_B.std()], [0.5, 1.0], atol=0.01)
