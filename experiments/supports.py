@@ -91,6 +91,15 @@ RECIPES = {
 }
 
 
+# Measured like `variants()`, and left out since.
+TRIALS = (
+    "element, balanced by bias",
+    "sample, balanced by bias",
+    "element, balanced by bias, both",
+    "sample, balanced by bias, both",
+    "slot, balanced by Sinkhorn",
+    "slot, Sinkhorn and balance term",
+)
 # What was better than the default after six epochs.
 LONGER = ("slot", "slot, temperature 4")
 

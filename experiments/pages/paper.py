@@ -186,7 +186,7 @@ TABLES = {
         "supports",
         _in(supports.CHOICE, *_RECONSTRUCTED, *_USED, "supports"),
         "K = 8 of 64, 5,000 validation images",
-        (*supports.variants(), *(f"{rule}, balanced by bias" for rule in ("element", "sample"))),
+        (*supports.variants(), *supports.TRIALS),
     ),
     "supports-longer": PageTable(
         "supports",
