@@ -112,9 +112,9 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
 CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "flow": ("flow", {}),
     "flow, 5,000 steps": ("flow", {"steps": 5_000}),
-    "flow, 30,000 steps": ("flow", {"steps": 30_000}),
-    "flow, width 128": ("flow", {"width": 128, "steps": 30_000}),
-    "flow, width 512": ("flow", {"width": 512, "batch_size": 512}),
+    "flow, 20,000 steps": ("flow", {"steps": 20_000}),
+    "flow, 20,000 steps, 1 cluster": ("flow", {"steps": 20_000, "clusters": 1}),
+    "flow, 20,000 steps, 200 clusters": ("flow", {"steps": 20_000, "clusters": 200}),
     "vamp": ("vamp", {}),
     "vamp, 300 pseudo-codes": ("vamp", {"pseudo_codes": 300}),
     "vamp, 3,000 pseudo-codes": ("vamp", {"pseudo_codes": 3_000}),

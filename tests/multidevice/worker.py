@@ -42,14 +42,15 @@ CONFIGS = {
 }
 # Devices along "data" and along "model".
 MESHES = {
-    "element": [(2, 1), (8, 1)],  # on four it is resumed
+    "element": [(8, 1)],  # on four it is resumed
     "dimension": [(8, 1)],
     "dense": [(8, 1)],
     "dictionary": [(4, 2)],
 }
 # To how many devices a run on four of them goes.
 RESUMED = {"element": (1, 8)}
-PROCESSES = {2: ["dimension"], 4: ["element"]}
+# Which runs two processes share.
+JOINED = ["dimension", "element"]
 
 
 def images() -> np.ndarray:
@@ -142,9 +143,9 @@ def joined(out: Path, coordinator: str, processes: int, process: int) -> None:
     """The devices of several processes; then a stream of which each reads its share."""
     start(coordinator, processes, process)
     mesh = make_mesh()
-    for name in PROCESSES[processes]:
+    for name in JOINED:
         state, told = train(CONFIGS[name], mesh)
-        np.savez(out / f"{name}-processes-{processes}-{process}.npz", **told)
+        np.savez(out / f"{name}-process-{process}.npz", **told)
 
     trainer = Trainer(SMALL, SHAPE, N, mesh)
     state, rows = trainer.init(), Rows(images())
@@ -153,7 +154,7 @@ def joined(out: Path, coordinator: str, processes: int, process: int) -> None:
     )
     losses = [float(terms["loss"]) for _, terms in trainer.stream(state, batches)]
     assert rows.reads == 20 * SMALL.batch_size // processes
-    np.savez(out / f"stream-{processes}-{process}.npz", loss=losses)
+    np.savez(out / f"stream-{process}.npz", loss=losses)
     assert is_main() == (process == 0)
 
 
