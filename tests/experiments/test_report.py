@@ -60,6 +60,7 @@ def test_the_answer_comes_before_everything_else(tmp_path):
     assert "| the paper: Batch Top-K | 0.8992 | 0.8329 | **0.7841** |" in answer
 
 
+@pytest.mark.long
 def test_what_is_long_folds_away(tmp_path):
     rows = rows_of(table1)
     many = [

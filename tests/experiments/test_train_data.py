@@ -106,6 +106,7 @@ def test_options_of_a_run_that_are_damaged_are_named(tmp_path, capsys):
     assert "inputs.json: limit must be of type int, got 'many'" in said
 
 
+@pytest.mark.long
 def test_fit_takes_a_path_a_dataset_and_rows(tmp_path, monkeypatch):
     made = doors.npy(tmp_path)
     config = train.Config("vae", latent_dim=4, widths=(8,), batch_size=16, epochs=1)

@@ -38,7 +38,7 @@ def small_disk_allowed() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
-USUAL = {"damage", "data", "nonfinite", "arrays"}
+USUAL = {"damage", "data", "nonfinite"}
 NAMES = [pytest.param(name, marks=() if name in USUAL else pytest.mark.long) for name in FAULTS]
 
 

@@ -119,6 +119,7 @@ def energies(model: Inference, x: np.ndarray, z) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(energy))(x, z, active))
 
 
+@pytest.mark.long
 def test_every_code_gets_better_and_keeps_its_number_of_active_latents(blobs):
     model = untrained(blobs, widths=(16,), selection="element", structural=0.01)
     x = to_unit_float(blobs.test_images[:4])

@@ -30,6 +30,7 @@ def test_matrices_with_a_latent_dimension_are_split_along_model_and_come_back_wh
     assert bits(to_host(state.params)) == bits(alone.init().params)
 
 
+@pytest.mark.long
 def test_a_failure_is_described_on_a_mesh_as_on_one_device(blobs):
     config = SMALL.replace(learning_rate=1e30)
     messages = []

@@ -175,6 +175,7 @@ def test_images_other_than_the_trainers_are_named(blobs, spoil):
         next(trainer.epochs(trainer.init(), spoil(blobs.train_images)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("segment", [3, 99])
 def test_segments_of_any_length_give_the_bits_of_whole_epochs(blobs, segment):
     trainer = trainer_of(blobs, SMALL.replace(epochs=2))

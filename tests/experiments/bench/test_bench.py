@@ -46,6 +46,7 @@ def test_the_whole_bench_measures_every_group(tmp_path, monkeypatch):
     assert all(layout.title in report for layout in LAYOUTS if layout.name in measured)
 
 
+@pytest.mark.long
 def test_many_seeds_together_are_timed_beside_one(tmp_path):
     images = np.zeros((256, 28, 28, 1), np.uint8)
     bench = Bench(load_dataset("embedded"), PRESETS["tiny"], ResultsFile(tmp_path))

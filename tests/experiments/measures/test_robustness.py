@@ -27,6 +27,7 @@ def test_table_2_metrics_of_doing_nothing_are_the_classifiers(study, classifier)
     assert {"noisy_0.5", "reconstructed_0.5", "originals"} <= pictures.keys()
 
 
+@pytest.mark.long
 def test_a_model_whose_noise_is_not_clipped_takes_it(study, blobs):
     model = untrained(blobs, clip_noise=False)
     metrics, _ = measure_robustness(study, model, 0, clip_noise=False)

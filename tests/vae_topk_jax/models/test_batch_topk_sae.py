@@ -253,6 +253,7 @@ def sae(sparse_data) -> Inference:
     return train(SPARSE, sparse_data)
 
 
+@pytest.mark.long
 def test_k_latents_are_active_on_average_in_data_it_has_not_seen(sae, sparse_data):
     active_N = np.sum(np.asarray(sae.encode(sparse_data.test)) != 0, axis=1)
     assert abs(active_N.mean() / SPARSE.k - 1) < 0.02
@@ -277,6 +278,7 @@ def test_its_prior_draws_latents_as_often_and_as_large_as_in_training(sae, spars
     assert sae.generate(jax.random.key(1), 3).shape == (3, 1, 1, 16)
 
 
+@pytest.mark.long
 def test_dead_latents_come_back(sparse_data):
     def dead_at_the_end(aux_weight: float) -> float:
         config = SPARSE.replace(latent_dim=48, epochs=10, aux_weight=aux_weight, aux_k=8)

@@ -40,6 +40,7 @@ def test_the_configuration_is_the_papers_unless_told_otherwise():
     assert (config.learning_rate, config.aux_weight, config.dead_after) == (1e-4, 1 / 16, 3200)
 
 
+@pytest.mark.long
 def test_it_explains_the_directions_by_four_meta_latents_each(params):
     directions = decoder_directions(params)
     about = {"source": "directions", "train": DIRECTIONS, "test": DIRECTIONS}

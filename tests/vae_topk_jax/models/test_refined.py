@@ -23,6 +23,7 @@ MODELS: dict[str, VAE] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_the_term_is_the_error_of_refined_codes_and_teaches_the_decoder_alone(name):
     plain = MODELS[name]

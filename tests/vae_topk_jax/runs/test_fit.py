@@ -148,6 +148,7 @@ def test_bad_options_are_named_and_nothing_is_written(blobs, tmp_path, options, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_a_run_killed_within_an_epoch_resumes_to_the_same_bits(blobs, tmp_path, monkeypatch):
     options = {"segment": 3, "progress": False}
     fit(blobs.train_images, SMALL, out=tmp_path / "unbroken", **options)
@@ -189,6 +190,7 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(
     assert_same_runs(finished, tmp_path / "run")
 
 
+@pytest.mark.long
 def test_the_last_good_state_of_a_run_that_diverges_is_kept(blobs, tmp_path):
     wild = SHORT.replace(learning_rate=1e30, schedule="constant")
     with pytest.raises(NonFiniteError, match="3 steps in a row were not finite"):

@@ -115,7 +115,7 @@ def config_of(data) -> Config:
 
 
 @pytest.mark.long
-@every_door
+@pytest.mark.parametrize("name", ["idx_folder", "tensors", "hugging_face", "pictures"])
 def test_it_trains_resumes_and_streams_with_the_same_bits(made, name, tmp_path, monkeypatch):
     path, _, _, options, _ = made(name)
     data = load_dataset(path, options)
