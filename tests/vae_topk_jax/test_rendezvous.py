@@ -46,6 +46,7 @@ def test_a_process_that_does_not_come_is_named_to_all(address):
     assert first.endswith("of 4, processes 1, 3 did not come")
 
 
+@pytest.mark.long
 def test_a_wrong_port_is_named(address):
     with socket.create_server(("127.0.0.1", 0)) as other:
         wrong = f"127.0.0.1:{other.getsockname()[1]}"

@@ -181,6 +181,7 @@ def test_each_level_selects_by_the_rule(selection):
     np.testing.assert_array_equal(model.swaps()[0], swaps_from_top)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("selection", ["element", "sample"])
 def test_codes_whose_mask_rests_on_variances_keep_it(selection):
     sizes = BESIDES["ladder_vae"] | {"latent_dim": 8}

@@ -72,6 +72,7 @@ def train_bottleneck(model: TopKVAE, variables: dict, x: jax.Array, key=None, pr
     return code
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_learns_and_has_k_active_latents_at_inference(blobs, name):
     config = SMALL.replace(epochs=6, ema_decay=0.8, latent_reduction="sum", **OPTIONS[name])

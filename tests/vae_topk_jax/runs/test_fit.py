@@ -101,6 +101,7 @@ def test_the_devices_of_a_mesh_give_what_one_gives(finished, blobs):
     np.testing.assert_allclose(model.encode(x), alone.encode(x), atol=1e-4)
 
 
+@pytest.mark.long
 def test_held_out_images_are_measured_after_each_epoch(blobs, tmp_path):
     test, config = blobs.test_images[:100], SMALL.replace(epochs=2)
     model = fit(blobs.train_images, config, test=test, out=tmp_path, segment=5, progress=False)

@@ -53,6 +53,7 @@ def test_vectors_of_another_shape_are_refused_in_one_line(truth):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.long
 def test_a_failure_names_the_step(trainer, truth):
     broken = make_ground_truth(jax.random.key(0), SETTINGS["tiny"])
     broken = jax.tree.map(lambda leaf: leaf * np.float32("nan"), broken)
