@@ -13,7 +13,7 @@ from jax import Array
 
 from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
-from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.prior import Examples, Prior, seed_of
 
 STEPS = 20  # of the solver
 _FREQUENCIES = 32  # of the embedding of time
@@ -163,7 +163,7 @@ class Flow(Prior):
         gaussian = Gaussian.of(x_NxR)
         y_NxR = gaussian.along(x_NxR).astype(np.float32)
         clusters = max(1, min(clusters, len(y_NxR) // _PER_CLUSTER))
-        cluster_N = _clustered(y_NxR, clusters, int(jax.random.key_data(key).ravel()[-1]))
+        cluster_N = _clustered(y_NxR, clusters, seed_of(key))
         network = Velocity(width, blocks, clusters)
         init_key, train_key = jax.random.split(key)
         row_1xR = jnp.zeros((1, bits.size), jnp.float32)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.prior import Examples, Prior, seed_of
 from vae_topk_jax.selection import apply_mask
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Mixture(Prior):
                 f"latents must be at least {_LEAST} to fit a mixture, got {len(z_NxD)}"
             )
         is_used_D = np.any(z_NxD != 0, axis=0)
-        seed = int(jax.random.key_data(key).ravel()[-1])
+        seed = seed_of(key)
         z_NxU = np.random.default_rng(seed).permutation(z_NxD[:, is_used_D])
         shape, fitted = _best(z_NxU, seed)
         if shape == "full":

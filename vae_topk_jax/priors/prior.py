@@ -70,6 +70,16 @@ class Prior:
         raise NotImplementedError
 
 
+def seed_of(key: Array) -> int:
+    """The last word of a key, for libraries that are seeded with a number.
+
+    Examples:
+        >>> seed_of(jax.random.key(3))
+        3
+    """
+    return int(jax.random.key_data(key).ravel()[-1])
+
+
 def draw(prior: Prior, key: Array, n: int) -> Array:
     """n samples of a prior, in chunks of one size, each with a key of its own: the first ones are
     the same whatever n is.
