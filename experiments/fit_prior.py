@@ -38,9 +38,9 @@ def main(
 
     Args:
         run: its folder.
-        prior: names, of patterns, mixture, vamp, two_stage and flow; the last is the one that
-            images are generated from, unless another is named.
-        steps: of training, for flow and two_stage; the prior's own if not given.
+        prior: names, of patterns, mixture, vamp, two_stage, flow and autoregressive; the last is
+            the one that images are generated from, unless another is named.
+        steps: of training, for two_stage, flow and autoregressive; the prior's own if not given.
         seed: of whatever is drawn in fitting.
         data: the run's data, where they are in another place now.
         reading: how they are read.

@@ -17,7 +17,7 @@ from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.data import to_unit_float
 from vae_topk_jax.fitted_priors import save_priors
 from vae_topk_jax.inference import Inference
-from vae_topk_jax.priors import flow, mixture, two_stage
+from vae_topk_jax.priors import autoregressive, flow, mixture, two_stage
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
 from vae_topk_jax.priors.prior import Examples
 from vae_topk_jax.priors.registry import PRIORS, settings_of
@@ -28,6 +28,7 @@ TINY = {
     "vamp": {"pseudo_codes": 5, "rounds": 1},
     "two_stage": {"width": 4},
     "flow": {"width": 4, "blocks": 1},
+    "autoregressive": {"width": 4, "blocks": 1, "components": 2},
 }
 
 
@@ -151,7 +152,7 @@ def test_arrays_that_are_no_prior_are_refused(model, run, name, array, message):
 def test_every_prior_is_kept_exactly(sparse_codes, tmp_path, monkeypatch, name):
     monkeypatch.setattr(mixture, "CANDIDATES", (("full", 1),))
     monkeypatch.setattr(linen.Module, "init", shapes_alone)
-    for module in (flow, two_stage):
+    for module in (autoregressive, flow, two_stage):
         monkeypatch.setattr(module, "minimise", lambda loss, params, *data, **options: params)
     prior = PRIORS[name].fit(Examples.of(sparse_codes[:50]), KEY, **TINY.get(name, {}))
     again = from_arrays(PRIORS[name], to_arrays(prior), tmp_path)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from vae_topk_jax.priors.autoregressive import Autoregressive
 from vae_topk_jax.priors.flow import Flow
 from vae_topk_jax.priors.mixture import Mixture
 from vae_topk_jax.priors.patterns import Patterns
@@ -18,6 +19,7 @@ PRIORS: dict[str, type[Prior]] = {
     "vamp": Vamp,
     "two_stage": TwoStage,
     "flow": Flow,
+    "autoregressive": Autoregressive,
 }
 
 
@@ -32,8 +34,8 @@ def find_prior(name: str) -> type[Prior]:
         'Flow'
         >>> find_prior("frequency")
         Traceback (most recent call last):
-        ValueError: prior must be one of ['flow', 'mixture', 'patterns', 'two_stage', 'vamp'], \
-got 'frequency'
+        ValueError: prior must be one of ['autoregressive', 'flow', 'mixture', 'patterns', \
+'two_stage', 'vamp'], got 'frequency'
     """
     if not isinstance(name, str) or name not in PRIORS:
         raise ValueError(f"prior must be one of {sorted(PRIORS)}, got {name!r}")

@@ -34,7 +34,7 @@ class Supports(NamedTuple):
         group_D, count_D = np.zeros(size, np.int32), np.zeros(size, np.int32)
         if k and np.all(counts_N == k):
             count_D += k
-            if size % k == 0 and np.all(active_NxD.reshape(len(active_NxD), k, -1).sum(2) == 1):
+            if slots_of(active_NxD):
                 group_D = np.repeat(np.arange(k, dtype=np.int32), size // k)
                 count_D = np.ones(size, np.int32)
             count_D -= np.bincount(group_D, active_NxD.all(axis=0))[group_D].astype(np.int32)
@@ -48,6 +48,21 @@ class Supports(NamedTuple):
         rank_NxV = jnp.argsort(order_NxV, axis=1) - first_V[None]
         count_1xV = self.count_V[None]
         return jnp.where(count_1xV > 0, rank_NxV < count_1xV, score_NxV > 0)
+
+
+def slots_of(active_NxD: np.ndarray) -> int:
+    """K if all supports have one entry of each of K groups of neighbours, else 0.
+
+    Examples:
+        >>> slots_of(np.array([[1, 0, 0, 1], [0, 1, 1, 0]]) != 0)
+        2
+        >>> slots_of(np.array([[1, 1, 0, 0], [0, 1, 1, 0]]) != 0)
+        0
+    """
+    k, size = int(active_NxD[0].sum()), active_NxD.shape[1]
+    if not k or size % k:
+        return 0
+    return k if np.all(active_NxD.reshape(len(active_NxD), k, -1).sum(axis=2) == 1) else 0
 
 
 def varying(active_NxD: np.ndarray) -> np.ndarray:
