@@ -1,10 +1,10 @@
 """What training on the importance-weighted bound gains over the ELBO, in nats.
 
-    python -m experiments.iwae --preset paper --seeds 0 --epochs 6
+    python -m experiments.iwae --preset paper --seeds 0 1 2 --epochs 6
 
 Two VAEs of 16 latents and equal steps on statically binarised images, one trained on the bound of
-50 draws, whose decoder works fifty times as much. Took an hour on two busy CPU cores; expect bounds
-of -100.8 nats after the ELBO and -97.6 after the importance-weighted bound.
+50 draws, whose decoder works fifty times as much. A seed takes 25 minutes on one CPU core; expect
+bounds of -100.7 nats after the ELBO and -97.7 after the importance-weighted bound.
 """
 
 import functools
