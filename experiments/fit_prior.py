@@ -3,8 +3,9 @@
     python -m experiments.fit_prior runs/model --prior flow
     python -m experiments.fit_prior runs/model --prior patterns mixture
 
-They are kept beside the checkpoints, in runs/model/priors, and go with every export. The last one
-is that of `generate(key, n)`; docs/generative.md says which is how good.
+They are kept beside the checkpoints, in runs/model/priors, and go with every export. The one whose
+images are nearest to reconstructions is that of `generate(key, n)`; docs/generative.md says which
+is how good.
 """
 
 import time
@@ -38,8 +39,7 @@ def main(
 
     Args:
         run: its folder.
-        prior: names, of patterns, mixture, vamp, two_stage, flow and autoregressive; the last is
-            the one that images are generated from, unless another is named.
+        prior: names, of patterns, mixture, vamp, two_stage, flow and autoregressive.
         steps: of training, for two_stage, flow and autoregressive; the prior's own if not given.
         seed: of whatever is drawn in fitting.
         data: the run's data, where they are in another place now.
@@ -63,8 +63,9 @@ def main(
             started = time.perf_counter()
             model.fit_prior(images, name, label=label, key=jax.random.key(seed), **settings)
             save_priors(model.priors, folder, model.variables)
+            seconds, distance = time.perf_counter() - started, model.priors.fitted[name].distance
             place = folder / FOLDER / name
-            console.print(f"{name}: {time.perf_counter() - started:.0f} s, {place}")
+            console.print(f"{name}: distance {distance:.4g}, {seconds:.0f} s, {place}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
     GET  /model        what it is and which images it takes
     POST /encode       {"images": (N, H, W, C)} -> {"codes": (N, D)}
     POST /reconstruct  {"images": (N, H, W, C)} -> {"images": (N, H, W, C)}
-    POST /generate     {"n": 4, "seed": 0} -> {"images": (4, H, W, C)}, of the model's fitted prior
+    POST /generate     {"n": 4, "seed": 0} -> {"images": (4, H, W, C)}, of the best fitted prior
 
 A request that is not as it should be gets {"error": one line} with status 4xx. Needs the extra
 `serve`. There is no authentication: leave it on the loopback address, or behind a proxy.

@@ -46,7 +46,7 @@ def export_model(
 ) -> Path:
     """Writes the model files of a trained model, all of them or none.
 
-    Where a prior was fitted to its codes, the program that draws codes from the last one goes with
+    Where a prior was fitted to its codes, the program that draws codes from the best one goes with
     the decoder, and all of them with the weights.
 
     Args:
@@ -109,7 +109,7 @@ def _function(inference: "Inference", name: str, refine: int) -> Callable[..., A
 
 
 def _sampler(inference: "Inference") -> Callable[[Array], Array]:
-    """A chunk of codes of the prior that was fitted last, from the data of a key."""
+    """A chunk of codes of the best fitted prior, from the data of a key."""
     prior = inference.priors.find()
     assert prior is not None
 
@@ -214,7 +214,7 @@ class Exported:
         return self.decode(self.encode(x, label=label), label=label)
 
     def generate(self, key: Array, n: int, *, label: ArrayLike | None = None) -> Array:
-        """n images (n, H, W, C) of the fitted prior, as `Inference.generate` makes them.
+        """n images (n, H, W, C) of the best fitted prior, as `Inference.generate` makes them.
 
         Args:
             key: typed key of JAX's own kind, threefry2x32.

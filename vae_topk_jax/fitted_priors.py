@@ -2,8 +2,8 @@
 
 In the folder of a run, beside its checkpoints, and in a folder of model files:
 
-    priors/flow/about.json          format, name, settings, the weights that it belongs to, and its
-                                    number in the order of fitting
+    priors/flow/about.json          format, name, settings, the weights that it belongs to, and how
+                                    far its images were from reconstructions
     priors/flow/prior.safetensors   its arrays
     priors/flow/MANIFEST            their checksums
 
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
-from jax import Array
 
 from vae_topk_jax import manifest
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, is_checkpoint
@@ -28,12 +27,12 @@ from vae_topk_jax.files import new_folder
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.model_files import ABOUT as MODEL_FILES
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
-from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.prior import Prior
 from vae_topk_jax.priors.registry import OWN, PRIORS, find_prior, name_of
 from vae_topk_jax.tensor_files import read_all, write_tensors
 
 FOLDER = "priors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _ABOUT, _ARRAYS = "about.json", "prior.safetensors"
 FILES = tuple(
     f"{FOLDER}/{name}/{file}" for name in PRIORS for file in (_ABOUT, _ARRAYS, manifest.NAME)
@@ -46,14 +45,17 @@ class Fitted(NamedTuple):
     Attributes:
         prior: the prior.
         settings: that it was fitted with, besides the defaults.
+        distance: of its images from the reconstructions that it was fitted to
+            (`Inference.fit_prior`).
     """
 
     prior: Prior
     settings: Mapping[str, Any]
+    distance: float
 
 
 class FittedPriors:
-    """The priors of one model by name, in the order in which they were fitted.
+    """The priors of one model by name.
 
     Attributes:
         fitted: those that can be drawn from.
@@ -69,26 +71,19 @@ class FittedPriors:
         self.fitted: dict[str, Fitted] = {}
         self.refused: dict[str, str] = {}
 
-    def fit(self, name: str, examples: Examples, key: Array, settings: Mapping[str, Any]) -> Prior:
-        """Fits the prior of that name to examples and adds it."""
-        fitted = Fitted(find_prior(name).fit(examples, key, **settings), settings)
-        self.add(fitted)
-        return fitted.prior
-
     def add(self, fitted: Fitted) -> None:
-        """Makes a prior the last one, in place of an earlier one of its name.
+        """Adds a prior, in place of an earlier one of its name.
 
         Raises:
             ValueError: its class is not registered.
         """
         name = name_of(fitted.prior)
-        self.fitted.pop(name, None)
         self.refused.pop(name, None)
         self.fitted[name] = fitted
 
     def find(self, name: str | None = None) -> Prior | None:
-        """The prior of that name, or the last one; None for the system's own, which is also that of
-        a model to which none was fitted.
+        """The prior of that name, or the one with the smallest distance; None for the system's own,
+        which is also that of a model to which none was fitted.
 
         Raises:
             ValueError: there is none of that name, or it cannot be used.
@@ -98,8 +93,8 @@ class FittedPriors:
         if name is None:
             if self.refused and not self.fitted:
                 raise ValueError(next(iter(self.refused.values())))
-            name = next(reversed(self.fitted), None)
-            return None if name is None else self.fitted[name].prior
+            nearest = min(self.fitted.values(), key=lambda fitted: fitted.distance, default=None)
+            return None if nearest is None else nearest.prior
         if name in self.refused:
             raise ValueError(self.refused[name])
         if name not in self.fitted:
@@ -120,12 +115,12 @@ def save_priors(priors: FittedPriors, path: Path | str, variables: Mapping[str, 
         variables: its weights and statistics.
     """
     folder, weights = _home(Path(path)), digest_of(variables)
-    for number, (name, (prior, settings)) in enumerate(priors.fitted.items()):
+    for name, (prior, settings, distance) in priors.fitted.items():
         about = {
             "format": FORMAT_VERSION,
             "prior": name,
-            "number": number,
             "settings": dict(settings),
+            "distance": distance,
             "weights": weights,
         }
         path = folder / FOLDER / name
@@ -139,38 +134,37 @@ def save_priors(priors: FittedPriors, path: Path | str, variables: Mapping[str, 
 def read_priors(path: Path | str, variables: Mapping[str, Any], latent_dim: int) -> FittedPriors:
     """The priors that were kept beside a model.
 
-    Those of other weights are refused when they are asked for.
+    Those of other weights or of an earlier format are refused when they are asked for.
 
     Args:
         path, variables: as in `save_priors`.
         latent_dim: D.
 
     Raises:
-        ValueError: files that are damaged, missing or of another format.
+        ValueError: files that are damaged or missing.
     """
     priors, folder = FittedPriors(), _home(Path(path))
     if not (folder / FOLDER).is_dir():
         return priors
     weights = digest_of(variables)
-    found: list[tuple[int, Fitted]] = []
     for name in PRIORS:
         path = folder / FOLDER / name
         if not path.is_dir():
             continue
         manifest.verify(path)
         about = JsonObject.read(path / _ABOUT)
-        if (version := about.fields.get("format")) != FORMAT_VERSION:
-            raise ValueError(f"{path} has format {version!r}, this version reads {FORMAT_VERSION}")
-        if about.text("weights") != weights:
-            priors.refused[name] = (
-                f"{path} was fitted to other weights: fit it again, or take prior={OWN!r}"
-            )
+        version, why = about.fields.get("format"), ""
+        if version != FORMAT_VERSION:
+            why = f"has format {version!r}, this version reads {FORMAT_VERSION}"
+        elif about.text("weights") != weights:
+            why = "was fitted to other weights"
+        if why:
+            priors.refused[name] = f"{path} {why}: fit it again, or take prior={OWN!r}"
             continue
         prior = from_arrays(find_prior(about.text("prior")), read_all(path / _ARRAYS), path)
         _check_sizes(prior, latent_dim, path)
-        found.append((about.integer("number"), Fitted(prior, about.object("settings").fields)))
-    for _, fitted in sorted(found, key=lambda numbered: numbered[0]):
-        priors.add(fitted)
+        settings = about.object("settings").fields
+        priors.add(Fitted(prior, settings, about.number("distance")))
     return priors
 
 

@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike
 
 from vae_topk_jax.condition import given, of_chunk
 from vae_topk_jax.config import Config
-from vae_topk_jax.fitted_priors import FittedPriors, read_priors
+from vae_topk_jax.fitted_priors import Fitted, FittedPriors, read_priors
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_latents, in_chunks
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.priors.prior import Examples, Prior, draw
-from vae_topk_jax.priors.registry import check_settings
+from vae_topk_jax.priors.registry import check_settings, find_prior
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask
@@ -32,6 +32,7 @@ from vae_topk_jax.training_inputs import labels_of
 from vae_topk_jax.weights import restore_weights
 
 _DRAWN = ("encode", "reconstruct")  # whose latents may be drawn from the posterior
+_COMPARED = 2048  # images of a prior, with as many reconstructions
 
 
 class Inference:
@@ -240,7 +241,10 @@ class Inference:
         key: Array | None = None,
         **settings: Any,
     ) -> Prior:
-        """Fits a prior to training images' codes, from which `generate` draws from now on.
+        """Fits a prior to training images' codes.
+
+        Of the priors that are fitted `generate` draws from the one whose images are nearest to the
+        reconstructions of these, by the kernel distance of 2,048 of both (Binkowski et al. 2018).
 
         Args:
             images: as in `encode`.
@@ -256,7 +260,25 @@ class Inference:
         codes = self.encode(images, label=label)
         examples = Examples.of(codes, self.latents(images, label=label))
         key = jax.random.key(self.config.seed) if key is None else key
-        return self.priors.fit(prior, examples, key, settings)
+        fitted = find_prior(prior).fit(examples, key, **settings)
+        distance = self._distance(fitted, examples.codes_NxD, self._check_label(label, len(codes)))
+        self.priors.add(Fitted(fitted, settings, distance))
+        return fitted
+
+    def _distance(self, prior: Prior, codes_NxD: np.ndarray, label_N: np.ndarray | None) -> float:
+        """The kernel distance of a prior's images from those of some codes, value by value."""
+        from vae_topk_jax.metrics.frechet import kernel_distance
+
+        row_M = np.linspace(0, len(codes_NxD) - 1, min(_COMPARED, len(codes_NxD))).astype(int)
+        label_M = None if label_N is None else label_N[row_M]
+        drawn_MxD = self._drawn(prior, jax.random.key(self.config.seed), len(row_M))
+        images = (self.decode(z, label=label_M) for z in (drawn_MxD, codes_NxD[row_M]))
+        return kernel_distance(*(np.asarray(x).reshape(len(row_M), -1) for x in images))
+
+    def _drawn(self, prior: Prior, key: Array, n: int) -> Array:
+        """n codes of a fitted prior."""
+        z_NxD = draw(prior, key, n)
+        return self.sparsify(z_NxD) if prior.before_mask else z_NxD
 
     def sample_codes(self, key: Array, n: int, prior: str | None = None) -> Array:
         """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
@@ -267,8 +289,7 @@ class Inference:
             return self._program("prior")(
                 self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
             )
-        z = draw(fitted, key, n)
-        return self.sparsify(z) if fitted.before_mask else z
+        return self._drawn(fitted, key, n)
 
     def generate(
         self, key: Array, n: int, prior: str | None = None, *, label: ArrayLike | None = None
@@ -279,8 +300,8 @@ class Inference:
             key: typed key, `jax.random.key(seed)`.
             n: how many images; the codes of a fitted prior do not depend on it.
             prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
-                dimension active as often as in training. By default the one that was fitted last,
-                or the system's own.
+                dimension active as often as in training. By default the best that was fitted, or
+                the system's own.
             label: as in `encode`; the codes do not depend on it.
 
         Raises:

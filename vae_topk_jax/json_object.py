@@ -87,6 +87,11 @@ class JsonObject:
         is_one = type(value) is int and least <= value <= _LARGEST
         return self._checked(name, is_one, f"an integer in [{least}, {_LARGEST}]")
 
+    def number(self, name: str) -> float:
+        """A field that is a number."""
+        is_one = type(self.fields.get(name)) in (int, float)
+        return float(self._checked(name, is_one, "a number"))
+
     def shape(self, name: str) -> tuple[int, int, int]:
         """A field that is the shape (H, W, C) of an image, of 2^26 values at most."""
         value = self._list(name, {int}, length=3)

@@ -2,7 +2,7 @@
 
     encoder.stablehlo   images (N, H, W, C) -> codes (N, D); N is symbolic, the weights are inside
     decoder.stablehlo   codes -> images
-    generator.stablehlo a key -> 128 codes of the prior that was fitted last, if one was
+    generator.stablehlo a key -> 128 codes of the best prior that was fitted, if one was
     priors/             the priors that were fitted, see `vae_topk_jax.fitted_priors`
     model.safetensors   the weights by themselves, see `vae_topk_jax.weights`
     config.json         configuration, image shape and range, source of the data

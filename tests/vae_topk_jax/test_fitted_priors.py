@@ -15,8 +15,9 @@ from tests.helpers.runs import untrained
 from vae_topk_jax import export_model, load, load_exported, load_weights, manifest
 from vae_topk_jax.checkpoint import save_checkpoint
 from vae_topk_jax.data import to_unit_float
-from vae_topk_jax.fitted_priors import save_priors
+from vae_topk_jax.fitted_priors import Fitted, save_priors
 from vae_topk_jax.inference import Inference
+from vae_topk_jax.metrics import kernel_distance
 from vae_topk_jax.priors import autoregressive, flow, mixture, two_stage
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
 from vae_topk_jax.priors.prior import Examples
@@ -61,7 +62,25 @@ def run(model, tmp_path):
     return tmp_path
 
 
-def test_the_last_prior_is_drawn_from_and_others_by_name(model, x):
+def test_the_nearest_prior_is_drawn_from_whatever_the_order_of_fitting(blobs, x, tmp_path):
+    model = untrained(blobs, selection="element")
+    fitted = {name: model.fit_prior(x, name, **TINY.get(name, {})) for name in ("patterns", "vamp")}
+    reconstructed = np.asarray(model.reconstruct(x)).reshape(512, -1)
+    for name in fitted:
+        drawn = model.generate(jax.random.key(0), 512, prior=name)
+        expected = kernel_distance(np.asarray(drawn).reshape(512, -1), reconstructed)
+        assert model.priors.fitted[name].distance == pytest.approx(expected, rel=1e-6)
+    save_checkpoint(tmp_path / "checkpoints", model.state, model.info)
+    for nearest in fitted:
+        for name, prior in fitted.items():
+            model.priors.add(Fitted(prior, {}, 0.5 if name == nearest else 1.0))
+        save_priors(model.priors, tmp_path, model.variables)
+        for found in (model, load(tmp_path)):
+            codes = found.sample_codes(KEY, 3)
+            np.testing.assert_array_equal(codes, model.sample_codes(KEY, 3, nearest))
+
+
+def test_a_fitted_prior_is_drawn_from_and_the_others_by_name(model, x):
     own = model.generate(KEY, 4, prior="frequency")
     fitted = model.generate(KEY, 4)
     assert not np.array_equal(own, fitted)
@@ -102,8 +121,17 @@ def test_a_prior_of_other_weights_is_refused_when_it_is_drawn_from(model, run):
         again.generate(KEY, 1, prior="flow")
 
 
-def spoil_format(about: dict) -> None:
-    about["format"] = 9
+def test_a_prior_of_another_format_is_refused_when_it_is_drawn_from(run):
+    folder = run / "priors" / "patterns"
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps(about | {"format": 1}))
+    manifest.write_manifest(folder)
+    with pytest.raises(ValueError, match="has format 1, this version reads 2: fit it again"):
+        load(run).generate(KEY, 1)
+
+
+def spoil_distance(about: dict) -> None:
+    about["distance"] = "near"
 
 
 def spoil_name(about: dict) -> None:
@@ -113,7 +141,7 @@ def spoil_name(about: dict) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (spoil_format, "has format 9, this version reads 1"),
+        (spoil_distance, "distance must be a number, got 'near'"),
         (spoil_name, r"must hold \['bits', .*\] of its prior, got \['masks_PxD'"),
     ],
 )

@@ -144,7 +144,7 @@ class Autoregressive(Prior):
         components: int = 8,
         width: int = 256,
         blocks: int = 3,
-        steps: int = 20_000,
+        steps: int = 60_000,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
     ) -> Self:
