@@ -68,6 +68,7 @@ LAYOUT = Experiment(
         Column("fid_over_floor", "over the floor", 2, "lower"),
         Column("fid_clf_sd", "over classifiers", 1),
         Column("kid_clf", "KID-clf", 3, "lower"),
+        Column("pixel_distance", "kernel distance of pixels", 5, "lower"),
         Column("precision", "precision", 3, "higher"),
         Column("recall", "recall", 3, "higher"),
         Column("asked", "as asked", 4, "higher"),

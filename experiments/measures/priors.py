@@ -68,6 +68,7 @@ def measure_prior(
         fitted = model.fit_prior(study.train_images, name, label=label, key=key, **settings)
         jax.block_until_ready(fitted)
         metrics["seconds_fit"] = time.perf_counter() - started
+        metrics["pixel_distance"] = model.priors.fitted[name].distance
     started = time.perf_counter()
     codes_NxD = np.asarray(model.sample_codes(study_key(seed, "samples"), _count(study), name))
     metrics["seconds_sample"] = time.perf_counter() - started

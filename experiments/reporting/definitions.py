@@ -13,6 +13,8 @@ DEFINITIONS = {
     "fid_clf_sd": "Over classifiers: standard deviation of FID-clf over three classifiers trained "
     "with other seeds; FID-clf itself is that of the first.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
+    "pixel_distance": "Kernel distance of pixels: of 2,048 images of a prior from as many "
+    "reconstructions of training images, by their values; what `generate` chooses a prior by.",
     "active_latents": "Active latents: mean number of latents that are not zero in a {measured} "
     "image; under noise, in a noisy one.",
     "active_dims": "Dims in use: latent dimensions active in at least one training image of 1,000.",
