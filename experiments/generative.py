@@ -5,7 +5,7 @@
 
 The first line compares settings of the priors on 5,000 training images that are held out, the
 second scores what was chosen on the test images. The floor of a model is what its own
-reconstructions of training images score. A model takes eight minutes on one CPU core.
+reconstructions of training images score. A model takes 45 minutes on one CPU core.
 """
 
 import functools
@@ -71,6 +71,7 @@ LAYOUT = Experiment(
         Column("pixel_distance", "kernel distance of pixels", 5, "lower"),
         Column("precision", "precision", 3, "higher"),
         Column("recall", "recall", 3, "higher"),
+        Column("novelty", "novelty", 2, "higher"),
         Column("asked", "as asked", 4, "higher"),
         Column("frequency_difference", "largest difference of frequency", 1, "lower", "points"),
         Column("coactivation_correlation", "correlation of pairs", 3, "higher"),

@@ -19,6 +19,7 @@ from vae_topk_jax.priors.registry import OWN
 from vae_topk_jax.training_inputs import labels_of
 
 _SHOWN = PICTURES
+_COMPARED = 1_000  # images, with all training images
 
 
 class Floor(NamedTuple):
@@ -27,10 +28,13 @@ class Floor(NamedTuple):
     Attributes:
         measurement: of these images.
         train_codes_NxD: codes of all training images.
+        novelty: mean distance of reconstructions of images that are not trained on from the
+            training image nearest to each.
     """
 
     measurement: Measurement
     train_codes_NxD: np.ndarray
+    novelty: float
 
     @classmethod
     def of(cls, study: Study, model: Inference) -> Self:
@@ -44,7 +48,7 @@ class Floor(NamedTuple):
         metrics = reconstruction_metrics(reconstructed, study.test_images)
         metrics |= _of_images(study, images, label_N)
         metrics |= {"active_latents": active_latents(codes_NxD)}
-        return cls(Measurement(metrics), codes_NxD)
+        return cls(Measurement(metrics), codes_NxD, _novelty(reconstructed, study.train_images))
 
 
 def measure_prior(
@@ -80,21 +84,31 @@ def measure_prior(
     )
     metrics["active_latents"] = active_latents(codes_NxD)
     metrics["fid_over_floor"] = metrics["fid_clf"] / floor.measurement.metrics["fid_clf"]
+    metrics["novelty"] = _novelty(images, study.train_images) / floor.novelty
     shown = images[:_SHOWN]
-    return Measurement(metrics, {"generated": shown, "nearest": nearest(shown, study.train_images)})
+    row_N, _ = nearest(shown, study.train_images)
+    return Measurement(metrics, {"generated": shown, "nearest": study.train_images[row_N]})
 
 
-def nearest(images: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """For each image the one with the smallest squared difference.
+def nearest(images: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each image which other one is the nearest, row_N, and how far it is, distance_N: the root
+    of the squared difference.
 
     Examples:
         >>> among = np.array([0.0, 1.0]).reshape(2, 1, 1, 1)
-        >>> nearest(np.full((1, 1, 1, 1), 0.8), among).ravel().tolist()
-        [1.0]
+        >>> row_N, distance_N = nearest(np.full((1, 1, 1, 1), 0.75), among)
+        >>> row_N.tolist(), distance_N.tolist()
+        ([1], [0.25])
     """
     a_NxP, b_MxP = (x.reshape(len(x), -1) for x in (images, among))
     squared_NxM = np.sum(np.square(b_MxP), axis=1) - 2.0 * a_NxP @ b_MxP.T
-    return among[np.argmin(squared_NxM, axis=1)]
+    row_N = np.argmin(squared_NxM, axis=1)
+    return row_N, np.linalg.norm(a_NxP - b_MxP[row_N], axis=1)
+
+
+def _novelty(images: np.ndarray, train_images: np.ndarray) -> float:
+    """The mean distance of the first images from the training image nearest to each."""
+    return float(np.mean(nearest(images[:_COMPARED], train_images)[1]))
 
 
 def _labels(study: Study, model: Inference) -> tuple[np.ndarray | None, np.ndarray | None]:

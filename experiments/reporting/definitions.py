@@ -13,6 +13,8 @@ DEFINITIONS = {
     "fid_clf_sd": "Over classifiers: standard deviation of FID-clf over three classifiers trained "
     "with other seeds; FID-clf itself is that of the first.",
     "kid_clf": "KID-clf: kernel distance (squared MMD) on the same features{samples}.",
+    "novelty": "Novelty: mean distance of 1,000 generated images from the training image nearest "
+    "to each, over that of as many reconstructed {measured} images; below 1 where they are copies.",
     "pixel_distance": "Kernel distance of pixels: of 2,048 images of a prior from as many "
     "reconstructions of training images, by their values; what `generate` chooses a prior by.",
     "active_latents": "Active latents: mean number of latents that are not zero in a {measured} "

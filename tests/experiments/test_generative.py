@@ -63,6 +63,7 @@ def test_floor_and_priors_are_measured(study, monkeypatch, model):
     assert floor["active_latents"] == patterns["active_latents"] == 2
     assert patterns["coactivation_correlation"] > own["coactivation_correlation"]
     assert patterns["frequency_difference"] < 25
+    assert 0.5 < patterns["novelty"] < 2
     assert {"generated", "nearest"} == {*study.results.rows[2].pictures}
     assert all(np.isfinite([*own.values(), *patterns.values()]))
     asked = [metrics.get("asked") for metrics in (own, patterns)]
