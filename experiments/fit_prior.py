@@ -1,6 +1,6 @@
 """Fits priors to the codes of a run's training images, for `generate` to draw from.
 
-    python -m experiments.fit_prior runs/model --prior flow
+    python -m experiments.fit_prior runs/model
     python -m experiments.fit_prior runs/model --prior patterns mixture
 
 They are kept beside the checkpoints, in runs/model/priors, and go with every export. The one whose
@@ -19,7 +19,7 @@ from experiments.terminal import cli
 from vae_topk_jax.data import DataOptions, as_float
 from vae_topk_jax.fitted_priors import FOLDER, save_priors
 from vae_topk_jax.inference import load
-from vae_topk_jax.priors.registry import check_settings
+from vae_topk_jax.priors.registry import check_settings, name_of
 from vae_topk_jax.runs.progress import console
 from vae_topk_jax.runs.run_folder import sole_writer
 from vae_topk_jax.training_inputs import labels_of
@@ -29,7 +29,7 @@ _AS_GIVEN = DataOptions()
 
 def main(
     run: tyro.conf.Positional[Path],
-    prior: tuple[str, ...] = ("flow",),
+    prior: tuple[str, ...] = (),
     steps: int | None = None,
     seed: int = 0,
     data: str | None = None,
@@ -39,7 +39,8 @@ def main(
 
     Args:
         run: its folder.
-        prior: names, of patterns, mixture, vamp, two_stage, flow and autoregressive.
+        prior: names, of patterns, mixture, vamp, two_stage, flow and autoregressive; if not given,
+            autoregressive by slot and flow elsewhere.
         steps: of training, for two_stage, flow and autoregressive; the prior's own if not given.
         seed: of whatever is drawn in fitting.
         data: the run's data, where they are in another place now.
@@ -59,9 +60,10 @@ def main(
     images = as_float(inputs.images[:])
     label = inputs.labels if labels_of(model.config) else None
     with sole_writer(folder):
-        for name in prior:
+        for asked in prior or (None,):
             started = time.perf_counter()
-            model.fit_prior(images, name, label=label, key=jax.random.key(seed), **settings)
+            key = jax.random.key(seed)
+            name = name_of(model.fit_prior(images, asked, label=label, key=key, **settings))
             save_priors(model.priors, folder, model.variables)
             seconds, distance = time.perf_counter() - started, model.priors.fitted[name].distance
             place = folder / FOLDER / name

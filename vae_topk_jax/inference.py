@@ -22,7 +22,7 @@ from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
 from vae_topk_jax.priors.prior import Examples, Prior, draw
-from vae_topk_jax.priors.registry import check_settings, find_prior
+from vae_topk_jax.priors.registry import check_settings, find_prior, suited_to
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
 from vae_topk_jax.selection import apply_mask
@@ -235,7 +235,7 @@ class Inference:
     def fit_prior(
         self,
         images: Array | np.ndarray,
-        prior: str,
+        prior: str | None = None,
         *,
         label: ArrayLike | None = None,
         key: Array | None = None,
@@ -248,7 +248,8 @@ class Inference:
 
         Args:
             images: as in `encode`.
-            prior: its name in `vae_topk_jax.priors.registry.PRIORS`.
+            prior: its name in `vae_topk_jax.priors.registry.PRIORS`; by default "autoregressive" by
+                slot and "flow" elsewhere.
             label: as in `encode`.
             key: typed key; by default that of the run's seed.
             settings: of the prior, such as `steps` of "flow".
@@ -256,9 +257,12 @@ class Inference:
         Raises:
             ValueError: no such prior or setting, or images that `encode` refuses.
         """
-        check_settings(prior, settings)
+        if prior is not None:
+            check_settings(prior, settings)
         codes = self.encode(images, label=label)
         examples = Examples.of(codes, self.latents(images, label=label))
+        if prior is None:
+            check_settings(prior := suited_to(examples), settings)
         key = jax.random.key(self.config.seed) if key is None else key
         fitted = find_prior(prior).fit(examples, key, **settings)
         distance = self._distance(fitted, examples.codes_NxD, self._check_label(label, len(codes)))

@@ -25,10 +25,11 @@ def digest(data) -> str:
     return load_dataset(data).digest
 
 
-def test_the_fitted_prior_is_that_of_the_run(run, data):
+def test_fitted_priors_are_those_of_the_run(run, data):
     cli.run(fit_prior.main, [str(run), "--prior", "patterns", "--data", str(data)])
+    cli.run(fit_prior.main, [str(run), "--steps", "1", "--data", str(data)])
     model = load(run)
-    assert list(model.priors.fitted) == ["patterns"]
+    assert {*model.priors.fitted} == {"patterns", "flow"}
     own = model.sample_codes(jax.random.key(0), 3, prior="frequency")
     assert not np.array_equal(model.sample_codes(jax.random.key(0), 3), own)
 

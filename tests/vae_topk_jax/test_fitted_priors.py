@@ -20,6 +20,8 @@ from vae_topk_jax.inference import Inference
 from vae_topk_jax.metrics import kernel_distance
 from vae_topk_jax.priors import autoregressive, flow, mixture, two_stage
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
+from vae_topk_jax.priors.autoregressive import Autoregressive
+from vae_topk_jax.priors.flow import Flow
 from vae_topk_jax.priors.prior import Examples
 from vae_topk_jax.priors.registry import PRIORS, settings_of
 from vae_topk_jax.tensor_files import write_tensors
@@ -189,6 +191,14 @@ def test_every_prior_is_kept_exactly(sparse_codes, tmp_path, monkeypatch, name):
         np.testing.assert_array_equal(a, b)
         assert a.dtype == b.dtype
     assert jax.eval_shape(lambda prior: prior.sample(KEY, 2), again).shape == (2, 8)
+
+
+@pytest.mark.parametrize(("selection", "kind"), [("slot", Autoregressive), ("element", Flow)])
+def test_a_prior_that_is_not_named_suits_the_latents(blobs, x, selection, kind):
+    model = untrained(blobs, selection=selection)
+    with pytest.raises(ValueError, match="has no setting 'rounds'"):
+        model.fit_prior(x, rounds=2)
+    assert type(model.fit_prior(x, width=4, blocks=1, steps=1)) is kind
 
 
 @pytest.mark.parametrize(

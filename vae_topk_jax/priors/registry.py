@@ -8,7 +8,8 @@ from vae_topk_jax.priors.autoregressive import Autoregressive
 from vae_topk_jax.priors.flow import Flow
 from vae_topk_jax.priors.mixture import Mixture
 from vae_topk_jax.priors.patterns import Patterns
-from vae_topk_jax.priors.prior import Prior
+from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.supports import slots_of
 from vae_topk_jax.priors.two_stage import TwoStage
 from vae_topk_jax.priors.vamp import Vamp
 
@@ -40,6 +41,17 @@ def find_prior(name: str) -> type[Prior]:
     if not isinstance(name, str) or name not in PRIORS:
         raise ValueError(f"prior must be one of {sorted(PRIORS)}, got {name!r}")
     return PRIORS[name]
+
+
+def suited_to(examples: Examples) -> str:
+    """The prior that generates best from latents like these (docs/generative.md).
+
+    Examples:
+        >>> suited_to(Examples.of([[1.0, 0.0], [0.0, 2.0]])), suited_to(Examples.of([[1.0], [2.0]]))
+        ('autoregressive', 'flow')
+    """
+    slots, latents = slots_of(examples.latents_NxD != 0), examples.latents_NxD.shape[1]
+    return "autoregressive" if 0 < slots < latents else "flow"
 
 
 def name_of(prior: Prior) -> str:
