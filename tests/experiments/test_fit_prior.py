@@ -25,6 +25,7 @@ def digest(data) -> str:
     return load_dataset(data).digest
 
 
+@pytest.mark.long
 def test_fitted_priors_are_those_of_the_run(run, data):
     cli.run(fit_prior.main, [str(run), "--prior", "patterns", "--data", str(data)])
     cli.run(fit_prior.main, [str(run), "--steps", "1", "--data", str(data)])
