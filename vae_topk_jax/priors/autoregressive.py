@@ -19,8 +19,8 @@ from vae_topk_jax.priors.supports import slots_of
 _LEAST_LOG_STD = -5.0  # of a component, beside the standard deviation of its latent
 
 
-class Drawn(NamedTuple):
-    """A conditional of each of R groups for B codes.
+class Conditional(NamedTuple):
+    """p(s_g, z_g | z_<g) of R groups, each for B codes.
 
     Attributes:
         logit_RxBxO: of which latent of the group is active; the last option is none of them.
@@ -61,9 +61,9 @@ class Drawn(NamedTuple):
         return logit, mean, jnp.maximum(log_std, _LEAST_LOG_STD)
 
 
-class Conditional(nn.Module):
-    """The conditionals of some groups, given the groups before each: one residual network, which is
-    told the group, and a last layer for each group.
+class ConditionalNetwork(nn.Module):
+    """The conditionals of R groups: a residual network of the groups before each, which is told the
+    group, and a last layer for each group.
 
     Attributes:
         width: of the network; its blocks have a hidden layer of twice as many units.
@@ -78,7 +78,7 @@ class Conditional(nn.Module):
     @nn.compact
     def __call__(
         self, value_RxBxD: Array, active_RxBxD: Array, group_R: Array, allowed_GxO: Array
-    ) -> Drawn:
+    ) -> Conditional:
         groups, options = allowed_GxO.shape
         size = options - 1
         group_D = jnp.arange(groups * size) // size
@@ -97,7 +97,7 @@ class Conditional(nn.Module):
         output_RxBxQ = nn.LayerNorm()(h_RxBxH) @ kernel[group_R] + bias[group_R][:, None]
         logit_RxBxO, mixture_RxBxM = jnp.split(output_RxBxQ, [options], axis=-1)
         allowed_Rx1xO = allowed_GxO[group_R][:, None]
-        return Drawn(
+        return Conditional(
             jnp.where(allowed_Rx1xO, logit_RxBxO, jnp.finfo(jnp.float32).min),
             mixture_RxBxM.reshape(*mixture_RxBxM.shape[:2], size, 3, self.components),
         )
@@ -111,15 +111,15 @@ class Autoregressive(Prior):
         p(z) = prod_g p(s_g | z_<g) p(z_g | s_g, z_<g)
 
     s_g says which latent of group g is active, and its value has a mixture of Gaussians. By slot
-    the groups are the slots; elsewhere each latent is a group of its own, which may be inactive. A
-    support that no example has in some group is never drawn.
+    the groups are the slots; elsewhere each latent is a group of its own, which may be inactive.
+    What no example has in a group, such as none of its latents, is never drawn.
 
     What is drawn goes through the mask of the model (`Inference.sparsify`), as the examples did.
 
     Attributes:
         mean_D, std_D: of each latent's active entries.
         allowed_GxO: which options some example has: each of a group's latents, or none.
-        params: of `Conditional`.
+        params: of `ConditionalNetwork`.
 
     References:
         Uria, Murray & Larochelle, "RNADE: The Real-Valued Neural Autoregressive Density-Estimator",
@@ -154,10 +154,10 @@ class Autoregressive(Prior):
             examples: the latents.
             key: of initial weights, batches and groups.
             components: of the mixture of a value.
-            width, blocks: of the network, see `Conditional`.
-            steps, batch_size, learning_rate: of training. An example trains the conditional of one
-                group; a batch has as many examples for each, and so possibly fewer than
-                `batch_size`, or one for each of as many groups.
+            width, blocks: of the network, see `ConditionalNetwork`.
+            steps, batch_size, learning_rate: of training. An example trains one conditional, and
+                each has equally many, so that a batch may be smaller; where there are more groups
+                than `batch_size`, a batch trains that many of them.
         """
         z_NxD = examples.latents_NxD
         active_NxD = z_NxD != 0
@@ -172,7 +172,7 @@ class Autoregressive(Prior):
         value_NxD = np.where(active_NxD, (z_NxD - mean_D) / std_D, 0.0).astype(np.float32)
         at_once = min(groups, batch_size)
         each = batch_size // at_once
-        network = Conditional(width, blocks, components)
+        network = ConditionalNetwork(width, blocks, components)
         init_key, train_key = jax.random.split(key)
         row_1x1xD = jnp.zeros((1, 1, latents), jnp.float32)
         first = network.init(
@@ -184,10 +184,10 @@ class Autoregressive(Prior):
                 jnp.asarray(x, jnp.float32).reshape(at_once, each, latents) for x in batch
             )
             group_R = jax.random.permutation(key, groups)[:at_once]
-            drawn = network.apply(params, value, active, group_R, jnp.asarray(allowed_GxO))
-            assert isinstance(drawn, Drawn)
+            conditional = network.apply(params, value, active, group_R, jnp.asarray(allowed_GxO))
+            assert isinstance(conditional, Conditional)
             own = (_group(x, group_R, groups) for x in (value, active))
-            return -groups * jnp.mean(drawn.log_likelihood(*own))
+            return -groups * jnp.mean(conditional.log_likelihood(*own))
 
         params = minimise(
             loss,
@@ -213,9 +213,9 @@ class Autoregressive(Prior):
         def step(carry: tuple[Array, Array], given: tuple[Array, Array]) -> tuple[Any, None]:
             group, key = given
             shown = (x_NxD[None] for x_NxD in carry)
-            drawn = network.apply(self.params, *shown, group[None], self.allowed_GxO)
-            assert isinstance(drawn, Drawn)
-            pairs = zip(carry, drawn.sample(key), strict=True)
+            conditional = network.apply(self.params, *shown, group[None], self.allowed_GxO)
+            assert isinstance(conditional, Conditional)
+            pairs = zip(carry, conditional.sample(key), strict=True)
             start = (jnp.int32(0), group * size)
             return tuple(jax.lax.dynamic_update_slice(x, new[0], start) for x, new in pairs), None
 
@@ -226,13 +226,13 @@ class Autoregressive(Prior):
         z_NxD = self.mean_D[None] + self.std_D[None] * value_NxD
         return jnp.where(active_NxD > 0, z_NxD, 0.0)
 
-    def _network(self) -> Conditional:
+    def _network(self) -> ConditionalNetwork:
         """The network whose parameters these are."""
         params = self.params["params"]
         options = self.allowed_GxO.shape[1]
         _, width, outputs = params["kernel"].shape
         blocks = sum(name.startswith("LayerNorm") for name in params) - 1
-        return Conditional(width, blocks, (outputs - options) // (3 * (options - 1)))
+        return ConditionalNetwork(width, blocks, (outputs - options) // (3 * (options - 1)))
 
 
 def _group(x_RxBxD: Array, group_R: Array, groups: int) -> Array:

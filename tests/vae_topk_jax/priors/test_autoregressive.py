@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from vae_topk_jax.priors.autoregressive import Autoregressive, Drawn
+from vae_topk_jax.priors.autoregressive import Autoregressive, Conditional
 from vae_topk_jax.priors.prior import Examples, draw
 
 SMALL = {"components": 2, "width": 16, "blocks": 1, "batch_size": 64, "learning_rate": 1e-2}
@@ -20,7 +20,7 @@ def test_the_likelihood_is_that_of_a_choice_and_a_mixture():
     value = rng.normal(size=(2, 3, 2)).astype(np.float32)
     active = np.zeros((2, 3, 2), np.float32)
     active[0, 0, 1] = active[1, 2, 0] = 1
-    found = Drawn(jnp.asarray(logit), jnp.asarray(mixture)).log_likelihood(value, active)
+    found = Conditional(jnp.asarray(logit), jnp.asarray(mixture)).log_likelihood(value, active)
     for r, b in np.ndindex(2, 3):
         log_option = logit[r, b] - logsumexp(logit[r, b])
         if not active[r, b].any():
