@@ -11,7 +11,7 @@ reconstructions of training images score. A model takes 45 minutes on one CPU co
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from experiments.measures.priors import Floor, measure_prior
 from experiments.reporting.columns import QUALITY
@@ -42,7 +42,7 @@ from vae_topk_jax.priors.registry import OWN, PRIORS, settings_of
 
 Part = Literal["choice", "final"]
 FLOOR = "train images, reconstructed (floor)"
-CHOICE = "validation images"
+CHOICE, CHOICE_BY_SLOT = "validation images", "validation images, by slot"
 LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
 CLASSES = f"{ELEMENT}, classes"
 # Title -> what differs from the default by element, and titles of other systems -> their names.
@@ -110,18 +110,41 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
     )
 
 
-# Title -> prior and settings that are compared with the defaults on validation images.
-CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
-    "flow": ("flow", {}),
-    "flow, 5,000 steps": ("flow", {"steps": 5_000}),
-    "flow, 20,000 steps": ("flow", {"steps": 20_000}),
-    "flow, 20,000 steps, 1 cluster": ("flow", {"steps": 20_000, "clusters": 1}),
-    "flow, 20,000 steps, 200 clusters": ("flow", {"steps": 20_000, "clusters": 200}),
-    "vamp": ("vamp", {}),
-    "vamp, 300 pseudo-codes": ("vamp", {"pseudo_codes": 300}),
-    "vamp, 3,000 pseudo-codes": ("vamp", {"pseudo_codes": 3_000}),
-    "two_stage": ("two_stage", {}),
-    "two_stage, 5,000 steps": ("two_stage", {"steps": 5_000}),
+class Compared(NamedTuple):
+    """Priors whose settings are compared on validation images.
+
+    Attributes:
+        model: to whose codes they are fitted.
+        priors: title -> prior and what differs from its defaults.
+    """
+
+    model: str
+    priors: dict[str, tuple[str, dict[str, Any]]]
+
+
+CHOICES = {
+    CHOICE: Compared(
+        ELEMENT,
+        {
+            "flow": ("flow", {}),
+            "flow, 5,000 steps": ("flow", {"steps": 5_000}),
+            "flow, 20,000 steps": ("flow", {"steps": 20_000}),
+            "flow, 20,000 steps, 1 cluster": ("flow", {"steps": 20_000, "clusters": 1}),
+            "flow, 20,000 steps, 200 clusters": ("flow", {"steps": 20_000, "clusters": 200}),
+            "vamp": ("vamp", {}),
+            "vamp, 300 pseudo-codes": ("vamp", {"pseudo_codes": 300}),
+            "vamp, 3,000 pseudo-codes": ("vamp", {"pseudo_codes": 3_000}),
+            "two_stage": ("two_stage", {}),
+            "two_stage, 5,000 steps": ("two_stage", {"steps": 5_000}),
+        },
+    ),
+    CHOICE_BY_SLOT: Compared(
+        SLOT,
+        {
+            "autoregressive": ("autoregressive", {}),
+            "autoregressive, 20,000 steps": ("autoregressive", {"steps": 20_000}),
+        },
+    ),
 }
 
 
@@ -132,14 +155,18 @@ def rows(
 
     Args:
         study: what is trained and measured.
-        part: "choice" compares settings by element, "final" all models and priors.
+        part: "choice" compares settings, "final" all models and priors.
         only: part of "MODEL: PRIOR".
         steps: of priors that are trained, in place of their own.
     """
     if part == "choice":
         study = study.for_choices
-        planned = {(CHOICE, title): found for title, found in CHOICES.items()}
-        fields = {CHOICE: models()[ELEMENT]}
+        planned = {
+            (variant, title): found
+            for variant, compared in CHOICES.items()
+            for title, found in compared.priors.items()
+        }
+        fields = {variant: models()[compared.model] for variant, compared in CHOICES.items()}
     else:
         priors: dict[str, tuple[str, dict[str, Any]]] = {
             name: (name, {}) for name in (FLOOR, OWN, *PRIORS)

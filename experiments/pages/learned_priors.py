@@ -29,6 +29,9 @@ def _of(models: Iterable[str]) -> PageTable:
 
 TABLES = {
     "priors-choice": _measured(generative.CHOICE, "by element, 5,000 validation images"),
+    "priors-choice-by-slot": _measured(
+        generative.CHOICE_BY_SLOT, "by slot, 5,000 validation images"
+    ),
     "priors": _measured(ELEMENT, "by element, test images"),
     "priors-rules": _of(generative.RULES),
     "priors-structures": _of(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import generative
-from experiments.generative import CHOICE, CLASSES, FLOOR, models
+from experiments.generative import CHOICE, CHOICE_BY_SLOT, CLASSES, FLOOR, models
 from experiments.records.rows import Row
 from experiments.reporting.figures.generators import draw_generators
 from experiments.study.study import Judge, Study, Trained
@@ -25,7 +25,7 @@ def test_every_model_has_its_floor_and_every_prior(study):
 
 def test_settings_are_compared_on_held_out_images(study):
     rows = list(generative.rows(study, "choice", steps=7))
-    assert {row.place.variant for row in rows} == {CHOICE}
+    assert {row.place.variant for row in rows} == {CHOICE, CHOICE_BY_SLOT}
     assert {row.data["measured"] for row in rows} == {"validation"}
     steps = {row.place.model: row.config.get("prior_steps") for row in rows}
     assert steps["vamp"] is None
