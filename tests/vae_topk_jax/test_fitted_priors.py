@@ -193,6 +193,7 @@ def test_every_prior_is_kept_exactly(sparse_codes, tmp_path, monkeypatch, name):
     assert jax.eval_shape(lambda prior: prior.sample(KEY, 2), again).shape == (2, 8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("selection", "kind"), [("slot", Autoregressive), ("element", Flow)])
 def test_a_prior_that_is_not_named_suits_the_latents(blobs, x, selection, kind):
     model = untrained(blobs, selection=selection)

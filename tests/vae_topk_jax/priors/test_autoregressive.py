@@ -33,6 +33,7 @@ def test_the_likelihood_is_that_of_a_choice_and_a_mixture():
         assert found[r, b] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.long
 def test_slots_are_drawn_with_what_is_chosen_before_them():
     rng = np.random.default_rng(0)
     first = rng.choice(3, 1000, p=[0.6, 0.4, 0.0])
