@@ -15,8 +15,8 @@ _MEASURED = (
 )
 
 
-def _measured(variant: str, corner: str) -> PageTable:
-    columns = [(variant, _COLUMNS[metric]) for metric in _MEASURED]
+def _measured(variant: str, corner: str, *more: str) -> PageTable:
+    columns = [(variant, _COLUMNS[metric]) for metric in (*_MEASURED, *more)]
     return PageTable("generative", generative.LAYOUT.name, columns, corner)
 
 
@@ -30,7 +30,7 @@ def _of(models: Iterable[str]) -> PageTable:
 TABLES = {
     "priors-choice": _measured(generative.CHOICE, "by element, 5,000 validation images"),
     "priors-choice-by-slot": _measured(
-        generative.CHOICE_BY_SLOT, "by slot, 5,000 validation images"
+        generative.CHOICE_BY_SLOT, "by slot, 5,000 validation images", "novelty"
     ),
     "priors": _measured(ELEMENT, "by element, test images"),
     "priors-rules": _of(generative.RULES),

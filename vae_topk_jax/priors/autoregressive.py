@@ -14,6 +14,7 @@ from jax import Array
 from vae_topk_jax.priors.analog_bits import active_moments
 from vae_topk_jax.priors.optimise import minimise
 from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.residual import blocks_in, residual_blocks
 from vae_topk_jax.priors.supports import slots_of
 
 _LEAST_LOG_STD = -5.0  # of a component, beside the standard deviation of its latent
@@ -66,8 +67,8 @@ class ConditionalNetwork(nn.Module):
     group, and a last layer for each group.
 
     Attributes:
-        width: of the network; its blocks have a hidden layer of twice as many units.
-        blocks: how many there are.
+        width: of the network.
+        blocks: of the network, see `residual_blocks`.
         components: C, of the mixture of a value.
     """
 
@@ -86,15 +87,13 @@ class ConditionalNetwork(nn.Module):
         x_RxBxF = jnp.concatenate([known_Rx1xD * value_RxBxD, known_Rx1xD * active_RxBxD], axis=-1)
         h_RxBxH = nn.Dense(self.width)(x_RxBxF)
         h_RxBxH += nn.Embed(groups, self.width)(group_R)[:, None]
-        for _ in range(self.blocks):
-            inner_RxBxI = nn.silu(nn.Dense(2 * self.width)(nn.LayerNorm()(h_RxBxH)))
-            h_RxBxH += nn.Dense(self.width, kernel_init=nn.initializers.zeros)(inner_RxBxI)
+        h_RxBxH = residual_blocks(h_RxBxH, self.blocks)
         outputs = options + size * 3 * self.components
         kernel = self.param(
             "kernel", nn.initializers.normal(0.01), (groups, self.width, outputs), jnp.float32
         )
         bias = self.param("bias", nn.initializers.normal(0.5), (groups, outputs), jnp.float32)
-        output_RxBxQ = nn.LayerNorm()(h_RxBxH) @ kernel[group_R] + bias[group_R][:, None]
+        output_RxBxQ = h_RxBxH @ kernel[group_R] + bias[group_R][:, None]
         logit_RxBxO, mixture_RxBxM = jnp.split(output_RxBxQ, [options], axis=-1)
         allowed_Rx1xO = allowed_GxO[group_R][:, None]
         return Conditional(
@@ -228,11 +227,10 @@ class Autoregressive(Prior):
 
     def _network(self) -> ConditionalNetwork:
         """The network whose parameters these are."""
-        params = self.params["params"]
-        options = self.allowed_GxO.shape[1]
+        params, options = self.params["params"], self.allowed_GxO.shape[1]
         _, width, outputs = params["kernel"].shape
-        blocks = sum(name.startswith("LayerNorm") for name in params) - 1
-        return ConditionalNetwork(width, blocks, (outputs - options) // (3 * (options - 1)))
+        components = (outputs - options) // (3 * (options - 1))
+        return ConditionalNetwork(width, blocks_in(params), components)
 
 
 def _group(x_RxBxD: Array, group_R: Array, groups: int) -> Array:

@@ -14,6 +14,7 @@ from jax import Array
 from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
 from vae_topk_jax.priors.prior import Examples, Prior, seed_of
+from vae_topk_jax.priors.residual import blocks_in, residual_blocks
 
 STEPS = 20  # of the solver
 _FREQUENCIES = 32  # of the embedding of time
@@ -62,8 +63,8 @@ class Velocity(nn.Module):
         v(y, t, c) = (t var - (1 - t)) / s^2 * y + std / s * network(y / s, t, c)
 
     Attributes:
-        width: of the network; its blocks have a hidden layer of twice as many units.
-        blocks: how many there are.
+        width: of the network.
+        blocks: of the network, see `residual_blocks`.
         clusters: how many values c, the cluster, has.
     """
 
@@ -79,12 +80,10 @@ class Velocity(nn.Module):
         h_BxF = nn.Dense(self.width)(y_BxR / jnp.sqrt(square_BxR))
         h_BxF += nn.Dense(self.width)(sinusoids(t_B))
         h_BxF += nn.Embed(self.clusters, self.width)(cluster_B)
-        for _ in range(self.blocks):
-            inner_BxF = nn.silu(nn.Dense(2 * self.width)(nn.LayerNorm()(h_BxF)))
-            h_BxF += nn.Dense(self.width, kernel_init=nn.initializers.zeros)(inner_BxF)
+        h_BxF = residual_blocks(h_BxF, self.blocks)
         last = nn.Dense(y_BxR.shape[1], kernel_init=nn.initializers.zeros)
         gaussian_BxR = (t_Bx1 * var_1xR - (1.0 - t_Bx1)) / square_BxR * y_BxR
-        return gaussian_BxR + jnp.sqrt(var_1xR / square_BxR) * last(nn.LayerNorm()(h_BxF))
+        return gaussian_BxR + jnp.sqrt(var_1xR / square_BxR) * last(h_BxF)
 
 
 def sinusoids(t_B: Array) -> Array:
@@ -215,8 +214,8 @@ class Flow(Prior):
     def _network(self) -> Velocity:
         """The network whose parameters these are."""
         params = self.params["params"]
-        blocks = sum(name.startswith("LayerNorm") for name in params) - 1
-        return Velocity(params["Dense_0"]["kernel"].shape[1], blocks, len(self.weight_C))
+        width = params["Dense_0"]["kernel"].shape[1]
+        return Velocity(width, blocks_in(params), len(self.weight_C))
 
 
 def _clustered(y_NxR: np.ndarray, clusters: int, seed: int) -> np.ndarray:
