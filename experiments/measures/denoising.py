@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.measures.nearest import nearest
 from vae_topk_jax.inference import Inference
 from vae_topk_jax.inference_inputs import REFINED_CHUNK, in_chunks
 from vae_topk_jax.priors.analog_bits import active_moments
@@ -143,21 +144,3 @@ class LikelihoodInference:
             return jax.lax.fori_loop(0, PASSES, one_pass, first)[0]
 
         return jax.vmap(of_image)(x_BxHxWxC, start_BxD)
-
-
-def nearest(x_NxP: np.ndarray, bank_MxP: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row the index of the nearest row of the bank, and the squared distance.
-
-    Examples:
-        >>> nearest(np.array([[0.0], [9.0]]), np.array([[8.0], [1.0]]))[0].tolist()
-        [1, 0]
-    """
-    square_M = np.sum(np.square(bank_MxP), axis=1)
-    index, distance = [], []
-    for rows in np.array_split(x_NxP, max(1, len(x_NxP) // 500)):
-        relative_BxM = square_M - 2 * rows @ bank_MxP.T
-        best_B = relative_BxM.argmin(axis=1)
-        index.append(best_B)
-        own_B = np.sum(np.square(rows), axis=1)
-        distance.append(relative_BxM[np.arange(len(rows)), best_B] + own_B)
-    return np.concatenate(index), np.concatenate(distance)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from experiments.measures.generation import distances
+from experiments.measures.nearest import nearest
 from experiments.study.keys import study_key
 from experiments.study.planned import Measurement
 from experiments.study.study import PICTURES, Study
@@ -48,7 +49,8 @@ class Floor(NamedTuple):
         metrics = reconstruction_metrics(reconstructed, study.test_images)
         metrics |= _of_images(study, images, label_N)
         metrics |= {"active_latents": active_latents(codes_NxD)}
-        return cls(Measurement(metrics), codes_NxD, _novelty(reconstructed, study.train_images))
+        _, novelty = _nearest(reconstructed, study.train_images)
+        return cls(Measurement(metrics), codes_NxD, novelty)
 
 
 def measure_prior(
@@ -84,31 +86,17 @@ def measure_prior(
     )
     metrics["active_latents"] = active_latents(codes_NxD)
     metrics["fid_over_floor"] = metrics["fid_clf"] / floor.measurement.metrics["fid_clf"]
-    metrics["novelty"] = _novelty(images, study.train_images) / floor.novelty
-    shown = images[:_SHOWN]
-    row_N, _ = nearest(shown, study.train_images)
-    return Measurement(metrics, {"generated": shown, "nearest": study.train_images[row_N]})
+    index_N, novelty = _nearest(images, study.train_images)
+    metrics["novelty"] = novelty / floor.novelty
+    shown = {"generated": images[:_SHOWN], "nearest": study.train_images[index_N[:_SHOWN]]}
+    return Measurement(metrics, shown)
 
 
-def nearest(images: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each image which other one is the nearest, row_N, and how far it is, distance_N: the root
-    of the squared difference.
-
-    Examples:
-        >>> among = np.array([0.0, 1.0]).reshape(2, 1, 1, 1)
-        >>> row_N, distance_N = nearest(np.full((1, 1, 1, 1), 0.75), among)
-        >>> row_N.tolist(), distance_N.tolist()
-        ([1], [0.25])
-    """
-    a_NxP, b_MxP = (x.reshape(len(x), -1) for x in (images, among))
-    squared_NxM = np.sum(np.square(b_MxP), axis=1) - 2.0 * a_NxP @ b_MxP.T
-    row_N = np.argmin(squared_NxM, axis=1)
-    return row_N, np.linalg.norm(a_NxP - b_MxP[row_N], axis=1)
-
-
-def _novelty(images: np.ndarray, train_images: np.ndarray) -> float:
-    """The mean distance of the first images from the training image nearest to each."""
-    return float(np.mean(nearest(images[:_COMPARED], train_images)[1]))
+def _nearest(images: np.ndarray, train_images: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which training image is the nearest to each of the first images, and the mean distance."""
+    rows, bank = (x.reshape(len(x), -1) for x in (images[:_COMPARED], train_images))
+    index_N, squared_N = nearest(rows, bank)
+    return index_N, float(np.mean(np.sqrt(np.maximum(squared_N, 0.0))))
 
 
 def _labels(study: Study, model: Inference) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from experiments.measures.denoising import nearest
+from experiments.measures.nearest import nearest
 from experiments.records.pictures import to_uint8
 from experiments.study.keys import study_key
 from experiments.study.study import PICTURES, Study

@@ -59,7 +59,7 @@ class AnalogBits(NamedTuple):
         is_used_D = active_NxD.any(axis=0)
         if not is_used_D.any():
             raise ValueError("codes must not all be zero")
-        mean_D, std_D = active_moments(z_NxD)
+        mean_D, std_D = active_scale(z_NxD)
         places = (
             np.flatnonzero(varying(active_NxD)[is_used_D]),
             np.flatnonzero(is_used_D),
@@ -67,7 +67,7 @@ class AnalogBits(NamedTuple):
         )
         return cls(
             jnp.asarray(mean_D[is_used_D], jnp.float32),
-            jnp.asarray(np.where(std_D > 0, std_D, 1.0)[is_used_D], jnp.float32),
+            jnp.asarray(std_D[is_used_D], jnp.float32),
             Supports.of(active_NxD),
             *(jnp.asarray(x, jnp.int32) for x in places),
         )
@@ -111,3 +111,14 @@ def active_moments(codes_NxD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean_D = codes_NxD.sum(axis=0) / count_D
     deviation_NxD = np.where(active_NxD, codes_NxD - mean_D, 0.0)
     return mean_D, np.sqrt(np.square(deviation_NxD).sum(axis=0) / count_D)
+
+
+def active_scale(codes_NxD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`active_moments` to standardise by: the standard deviation is 1 where it would be 0.
+
+    Examples:
+        >>> active_scale(np.array([[1.0, 0.0], [3.0, 0.0]]))[1].tolist()
+        [1.0, 1.0]
+    """
+    mean_D, std_D = active_moments(codes_NxD)
+    return mean_D, np.where(std_D > 0, std_D, 1.0)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.priors.analog_bits import active_moments
+from vae_topk_jax.priors.analog_bits import active_scale
 from vae_topk_jax.priors.optimise import minimise
 from vae_topk_jax.priors.prior import Examples, Prior
 from vae_topk_jax.priors.residual import blocks_in, residual_blocks
@@ -63,8 +63,8 @@ class Conditional(NamedTuple):
 
 
 class ConditionalNetwork(nn.Module):
-    """The conditionals of R groups: a residual network of the groups before each, which is told the
-    group, and a last layer for each group.
+    """The conditionals of R groups. One residual network takes the latents of the groups before a
+    group, and the group's number; each group has a last layer of its own.
 
     Attributes:
         width: of the network.
@@ -163,27 +163,24 @@ class Autoregressive(Prior):
         latents = z_NxD.shape[1]
         groups = slots_of(active_NxD) or latents
         grouped_NxGxS = active_NxD.reshape(len(z_NxD), groups, -1)
-        allowed_GxO = np.concatenate(
+        allowed_GxO = jnp.concatenate(
             [grouped_NxGxS.any(0), ~grouped_NxGxS.any(2).all(0)[:, None]], axis=1
         )
-        mean_D, std_D = active_moments(z_NxD)
-        std_D = np.where(std_D > 0, std_D, 1.0)
+        mean_D, std_D = active_scale(z_NxD)
         value_NxD = np.where(active_NxD, (z_NxD - mean_D) / std_D, 0.0).astype(np.float32)
         at_once = min(groups, batch_size)
         each = batch_size // at_once
         network = ConditionalNetwork(width, blocks, components)
         init_key, train_key = jax.random.split(key)
         row_1x1xD = jnp.zeros((1, 1, latents), jnp.float32)
-        first = network.init(
-            init_key, row_1x1xD, row_1x1xD, jnp.zeros(1, jnp.int32), jnp.asarray(allowed_GxO)
-        )
+        first = network.init(init_key, row_1x1xD, row_1x1xD, jnp.zeros(1, jnp.int32), allowed_GxO)
 
         def loss(params: Any, batch: tuple[Array, Array], key: Array) -> Array:
             value, active = (
                 jnp.asarray(x, jnp.float32).reshape(at_once, each, latents) for x in batch
             )
             group_R = jax.random.permutation(key, groups)[:at_once]
-            conditional = network.apply(params, value, active, group_R, jnp.asarray(allowed_GxO))
+            conditional = network.apply(params, value, active, group_R, allowed_GxO)
             assert isinstance(conditional, Conditional)
             own = (_group(x, group_R, groups) for x in (value, active))
             return -groups * jnp.mean(conditional.log_likelihood(*own))
@@ -200,7 +197,7 @@ class Autoregressive(Prior):
         return cls(
             jnp.asarray(mean_D, jnp.float32),
             jnp.asarray(std_D, jnp.float32),
-            jnp.asarray(allowed_GxO),
+            allowed_GxO,
             params,
         )
 

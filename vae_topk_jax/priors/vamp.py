@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.priors.analog_bits import active_moments
+from vae_topk_jax.priors.analog_bits import active_scale
 from vae_topk_jax.priors.prior import Examples, Prior
 from vae_topk_jax.selection import apply_mask
 
@@ -96,8 +96,7 @@ class _Pseudo(NamedTuple):
     @classmethod
     def start(cls, codes_NxD: np.ndarray, codes_MxD: np.ndarray) -> Self:
         """Wide components at these codes."""
-        mean_D, std_D = active_moments(codes_NxD)
-        std_D = np.where(std_D > 0, std_D, 1.0)
+        mean_D, std_D = active_scale(codes_NxD)
         weights_M = np.full(len(codes_MxD), 1.0 / len(codes_MxD))
         return cls(codes_MxD, weights_M, std_D, 0.1, mean_D, std_D)
 
