@@ -45,11 +45,15 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A folder to fill beside `path`, which gets that name if the block ends without an error.
 
+    Args:
+        path: of the folder.
+        replace: whether an earlier one may be there, which is removed then, and not before.
+
     Raises:
-        FileExistsError: `path` is there already.
+        FileExistsError: `path` is there already, and is not to be replaced.
 
     Examples:
         >>> import tempfile
@@ -59,16 +63,21 @@ def new_folder(path: Path) -> Iterator[Path]:
         ...     (Path(folder) / "a" / "b").read_bytes()
         b'text'
     """
-    if path.exists():
+    if path.exists() and not replace:
         raise FileExistsError(f"{path} exists already")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial, earlier = (
+        path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial") for _ in range(2)
+    )
     try:
         partial.mkdir(parents=True)
         yield partial
         for place, _, _ in os.walk(partial):
             sync_folder(Path(place))
+        if replace and path.exists():
+            path.rename(earlier)
         partial.rename(path)
         sync_folder(path.parent)
+        shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

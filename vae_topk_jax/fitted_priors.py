@@ -12,7 +12,6 @@ A prior belongs to the weights whose codes it was fitted to; they are named by t
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,9 +122,7 @@ def save_priors(priors: FittedPriors, path: Path | str, variables: Mapping[str, 
             "distance": distance,
             "weights": weights,
         }
-        path = folder / FOLDER / name
-        shutil.rmtree(path, ignore_errors=True)
-        with new_folder(path) as partial:
+        with new_folder(folder / FOLDER / name, replace=True) as partial:
             write_tensors(partial / _ARRAYS, to_arrays(prior))
             (partial / _ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             manifest.write_manifest(partial)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import errno
 import functools
 import json
 
@@ -108,6 +109,17 @@ def test_a_prior_comes_back_with_its_run_and_with_model_files(model, run):
         exported.generate(KEY, 0)
     with pytest.raises(ValueError, match="key must be of kind threefry2x32, got rbg"):
         exported.generate(jax.random.key(0, impl="rbg"), 1)
+
+
+def test_an_earlier_prior_stays_where_a_new_one_cannot_be_written(model, run, monkeypatch):
+    def fail(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    expected = model.generate(KEY, 2)
+    monkeypatch.setattr("vae_topk_jax.fitted_priors.write_tensors", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_priors(model.priors, run, model.variables)
+    np.testing.assert_array_equal(load(run).generate(KEY, 2), expected)
 
 
 def test_a_prior_of_other_weights_is_refused_when_it_is_drawn_from(model, run):

@@ -87,13 +87,8 @@ def write_gallery(
         )
     options.check(model, images)
     findings = Findings.of(model, images, options)
-    fresh = out.with_name(f".{out.name}.new") if out.exists() else out
-    shutil.rmtree(fresh, ignore_errors=True)
-    with new_folder(fresh) as folder:
+    with new_folder(out, replace=True) as folder:
         _Writer(findings, folder).write()
-    if fresh != out:
-        shutil.rmtree(out)
-        fresh.rename(out)
     return out / "index.html"
 
 
