@@ -14,7 +14,7 @@ from tests.helpers.html_page import Page
 from tests.helpers.report_rows import ALL, SEEDS, other, rows_of, stability, table1, table2
 
 
-@pytest.mark.parametrize("seeds", [[0], SEEDS])
+@pytest.mark.parametrize("seeds", [pytest.param([0], marks=pytest.mark.long), SEEDS], ids=len)
 def test_the_report_is_complete_and_self_contained(tmp_path, seeds):
     write_results(tmp_path, rows_of(*ALL, seeds=seeds), {"cpu": "x", "probe_accuracy": 0.99})
     markdown_path, page_path = write_report(tmp_path, LAYOUTS)

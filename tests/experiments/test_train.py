@@ -36,10 +36,8 @@ def test_a_run_leaves_checkpoints_scalars_and_a_model(data, tmp_path, capsys):
     assert "active_dims 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long), (signal.SIGINT, 130)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_has_an_exit_code_and_the_run_goes_on(
     data, tmp_path, monkeypatch, capsys, number, code
 ):

@@ -80,7 +80,14 @@ def test_a_folder_that_vanished_is_made_again(tmp_path):
     assert jnp.array_equal(restore_checkpoint(path).state.step, state.step)
 
 
-@pytest.mark.parametrize("whole", [0, 1, 2], ids=["at the first", "on the way", "at the last"])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        pytest.param(0, marks=pytest.mark.long, id="at the first"),
+        pytest.param(1, id="on the way"),
+        pytest.param(2, marks=pytest.mark.long, id="at the last"),
+    ],
+)
 def test_a_run_on_a_full_disk_ends_in_one_line_and_goes_on(
     data, tmp_path, capsys, monkeypatch, full_disk, whole
 ):

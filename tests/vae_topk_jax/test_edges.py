@@ -24,16 +24,18 @@ SYSTEMS: dict[str, System] = {
     "vsc": VSC(**GIVEN, widths=(8,)),
     "sparse_generator": SparseGenerator(**GIVEN, widths=(8,), inference_steps=3),
 }
+USUAL = {"beta_vae", "dimension", "element", "batch_topk_sae"}
 
 
 @pytest.fixture(
-    params=[x if x != "slot" else pytest.param(x, marks=pytest.mark.long) for x in SYSTEMS]
+    scope="module",
+    params=[x if x in USUAL else pytest.param(x, marks=pytest.mark.long) for x in SYSTEMS],
 )
 def system(request: pytest.FixtureRequest) -> System:
     return SYSTEMS[request.param]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def x() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (B, *SHAPE))
 
@@ -109,10 +111,10 @@ def step(system: System, variables: dict, x: jax.Array, valid: jax.Array | None 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def variables(system: System, x: jax.Array) -> dict:
     """After a step, so that there are statistics."""
-    start = system.init({"params": jax.random.key(1), "latent": jax.random.key(1)}, x)
+    start = jax.jit(system.init)({"params": jax.random.key(1), "latent": jax.random.key(1)}, x)
     (_, (_, stats)), _ = step(system, start, x)
     return {**start, **stats}
 

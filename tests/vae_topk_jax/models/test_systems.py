@@ -48,7 +48,7 @@ PHOTOS = {
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: ("blobs", {**fields}) for name, fields in SYSTEMS.items()},
     **{f"{name} of vectors": ("vectors", {"model": name} | VECTORS[name]) for name in VECTORS},
-    "17 x 31 x 3": ("photos", PHOTOS),
+    "9 x 15 x 3": ("photos", PHOTOS),
 }
 USUAL = {"beta_vae", "top_k_vae", "batch_topk_sae"}
 STEPS_200 = 25
@@ -82,10 +82,10 @@ def inputs(blobs: Dataset) -> dict[str, Inputs]:
     rng = np.random.default_rng(0)
     codes = rng.exponential(1, (640, 6)) * (rng.random((640, 6)) < 0.3)
     vectors = (codes @ rng.normal(size=(6, 12))) * np.logspace(-2, 2, 12) + np.arange(12)
-    places = rng.uniform(3, 14, (640, 2, 1)) * [[1], [2]]
+    places = rng.uniform(2, 7, (640, 2, 1)) * [[1], [2]]
     rows, columns = (
-        np.exp(-((np.arange(size) - place) ** 2) / 9)
-        for size, place in zip((17, 31), places.swapaxes(0, 1), strict=True)
+        np.exp(-((np.arange(size) - place) ** 2) / 4)
+        for size, place in zip((9, 15), places.swapaxes(0, 1), strict=True)
     )
     colours = rng.integers(0, 3, 640)[:, None] == np.arange(3)
     photos = 300 * np.einsum("nh,nw,nc->nhwc", rows, columns, colours) - 50
