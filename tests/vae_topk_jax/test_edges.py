@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.helpers.params import long_but
 from vae_topk_jax import BatchTopK
 from vae_topk_jax.models import VSC, BatchTopKSAE, BetaVAE, System, TopKVAE
 from vae_topk_jax.models.sparse_generator import SparseGenerator
@@ -29,7 +30,7 @@ USUAL = {"beta_vae", "dimension", "element", "batch_topk_sae"}
 
 @pytest.fixture(
     scope="module",
-    params=[x if x in USUAL else pytest.param(x, marks=pytest.mark.long) for x in SYSTEMS],
+    params=long_but(USUAL, SYSTEMS),
 )
 def system(request: pytest.FixtureRequest) -> System:
     return SYSTEMS[request.param]

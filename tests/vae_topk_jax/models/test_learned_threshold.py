@@ -7,12 +7,13 @@ import pytest
 from scipy import stats
 
 from tests.helpers.models import MLP, loss
+from tests.helpers.params import long_but
 from vae_topk_jax.config import Config
 from vae_topk_jax.models import LearnedThreshold
 from vae_topk_jax.models.learned_threshold import NOISES, Thresholded
 
 BASES = {"laplace": stats.laplace, "gaussian": stats.norm}
-NAMES = [x if x == "laplace" else pytest.param(x, marks=pytest.mark.long) for x in NOISES]
+NAMES = long_but({"laplace"}, NOISES)
 MODEL = LearnedThreshold(**MLP, k=2, beta=0.1, beta_warmup=0.0)
 
 

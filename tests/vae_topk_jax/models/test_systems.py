@@ -1,7 +1,6 @@
 """What every system must do, whatever it is."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import chex
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.models import SUMS
+from tests.helpers.params import long_but
 from tests.helpers.runs import BESIDES, SMALL, bits
 from vae_topk_jax import export_model, load_exported, load_weights
 from vae_topk_jax.checkpoint import restore_checkpoint, save_checkpoint
@@ -53,13 +53,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 USUAL = {"beta_vae", "top_k_vae", "batch_topk_sae"}
 STEPS_200 = 25
 
-
-def marked(names: Iterable[str]) -> list:
-    """Parameters, of which few are usual."""
-    return [x if x in USUAL else pytest.param(x, marks=pytest.mark.long) for x in names]
-
-
-STANDARDISED = marked(name for name, (_, fields) in CASES.items() if "standardize" in fields)
+STANDARDISED = long_but(
+    USUAL, (name for name, (_, fields) in CASES.items() if "standardize" in fields)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +94,7 @@ def inputs(blobs: Dataset) -> dict[str, Inputs]:
     }
 
 
-@pytest.fixture(scope="module", params=marked(CASES))
+@pytest.fixture(scope="module", params=long_but(USUAL, CASES))
 def run(request: pytest.FixtureRequest, inputs: dict[str, Inputs]) -> Run:
     of, fields = CASES[request.param]
     given = inputs[of]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.models import MLP, SHAPE, loss
+from tests.helpers.params import long_but
 from vae_topk_jax import VAE, BetaVAE, TopKVAE
 from vae_topk_jax.config import Config
 from vae_topk_jax.losses import gaussian_kl
@@ -42,7 +43,7 @@ MODELS = {
 
 
 FEW = {"beta", "top_k"}
-NAMES = [x if x in FEW else pytest.param(x, marks=pytest.mark.long) for x in sorted(MODELS)]
+NAMES = long_but(FEW, sorted(MODELS))
 
 
 @pytest.mark.parametrize("name", NAMES)

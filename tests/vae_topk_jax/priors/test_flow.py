@@ -49,7 +49,9 @@ def test_the_flow_learns_which_latents_are_active_together():
     assert jnp.array_equal(draw(fitted, jax.random.key(1), 7), drawn[:7])
 
 
-@pytest.mark.parametrize(("n", "clusters"), [(19, 1), (100, 3), (100, 5)])
+@pytest.mark.parametrize(
+    ("n", "clusters"), [(19, 1), pytest.param(100, 3, marks=pytest.mark.long), (100, 5)]
+)
 def test_a_cluster_has_twenty_examples_on_average(monkeypatch, n, clusters):
     monkeypatch.setattr(flow, "minimise", lambda loss, params, *data, **options: params)
     codes = np.ones((n, 2), np.float32)  # of which k-means can make but one cluster
@@ -57,6 +59,7 @@ def test_a_cluster_has_twenty_examples_on_average(monkeypatch, n, clusters):
     fitted = Flow.fit(Examples.of(codes), jax.random.key(0), clusters=asked, width=4, blocks=1)
     assert fitted.weight_C.shape == (clusters,)
     assert fitted.weight_C.sum() == fitted.weight_C.max() == 1
+    assert np.isfinite(draw(fitted, jax.random.key(0), 5)).all()
 
 
 def test_the_logits_of_times_are_normal():
