@@ -28,6 +28,7 @@ from vae_topk_jax.inference_inputs import (
 )
 from vae_topk_jax.model_files import ABOUT, FORMAT_VERSION, read_about
 from vae_topk_jax.priors.prior import CHUNK as PRIOR_CHUNK
+from vae_topk_jax.priors.prior import draw_chunk
 from vae_topk_jax.programs import read_program, try_programs
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def export_model(
             program = _lower(_function(inference, name, refine), *_batch_of(inputs[name], labels))
             _path(partial, name).write_bytes(program.serialize())
         if part != "encoder" and inference.priors.find() is not None:
-            program = _lower(_sampler(inference), jax.ShapeDtypeStruct((2,), jnp.uint32))
+            asked = [labels.of((PRIOR_CHUNK,))] if labels.classes else []
+            data = jax.ShapeDtypeStruct((2,), jnp.uint32)
+            program = _lower(_sampler(inference), data, *asked)
             _path(partial, GENERATOR).write_bytes(program.serialize())
         save_weights(partial, inference.variables)
         (partial / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -108,13 +111,14 @@ def _function(inference: "Inference", name: str, refine: int) -> Callable[..., A
     )
 
 
-def _sampler(inference: "Inference") -> Callable[[Array], Array]:
-    """A chunk of codes of the best fitted prior, from the data of a key."""
+def _sampler(inference: "Inference") -> Callable[..., Array]:
+    """A chunk of codes of the best fitted prior, from the data of a key and, for a model with
+    classes, these."""
     prior = inference.priors.find()
     assert prior is not None
 
-    def sample(data: Array) -> Array:
-        z_NxD = prior.sample(jax.random.wrap_key_data(data, impl=_KEYS), PRIOR_CHUNK)
+    def sample(data: Array, class_N: Array | None = None) -> Array:
+        z_NxD = draw_chunk(prior, jax.random.wrap_key_data(data, impl=_KEYS), class_N)
         if not prior.before_mask:
             return z_NxD
         return jnp.asarray(inference.model.apply(inference.variables, z_NxD, method="sparsify"))
@@ -230,9 +234,14 @@ class Exported:
         if str(jax.random.key_impl(key)) != _KEYS:
             raise ValueError(f"key must be of kind {_KEYS}, got {jax.random.key_impl(key)}")
         self._check_program(GENERATOR)
-        sample = self._compiled[GENERATOR]
-        keys = (jax.random.fold_in(key, chunk) for chunk in range(-(-n // PRIOR_CHUNK)))
-        codes = [sample(jax.random.key_data(chunk_key)) for chunk_key in keys]
+        label_N = self._labels_of(label, n)
+
+        def sample(number: int) -> Array:
+            data = jax.random.key_data(jax.random.fold_in(key, number))
+            asked = of_chunk(label_N, number * PRIOR_CHUNK, PRIOR_CHUNK)
+            return self._compiled[GENERATOR](data, *[asked] if self.labels.classes else [])
+
+        codes = [sample(number) for number in range(-(-n // PRIOR_CHUNK))]
         return self.decode(jnp.concatenate(codes)[:n], label=label)
 
     def _check_program(self, name: str) -> None:
@@ -243,15 +252,20 @@ class Exported:
         self, name: str, x: Array | np.ndarray, label: ArrayLike | None, size: int = CHUNK
     ) -> Array:
         self._check_program(name)
-        label_N = self.labels.check_asked(label, len(x))
-        if self.labels and label_N is None:
-            label_N = np.asarray(unknown(self.labels.of((len(x),))))
+        label_N = self._labels_of(label, len(x))
 
         def serve(chunk: Array, start: int) -> Array:
             labels = () if label_N is None else (of_chunk(label_N, start, len(chunk)),)
             return self._compiled[name](chunk, *labels)
 
         return in_chunks(serve, x, size)
+
+    def _labels_of(self, label: ArrayLike | None, size: int) -> np.ndarray | None:
+        """What was asked for, checked, or unknown labels; None for a model without any."""
+        label_N = self.labels.check_asked(label, size)
+        if self.labels and label_N is None:
+            return np.asarray(unknown(self.labels.of((size,))))
+        return label_N
 
 
 def _labels(about: Mapping[str, Any]) -> Labels:
@@ -283,7 +297,7 @@ def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
     shapes = {
         "encoder": [images, *label, codes],
         "decoder": [codes, *label, images],
-        GENERATOR: [(), codes],
+        GENERATOR: [(), *label, codes] if labels.classes else [(), codes],
     }
     paths = {name: path for name in shapes if (path := _path(folder, name)).exists()}
     if not paths:

@@ -22,6 +22,7 @@ from flax.traverse_util import flatten_dict
 
 from vae_topk_jax import manifest
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, is_checkpoint
+from vae_topk_jax.condition import NO_LABEL
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.model_files import ABOUT as MODEL_FILES
@@ -31,7 +32,7 @@ from vae_topk_jax.priors.registry import OWN, PRIORS, find_prior, name_of
 from vae_topk_jax.tensor_files import read_all, write_tensors
 
 FOLDER = "priors"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _ABOUT, _ARRAYS = "about.json", "prior.safetensors"
 FILES = tuple(
     f"{FOLDER}/{name}/{file}" for name in PRIORS for file in (_ABOUT, _ARRAYS, manifest.NAME)
@@ -128,7 +129,9 @@ def save_priors(priors: FittedPriors, path: Path | str, variables: Mapping[str, 
             manifest.write_manifest(partial)
 
 
-def read_priors(path: Path | str, variables: Mapping[str, Any], latent_dim: int) -> FittedPriors:
+def read_priors(
+    path: Path | str, variables: Mapping[str, Any], latent_dim: int, classes: int = 0
+) -> FittedPriors:
     """The priors that were kept beside a model.
 
     Those of other weights or of an earlier format are refused when they are asked for.
@@ -136,6 +139,7 @@ def read_priors(path: Path | str, variables: Mapping[str, Any], latent_dim: int)
     Args:
         path, variables: as in `save_priors`.
         latent_dim: D.
+        classes: of the model.
 
     Raises:
         ValueError: files that are damaged or missing.
@@ -159,7 +163,7 @@ def read_priors(path: Path | str, variables: Mapping[str, Any], latent_dim: int)
             priors.refused[name] = f"{path} {why}: fit it again, or take prior={OWN!r}"
             continue
         prior = from_arrays(find_prior(about.text("prior")), read_all(path / _ARRAYS), path)
-        _check_sizes(prior, latent_dim, path)
+        _check_sizes(prior, latent_dim, classes, path)
         settings = about.object("settings").fields
         priors.add(Fitted(prior, settings, about.number("distance")))
     return priors
@@ -175,18 +179,23 @@ def _home(path: Path) -> Path:
     return path.parent if path.name == CHECKPOINTS else path
 
 
-def _check_sizes(prior: Prior, latent_dim: int, path: Path) -> None:
+def _check_sizes(prior: Prior, latent_dim: int, classes: int, path: Path) -> None:
     """Refuses arrays that do not fit one another, before any of them is used."""
     try:
-        drawn = jax.eval_shape(lambda prior, key: prior.sample(key, 1), prior, jax.random.key(0))
-        fits = drawn.shape == (1, latent_dim)
+        class_1 = np.full(1, NO_LABEL, np.int32)
+        drawn = jax.eval_shape(
+            lambda prior, *asked: prior.sample(*asked), prior, jax.random.key(0), class_1
+        )
+        known = prior.classes
     except Exception as error:  # of many types, where arrays do not fit
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path / _ARRAYS} holds no such prior: {reason}") from None
-    if not fits:
+    if drawn.shape != (1, latent_dim):
         raise ValueError(
             f"{path / _ARRAYS} must be of codes of {latent_dim} latents, got {drawn.shape[1:]}"
         )
+    if known not in (1, classes):
+        raise ValueError(f"{path / _ARRAYS} must be of {classes} classes or none, got {known}")
 
 
 def digest_of(variables: Mapping[str, Any]) -> str:

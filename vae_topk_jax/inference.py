@@ -21,7 +21,7 @@ from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_lat
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
-from vae_topk_jax.priors.prior import Examples, Prior, draw
+from vae_topk_jax.priors.prior import Examples, Prior, check_classes, draw
 from vae_topk_jax.priors.registry import check_settings, find_prior, suited_to
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
@@ -241,7 +241,7 @@ class Inference:
         key: Array | None = None,
         **settings: Any,
     ) -> Prior:
-        """Fits a prior to training images' codes.
+        """Fits a prior to training images' codes, with a `label` to those of each class.
 
         Of the priors that are fitted `generate` draws from the one whose images are nearest to the
         reconstructions of these, by the kernel distance of 2,048 of both (Binkowski et al. 2018).
@@ -250,22 +250,27 @@ class Inference:
             images: as in `encode`.
             prior: its name in `vae_topk_jax.priors.registry.PRIORS`; by default "autoregressive" by
                 slot and "flow" elsewhere.
-            label: as in `encode`.
+            label: as in `encode`. With classes, there must be images of each, and `generate` then
+                draws codes of the class asked for. Attributes are not modelled by the prior.
             key: typed key; by default that of the run's seed.
             settings: of the prior, such as `steps` of "flow".
 
         Raises:
-            ValueError: no such prior or setting, or images that `encode` refuses.
+            ValueError: no such prior or setting, images or labels that `encode` refuses, or a class
+                without images.
         """
         if prior is not None:
             check_settings(prior, settings)
-        codes = self.encode(images, label=label)
-        examples = Examples.of(codes, self.latents(images, label=label))
+        label_N = self._check_label(label, len(images))
+        if (class_N := self._classes_of(label_N)) is not None:
+            check_classes(class_N, labels_of(self.config).classes)
+        codes = self.encode(images, label=label_N)
+        examples = Examples.of(codes, self.latents(images, label=label_N), class_N)
         if prior is None:
             check_settings(prior := suited_to(examples), settings)
         key = jax.random.key(self.config.seed) if key is None else key
         fitted = find_prior(prior).fit(examples, key, **settings)
-        distance = self._distance(fitted, examples.codes_NxD, self._check_label(label, len(codes)))
+        distance = self._distance(fitted, examples.codes_NxD, label_N)
         self.priors.add(Fitted(fitted, settings, distance))
         return fitted
 
@@ -275,25 +280,32 @@ class Inference:
 
         row_M = np.linspace(0, len(codes_NxD) - 1, min(_COMPARED, len(codes_NxD))).astype(int)
         label_M = None if label_N is None else label_N[row_M]
-        drawn_MxD = self._drawn(prior, jax.random.key(self.config.seed), len(row_M))
+        drawn_MxD = self._drawn(prior, jax.random.key(self.config.seed), len(row_M), label_M)
         images = (self.decode(z, label=label_M) for z in (drawn_MxD, codes_NxD[row_M]))
         return kernel_distance(*(np.asarray(x).reshape(len(row_M), -1) for x in images))
 
-    def _drawn(self, prior: Prior, key: Array, n: int) -> Array:
+    def _drawn(self, prior: Prior, key: Array, n: int, label_N: np.ndarray | None) -> Array:
         """n codes of a fitted prior."""
-        z_NxD = draw(prior, key, n)
+        z_NxD = draw(prior, key, n, self._classes_of(label_N))
         return self.sparsify(z_NxD) if prior.before_mask else z_NxD
 
-    def sample_codes(self, key: Array, n: int, prior: str | None = None) -> Array:
+    def _classes_of(self, label_N: np.ndarray | None) -> np.ndarray | None:
+        """The labels, for a model whose labels are classes."""
+        return label_N if labels_of(self.config).classes else None
+
+    def sample_codes(
+        self, key: Array, n: int, prior: str | None = None, *, label: ArrayLike | None = None
+    ) -> Array:
         """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
+        label_N = self._check_label(label, n)
         fitted = self.priors.find(prior)
         if fitted is None:
             return self._program("prior")(
                 self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
             )
-        return self._drawn(fitted, key, n)
+        return self._drawn(fitted, key, n, label_N)
 
     def generate(
         self, key: Array, n: int, prior: str | None = None, *, label: ArrayLike | None = None
@@ -306,13 +318,14 @@ class Inference:
             prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
                 dimension active as often as in training. By default the best that was fitted, or
                 the system's own.
-            label: as in `encode`; the codes do not depend on it.
+            label: as in `encode`. A prior that was fitted with classes draws codes of them; the
+                codes of any other prior do not depend on it.
 
         Raises:
             ValueError: n below 1; a prior that was not fitted, or to codes of other weights; labels
                 as in `encode`.
         """
-        return self.decode(self.sample_codes(key, n, prior), label=label)
+        return self.decode(self.sample_codes(key, n, prior, label=label), label=label)
 
     def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
         """Writes a static site with a page for every latent; see `vae_topk_jax.gallery`.
@@ -456,5 +469,8 @@ def from_pretrained(
 
 def _with_priors(path: Path | str, restored: tuple[TrainState, RunInfo]) -> Inference:
     inference = Inference(*restored, copy=False)
-    inference.priors = read_priors(path, inference.variables, inference.config.latent_dim)
+    config = inference.config
+    inference.priors = read_priors(
+        path, inference.variables, config.latent_dim, labels_of(config).classes
+    )
     return inference

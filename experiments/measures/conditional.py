@@ -1,5 +1,6 @@
 """Images of a class that was asked for: are they of that class?"""
 
+import functools
 from typing import Any, Protocol
 
 import jax
@@ -9,8 +10,7 @@ from experiments.measures.generation import distances
 from experiments.study.keys import study_key
 from experiments.study.study import PICTURES, Study
 from vae_topk_jax.metrics import reconstruction_metrics
-from vae_topk_jax.priors.prior import Examples, draw
-from vae_topk_jax.priors.registry import find_prior
+from vae_topk_jax.priors.registry import OWN
 
 
 class Generate(Protocol):
@@ -22,12 +22,12 @@ class Generate(Protocol):
 def measure_conditional(
     study: Study, model: Any, seed: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Reconstructions with the label and without; `conditional_scores` of every sampler; and images
-    of every class from the prior.
+    """Reconstructions with the label and without; `conditional_scores` of the model's own prior and
+    of two that are fitted; and images of every class from its own.
 
     Args:
         study: gives the data, which must have labels, and the classifier.
-        model: an `Inference` of a model with `classes`.
+        model: an `Inference` of a model with `classes`, to which the priors are fitted.
         seed: of what is drawn.
     """
     test, (train_labels, test_labels) = study.test_images, study.dataset.labels
@@ -39,14 +39,15 @@ def measure_conditional(
     }
     images = study.train_images[: study.budget.mixture_codes]
     labels = train_labels[: len(images)]
-    samplers: dict[str, Generate] = {"prior": model.generate} | {
-        name: class_prior(model, images, labels, name, seed) for name in ("patterns", "mixture")
-    }
-    for name, generate in samplers.items():
+    for name in ("patterns", "mixture"):
+        model.fit_prior(images, name, label=labels, key=study_key(seed, name))
+    for title, name in {"prior": OWN, "patterns": "patterns", "mixture": "mixture"}.items():
         n = min(study.budget.samples, len(test))
+        generate = functools.partial(model.generate, prior=name)
         scores = conditional_scores(study, generate, n, seed)
-        metrics |= {f"{score}_{name}": value for score, value in scores.items()}
-    return metrics, {"classes": class_grid(model.generate, study.dataset.num_classes, PICTURES)}
+        metrics |= {f"{score}_{title}": value for score, value in scores.items()}
+    own = functools.partial(model.generate, prior=OWN)
+    return metrics, {"classes": class_grid(own, study.dataset.num_classes, PICTURES)}
 
 
 def conditional_scores(study: Study, generate: Generate, n: int, seed: int = 0) -> dict[str, float]:
@@ -71,37 +72,3 @@ def class_grid(generate: Generate, classes: int, n: int, seed: int = 0) -> np.nd
     label_N = np.repeat(np.arange(classes), n)
     images = generate(study_key(seed, "class grid"), len(label_N), label=label_N)
     return np.clip(np.asarray(images), 0.0, 1.0)
-
-
-def class_prior(
-    model: Any, images: np.ndarray, labels: np.ndarray, prior: str, seed: int
-) -> Generate:
-    """A sampler with a prior that is fitted to the codes of each class alone.
-
-    Args:
-        model: an `Inference` of a model with `classes`.
-        images: training images, floating.
-        labels: their classes.
-        prior: its name in `vae_topk_jax.priors.registry.PRIORS`.
-        seed: of the fits.
-    """
-    codes_NxD, latents_NxD = (
-        np.asarray(method(images, label=labels)) for method in (model.encode, model.latents)
-    )
-    kind, key = find_prior(prior), study_key(seed, prior)
-    fitted = {
-        number: kind.fit(
-            Examples.of(codes_NxD[labels == number], latents_NxD[labels == number]), key
-        )
-        for number in np.unique(labels)
-    }
-
-    def generate(key: jax.Array, n: int, *, label: np.ndarray) -> Any:
-        z_NxD = np.zeros((n, model.config.latent_dim), np.float32)
-        for number in np.unique(label):
-            is_of_it_N = label == number
-            key_of_it = jax.random.fold_in(key, int(number))
-            z_NxD[is_of_it_N] = draw(fitted[number], key_of_it, int(is_of_it_N.sum()))
-        return model.decode(model.sparsify(z_NxD) if kind.before_mask else z_NxD, label=label)
-
-    return generate

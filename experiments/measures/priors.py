@@ -76,10 +76,11 @@ def measure_prior(
         metrics["seconds_fit"] = time.perf_counter() - started
         metrics["pixel_distance"] = model.priors.fitted[name].distance
     started = time.perf_counter()
-    codes_NxD = np.asarray(model.sample_codes(study_key(seed, "samples"), _count(study), name))
-    metrics["seconds_sample"] = time.perf_counter() - started
     classes = labels_of(model.config).classes
-    label_N = np.arange(len(codes_NxD)) % classes if classes else None
+    label_N = np.arange(_count(study)) % classes if classes else None
+    drawn = model.sample_codes(study_key(seed, "samples"), _count(study), name, label=label_N)
+    codes_NxD = np.asarray(drawn)
+    metrics["seconds_sample"] = time.perf_counter() - started
     images = _clipped(model.decode(codes_NxD, label=label_N))
     metrics |= _of_images(study, images, label_N) | support_differences(
         codes_NxD, floor.train_codes_NxD

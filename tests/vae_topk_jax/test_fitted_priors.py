@@ -23,7 +23,7 @@ from vae_topk_jax.priors import autoregressive, flow, mixture, two_stage
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
 from vae_topk_jax.priors.autoregressive import Autoregressive
 from vae_topk_jax.priors.flow import Flow
-from vae_topk_jax.priors.prior import Examples
+from vae_topk_jax.priors.prior import Examples, draw
 from vae_topk_jax.priors.registry import PRIORS, settings_of
 from vae_topk_jax.tensor_files import write_tensors
 
@@ -138,9 +138,9 @@ def test_a_prior_of_other_weights_is_refused_when_it_is_drawn_from(model, run):
 def test_a_prior_of_another_format_is_refused_when_it_is_drawn_from(run):
     folder = run / "priors" / "patterns"
     about = json.loads((folder / "about.json").read_text())
-    (folder / "about.json").write_text(json.dumps(about | {"format": 1}))
+    (folder / "about.json").write_text(json.dumps(about | {"format": 2}))
     manifest.write_manifest(folder)
-    with pytest.raises(ValueError, match="has format 1, this version reads 2: fit it again"):
+    with pytest.raises(ValueError, match="has format 2, this version reads 3: fit it again"):
         load(run).generate(KEY, 1)
 
 
@@ -156,7 +156,7 @@ def spoil_name(about: dict) -> None:
     ("spoil", "message"),
     [
         (spoil_distance, "distance must be a number, got 'near'"),
-        (spoil_name, r"must hold \['bits', .*\] of its prior, got \['masks_PxD'"),
+        (spoil_name, r"must hold \['bits', .*\] of its prior, got \['class_P'"),
     ],
 )
 def test_what_another_program_wrote_is_refused(run, spoil, message):
@@ -174,9 +174,10 @@ def test_what_another_program_wrote_is_refused(run, spoil, message):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("mean_D", np.zeros(3, np.float32), "holds no such prior: "),
-        ("mean_D", np.full(8, np.nan, np.float32), "mean_D in .* must be finite"),
-        ("mean_D", np.zeros(8, np.float64), "mean_D in .* must be F32 or I32 or BOOL, got F64"),
+        ("mean_YxD", np.zeros((1, 3), np.float32), "holds no such prior: "),
+        ("mean_YxD", np.full((1, 8), np.nan, np.float32), "mean_YxD in .* must be finite"),
+        ("mean_YxD", np.zeros((1, 8)), "mean_YxD in .* must be F32 or I32 or BOOL, got F64"),
+        ("mean_YxD", np.zeros((2, 8), np.float32), "must be of 0 classes or none, got 2"),
         ("more", np.zeros(8, np.float32), "must hold .* of its prior, got .*'more'"),
     ],
 )
@@ -202,7 +203,7 @@ def test_every_prior_is_kept_exactly(sparse_codes, tmp_path, monkeypatch, name):
     for a, b in zip(*map(jax.tree.leaves, (again, prior)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert a.dtype == b.dtype
-    assert jax.eval_shape(lambda prior: prior.sample(KEY, 2), again).shape == (2, 8)
+    assert jax.eval_shape(lambda prior: draw(prior, KEY, 2), again).shape == (2, 8)
 
 
 @pytest.mark.long

@@ -18,8 +18,9 @@ def to_arrays(prior: Prior) -> dict[str, np.ndarray]:
 
     Examples:
         >>> from vae_topk_jax.priors.patterns import Patterns
-        >>> to_arrays(Patterns(jnp.ones((1, 2), bool), jnp.zeros(2), jnp.ones(2)))["std_D"]
-        array([1., 1.], dtype=float32)
+        >>> prior = Patterns(jnp.ones((1, 2), bool), jnp.zeros(1, int), *jnp.ones((2, 1, 2)))
+        >>> to_arrays(prior)["std_YxD"]
+        array([[1., 1.]], dtype=float32)
     """
     return {name: np.asarray(x) for name, x in flatten_dict(_as_tree(prior), sep="/").items()}
 

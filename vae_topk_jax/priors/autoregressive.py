@@ -13,7 +13,7 @@ from jax import Array
 
 from vae_topk_jax.priors.analog_bits import active_scale
 from vae_topk_jax.priors.optimise import minimise
-from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.prior import Examples, Prior, choose
 from vae_topk_jax.priors.residual import blocks_in, residual_blocks
 from vae_topk_jax.priors.supports import slots_of
 
@@ -64,21 +64,28 @@ class Conditional(NamedTuple):
 
 class ConditionalNetwork(nn.Module):
     """The conditionals of R groups. One residual network takes the latents of the groups before a
-    group, and the group's number; each group has a last layer of its own.
+    group, the group's number and the class; each group has a last layer of its own.
 
     Attributes:
         width: of the network.
         blocks: of the network, see `residual_blocks`.
         components: C, of the mixture of a value.
+        classes: how many there are.
     """
 
     width: int
     blocks: int
     components: int
+    classes: int
 
     @nn.compact
     def __call__(
-        self, value_RxBxD: Array, active_RxBxD: Array, group_R: Array, allowed_GxO: Array
+        self,
+        value_RxBxD: Array,
+        active_RxBxD: Array,
+        class_RxB: Array,
+        group_R: Array,
+        allowed_GxO: Array,
     ) -> Conditional:
         groups, options = allowed_GxO.shape
         size = options - 1
@@ -87,6 +94,8 @@ class ConditionalNetwork(nn.Module):
         x_RxBxF = jnp.concatenate([known_Rx1xD * value_RxBxD, known_Rx1xD * active_RxBxD], axis=-1)
         h_RxBxH = nn.Dense(self.width)(x_RxBxF)
         h_RxBxH += nn.Embed(groups, self.width)(group_R)[:, None]
+        if self.classes > 1:
+            h_RxBxH += nn.Embed(self.classes, self.width)(class_RxB)
         h_RxBxH = residual_blocks(h_RxBxH, self.blocks)
         outputs = options + size * 3 * self.components
         kernel = self.param(
@@ -107,17 +116,19 @@ class ConditionalNetwork(nn.Module):
 class Autoregressive(Prior):
     """A likelihood of latents group by group, which is drawn from in that order.
 
-        p(z) = prod_g p(s_g | z_<g) p(z_g | s_g, z_<g)
+        p(z | y) = prod_g p(s_g | z_<g, y) p(z_g | s_g, z_<g, y)
 
-    s_g says which latent of group g is active, and its value has a mixture of Gaussians. By slot
-    the groups are the slots; elsewhere each latent is a group of its own, which may be inactive.
-    What no example has in a group, such as none of its latents, is never drawn.
+    y is the class; where none is asked for, one is drawn as often as it has examples. s_g says
+    which latent of group g is active, and its value has a mixture of Gaussians. By slot the groups
+    are the slots; elsewhere each latent is a group of its own, which may be inactive. What no
+    example has in a group, such as none of its latents, is never drawn.
 
     What is drawn goes through the mask of the model (`Inference.sparsify`), as the examples did.
 
     Attributes:
         mean_D, std_D: of each latent's active entries.
         allowed_GxO: which options some example has: each of a group's latents, or none.
+        share_Y: how often each class is drawn.
         params: of `ConditionalNetwork`.
 
     References:
@@ -132,7 +143,13 @@ class Autoregressive(Prior):
     mean_D: Array
     std_D: Array
     allowed_GxO: Array
+    share_Y: Array
     params: Mapping[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """Y."""
+        return len(self.share_Y)
 
     @classmethod
     def fit(
@@ -170,17 +187,19 @@ class Autoregressive(Prior):
         value_NxD = np.where(active_NxD, (z_NxD - mean_D) / std_D, 0.0).astype(np.float32)
         at_once = min(groups, batch_size)
         each = batch_size // at_once
-        network = ConditionalNetwork(width, blocks, components)
+        network = ConditionalNetwork(width, blocks, components, examples.classes)
         init_key, train_key = jax.random.split(key)
         row_1x1xD = jnp.zeros((1, 1, latents), jnp.float32)
-        first = network.init(init_key, row_1x1xD, row_1x1xD, jnp.zeros(1, jnp.int32), allowed_GxO)
+        class_1x1 = jnp.zeros((1, 1), jnp.int32)
+        first = network.init(init_key, row_1x1xD, row_1x1xD, class_1x1, class_1x1[0], allowed_GxO)
 
-        def loss(params: Any, batch: tuple[Array, Array], key: Array) -> Array:
+        def loss(params: Any, batch: tuple[Array, Array, Array], key: Array) -> Array:
             value, active = (
-                jnp.asarray(x, jnp.float32).reshape(at_once, each, latents) for x in batch
+                jnp.asarray(x, jnp.float32).reshape(at_once, each, latents) for x in batch[:2]
             )
+            class_RxB = batch[2].reshape(at_once, each)
             group_R = jax.random.permutation(key, groups)[:at_once]
-            conditional = network.apply(params, value, active, group_R, allowed_GxO)
+            conditional = network.apply(params, value, active, class_RxB, group_R, allowed_GxO)
             assert isinstance(conditional, Conditional)
             own = (_group(x, group_R, groups) for x in (value, active))
             return -groups * jnp.mean(conditional.log_likelihood(*own))
@@ -188,7 +207,7 @@ class Autoregressive(Prior):
         params = minimise(
             loss,
             first,
-            (value_NxD, active_NxD),
+            (value_NxD, active_NxD, examples.class_N),
             train_key,
             steps=steps,
             batch_size=at_once * each,
@@ -198,27 +217,33 @@ class Autoregressive(Prior):
             jnp.asarray(mean_D, jnp.float32),
             jnp.asarray(std_D, jnp.float32),
             allowed_GxO,
+            jnp.asarray(examples.share_Y, jnp.float32),
             params,
         )
 
-    def sample(self, key: Array, n: int) -> Array:
-        """n latents, group after group."""
+    def sample(self, key: Array, class_N: Array) -> Array:
+        """Latents, group after group."""
         network, groups = self._network(), len(self.allowed_GxO)
+        keys_Z = jax.random.split(key, groups + 1)
+        class_N = choose(keys_Z[groups], jnp.diag(self.share_Y), class_N)
         size = self.allowed_GxO.shape[1] - 1
 
         def step(carry: tuple[Array, Array], given: tuple[Array, Array]) -> tuple[Any, None]:
             group, key = given
             shown = (x_NxD[None] for x_NxD in carry)
-            conditional = network.apply(self.params, *shown, group[None], self.allowed_GxO)
+            conditional = network.apply(
+                self.params, *shown, class_N[None], group[None], self.allowed_GxO
+            )
             assert isinstance(conditional, Conditional)
             pairs = zip(carry, conditional.sample(key), strict=True)
             start = (jnp.int32(0), group * size)
             return tuple(jax.lax.dynamic_update_slice(x, new[0], start) for x, new in pairs), None
 
-        empty_NxD = jnp.zeros((n, len(self.mean_D)), jnp.float32)
-        keys_G = jax.random.split(key, groups)
+        empty_NxD = jnp.zeros((len(class_N), len(self.mean_D)), jnp.float32)
         numbers_G = jnp.arange(groups, dtype=jnp.int32)
-        (value_NxD, active_NxD), _ = jax.lax.scan(step, (empty_NxD, empty_NxD), (numbers_G, keys_G))
+        (value_NxD, active_NxD), _ = jax.lax.scan(
+            step, (empty_NxD, empty_NxD), (numbers_G, keys_Z[:groups])
+        )
         z_NxD = self.mean_D[None] + self.std_D[None] * value_NxD
         return jnp.where(active_NxD > 0, z_NxD, 0.0)
 
@@ -227,7 +252,7 @@ class Autoregressive(Prior):
         params, options = self.params["params"], self.allowed_GxO.shape[1]
         _, width, outputs = params["kernel"].shape
         components = (outputs - options) // (3 * (options - 1))
-        return ConditionalNetwork(width, blocks_in(params), components)
+        return ConditionalNetwork(width, blocks_in(params), components, self.classes)
 
 
 def _group(x_RxBxD: Array, group_R: Array, groups: int) -> Array:

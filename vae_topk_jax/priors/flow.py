@@ -13,7 +13,7 @@ from jax import Array
 
 from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
-from vae_topk_jax.priors.prior import Examples, Prior, seed_of
+from vae_topk_jax.priors.prior import Examples, Prior, choose, seed_of
 from vae_topk_jax.priors.residual import blocks_in, residual_blocks
 
 STEPS = 20  # of the solver
@@ -101,11 +101,12 @@ class Flow(Prior):
         y_t = (1 - t) y_0 + t y_1,    y_0 ~ N(0, I),    y_1 = the latents of an image
         loss = E |v(y_t, t, c) - (y_1 - y_0)|^2,    logit t ~ N(1/2, 1),    c = the cluster of y_1
 
-    Clusters are those of k-means. One is drawn as often as it has examples; noise at t = 0 follows
-    dy/dt = v(y, t, c) to t = 1, by Heun's method, and what it becomes goes through the mask of the
-    model (`Inference.sparsify`), which makes exact zeros. Codes have a gap around 0, which a flow
-    blurs; their latents before the mask have none. Where the latents have zeros of their own, as by
-    slot, the flow has a bit for each (`AnalogBits`) and draws support and values together.
+    Clusters are those of k-means in each class. One is drawn as often as it has examples, among
+    those of a class that is asked for; noise at t = 0 follows dy/dt = v(y, t, c) to t = 1, by
+    Heun's method, and what it becomes goes through the mask of the model (`Inference.sparsify`),
+    which makes exact zeros. Codes have a gap around 0, which a flow blurs; their latents before the
+    mask have none. Where the latents have zeros of their own, as by slot, the flow has a bit for
+    each (`AnalogBits`) and draws support and values together.
 
     The velocity is that of a Gaussian with the mean and the covariance of the latents, and what a
     network adds: before training, what is drawn has these two moments.
@@ -113,7 +114,7 @@ class Flow(Prior):
     Attributes:
         bits: the representation of latents.
         gaussian: its principal axes.
-        weight_C: the share of examples in each cluster.
+        share_YxC: the share of examples in each class and cluster.
         params: of `Velocity`.
 
     References:
@@ -129,8 +130,13 @@ class Flow(Prior):
 
     bits: AnalogBits
     gaussian: Gaussian
-    weight_C: Array
+    share_YxC: Array
     params: Mapping[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """Y."""
+        return len(self.share_YxC)
 
     @classmethod
     def fit(
@@ -150,7 +156,8 @@ class Flow(Prior):
         Args:
             examples: the latents.
             key: of clusters, initial weights, batches, times and noise.
-            clusters: how many at most; each has 20 examples on average, or more.
+            clusters: how many at most, but one of each class at least; those of a class have 20
+                examples on average, or more.
             width, blocks: of the network, see `Velocity`.
             steps, batch_size, learning_rate: of training.
 
@@ -161,9 +168,8 @@ class Flow(Prior):
         x_NxR = bits.encode(examples.latents_NxD)
         gaussian = Gaussian.of(x_NxR)
         y_NxR = gaussian.along(x_NxR).astype(np.float32)
-        clusters = max(1, min(clusters, len(y_NxR) // _PER_CLUSTER))
-        cluster_N = _clustered(y_NxR, clusters, seed_of(key))
-        network = Velocity(width, blocks, clusters)
+        cluster_N, share_YxC = _clustered(y_NxR, examples.class_N, clusters, seed_of(key))
+        network = Velocity(width, blocks, share_YxC.shape[1])
         init_key, train_key = jax.random.split(key)
         row_1xR = jnp.zeros((1, bits.size), jnp.float32)
         first = network.init(
@@ -188,18 +194,17 @@ class Flow(Prior):
             batch_size=batch_size,
             learning_rate=learning_rate,
         )
-        weight_C = np.bincount(cluster_N, minlength=clusters) / len(cluster_N)
-        return cls(bits, gaussian, jnp.asarray(weight_C, jnp.float32), params)
+        return cls(bits, gaussian, jnp.asarray(share_YxC, jnp.float32), params)
 
-    def sample(self, key: Array, n: int) -> Array:
-        """n latents from noise."""
+    def sample(self, key: Array, class_N: Array) -> Array:
+        """Latents from noise."""
         noise_key, cluster_key = jax.random.split(key)
-        y_NxR = jax.random.normal(noise_key, (n, self.bits.size), jnp.float32)
-        cluster_N = jax.random.categorical(cluster_key, jnp.log(self.weight_C), shape=(n,))
+        y_NxR = jax.random.normal(noise_key, (len(class_N), self.bits.size), jnp.float32)
+        cluster_N = choose(cluster_key, self.share_YxC, class_N)
         network, step = self._network(), 1.0 / STEPS
 
         def velocity(y_NxR: Array, t: Array) -> Array:
-            t_N, variance_R = jnp.broadcast_to(t, (n,)), self.gaussian.variance_R
+            t_N, variance_R = jnp.broadcast_to(t, class_N.shape), self.gaussian.variance_R
             return jnp.asarray(network.apply(self.params, y_NxR, t_N, cluster_N, variance_R))
 
         def heun(number: Array, y_NxR: Array) -> Array:
@@ -215,18 +220,28 @@ class Flow(Prior):
         """The network whose parameters these are."""
         params = self.params["params"]
         width = params["Dense_0"]["kernel"].shape[1]
-        return Velocity(width, blocks_in(params), len(self.weight_C))
+        return Velocity(width, blocks_in(params), self.share_YxC.shape[1])
 
 
-def _clustered(y_NxR: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """cluster_N of k-means, int32."""
+def _clustered(
+    y_NxR: np.ndarray, class_N: np.ndarray, clusters: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """cluster_N of k-means in each class, int32, and the share_YxC of classes and clusters."""
+    from scipy.linalg import block_diag
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    kmeans = MiniBatchKMeans(clusters, n_init=3, batch_size=4096, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct examples than clusters
-        return kmeans.fit_predict(y_NxR).astype(np.int32)
+    cluster_N, count_Y = np.empty(len(class_N), np.int32), np.bincount(class_N)
+    shares: list[np.ndarray] = []
+    for number, count in enumerate(count_Y.tolist()):
+        own = max(1, min(clusters // len(count_Y), count // _PER_CLUSTER))
+        kmeans = MiniBatchKMeans(own, n_init=3, batch_size=4096, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct ones than clusters
+            found = kmeans.fit_predict(y_NxR[class_N == number])
+        cluster_N[class_N == number] = found + sum(map(len, shares))
+        shares.append(np.bincount(found, minlength=own) / len(class_N))
+    return cluster_N, block_diag(*shares)
 
 
 def _spread_times(key: Array, n: int) -> Array:

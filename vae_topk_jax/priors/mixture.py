@@ -1,14 +1,14 @@
 """A Gaussian mixture of the latents before the mask."""
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.priors.prior import Examples, Prior, seed_of
+from vae_topk_jax.priors.prior import Examples, Prior, choose, seed_of
 from vae_topk_jax.selection import apply_mask
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LEAST = 20
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Mixture(Prior):
-    """A Gaussian mixture of the latents that are not all zero, fitted by EM.
+    """A Gaussian mixture of the latents that are not all zero, fitted by EM, to each class apart.
 
     An ex-post density: at a small beta the aggregate posterior is far from N(0, I), and samples of
     the prior then measure that distance more than the decoder. Its covariances are full or
@@ -36,7 +36,7 @@ class Mixture(Prior):
     that it is active as often as in them.
 
     Attributes:
-        weights_M: probability of each component.
+        share_YxM: probability of each class and component.
         means_MxU: its mean, over the latents in use.
         factors_MxUxU: lower Cholesky factor of its covariance.
         smallest_U: below this size an entry is silenced; 0 where it is active in every example.
@@ -50,57 +50,84 @@ class Mixture(Prior):
 
     before_mask: ClassVar[bool] = True
 
-    weights_M: Array
+    share_YxM: Array
     means_MxU: Array
     factors_MxUxU: Array
     smallest_U: Array
     used_U: Array
     unused_E: Array
 
+    @property
+    def classes(self) -> int:
+        """Y."""
+        return len(self.share_YxM)
+
     @classmethod
     def fit(cls, examples: Examples, key: Array) -> Self:
         """The mixture of the latents before the mask.
 
         Args:
-            examples: 20 or more; a latent that is zero in all of them is left out.
+            examples: 20 of each class or more; a latent that is zero in all of them is left out.
             key: of the fifth that is held out and of the k-means initialisations.
 
         Raises:
             ValueError: fewer than 20.
         """
+        from scipy.linalg import block_diag
+
         z_NxD = np.asarray(examples.latents_NxD, np.float64)
-        if len(z_NxD) < _LEAST:
+        if (fewest := min(np.bincount(examples.class_N).tolist())) < _LEAST:
+            of_each = " of each class" if examples.classes > 1 else ""
             raise ValueError(
-                f"latents must be at least {_LEAST} to fit a mixture, got {len(z_NxD)}"
+                f"latents{of_each} must be at least {_LEAST} to fit a mixture, got {fewest}"
             )
         is_used_D = np.any(z_NxD != 0, axis=0)
-        seed = seed_of(key)
-        z_NxU = np.random.default_rng(seed).permutation(z_NxD[:, is_used_D])
-        shape, fitted = _best(z_NxU, seed)
-        if shape == "full":
-            factors_MxUxU = np.linalg.cholesky(fitted.covariances_)
-        else:
-            factors_MxUxU = np.sqrt(fitted.covariances_)[:, :, None] * np.eye(z_NxU.shape[1])
+        z_NxU = z_NxD[:, is_used_D]
+        parts = [
+            _Gaussians.of(z_NxU[examples.class_N == y], seed_of(key))
+            for y in range(examples.classes)
+        ]
+        weights, means, factors = zip(*parts, strict=True)
+        share_YxM = block_diag(*weights) * examples.share_Y[:, None]
+        means_MxU, factors_MxUxU = np.concatenate(means), np.concatenate(factors)
         std_MxU = np.linalg.norm(factors_MxUxU, axis=2)
         silent_U = np.mean(z_NxU == 0, axis=0)
-        smallest_U = _quantile(silent_U, fitted.weights_, fitted.means_, std_MxU)
-        floats = (fitted.weights_, fitted.means_, factors_MxUxU, smallest_U)
+        smallest_U = _quantile(silent_U, share_YxM.sum(axis=0), means_MxU, std_MxU)
+        floats = (share_YxM, means_MxU, factors_MxUxU, smallest_U)
         places = (np.flatnonzero(is_used_D), np.flatnonzero(~is_used_D))
         return cls(
             *(jnp.asarray(x, jnp.float32) for x in floats),
             *(jnp.asarray(x, jnp.int32) for x in places),
         )
 
-    def sample(self, key: Array, n: int) -> Array:
-        """n latents, zero where the mixture leaves them out and where it silences an entry."""
+    def sample(self, key: Array, class_N: Array) -> Array:
+        """Latents, zero where the mixture leaves them out and where it silences an entry."""
         choice_key, eps_key = jax.random.split(key)
-        component_N = jax.random.categorical(choice_key, jnp.log(self.weights_M), shape=(n,))
-        eps_NxU = jax.random.normal(eps_key, (n, len(self.used_U)), jnp.float32)
+        component_N = choose(choice_key, self.share_YxM, class_N)
+        eps_NxU = jax.random.normal(eps_key, (len(class_N), len(self.used_U)), jnp.float32)
         offset_NxU = jnp.einsum("nij,nj->ni", self.factors_MxUxU[component_N], eps_NxU)
         z_NxU = self.means_MxU[component_N] + offset_NxU
         z_NxU = apply_mask(z_NxU, jnp.abs(z_NxU) >= self.smallest_U[None])
         size = len(self.used_U) + len(self.unused_E)
-        return jnp.zeros((n, size), jnp.float32).at[:, self.used_U].set(z_NxU)
+        return jnp.zeros((len(class_N), size), jnp.float32).at[:, self.used_U].set(z_NxU)
+
+
+class _Gaussians(NamedTuple):
+    """The components of one class."""
+
+    weights_M: np.ndarray
+    means_MxU: np.ndarray
+    factors_MxUxU: np.ndarray
+
+    @classmethod
+    def of(cls, z_NxU: np.ndarray, seed: int) -> Self:
+        """Those of the likeliest of the candidates."""
+        shape, fitted = _best(np.random.default_rng(seed).permutation(z_NxU), seed)
+        if shape == "full":
+            factors_MxUxU = np.linalg.cholesky(fitted.covariances_)
+        else:
+            factors_MxUxU = np.sqrt(fitted.covariances_)[:, :, None] * np.eye(z_NxU.shape[1])
+        return cls(fitted.weights_, fitted.means_, factors_MxUxU)
 
 
 def _best(z_NxU: np.ndarray, seed: int) -> "tuple[str, GaussianMixture]":

@@ -10,20 +10,24 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from vae_topk_jax.condition import Labels, conditioned
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
-from vae_topk_jax.priors.prior import Examples, Prior
+from vae_topk_jax.priors.prior import Examples, Prior, choose
 
 
 class _Layers(nn.Module):
-    """Three hidden layers."""
+    """Three hidden layers, the first of which sees the class."""
 
     width: int
     outputs: int
+    classes: int
 
     @nn.compact
-    def __call__(self, x_BxF: Array) -> Array:
+    def __call__(self, x_BxF: Array, class_B: Array) -> Array:
+        if self.classes > 1:
+            x_BxF = conditioned(x_BxF, class_B, Labels(self.classes))
         for _ in range(3):
             x_BxF = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x_BxF)))
         return nn.Dense(self.outputs)(x_BxF)
@@ -46,6 +50,7 @@ class TwoStage(Prior):
         bits: the representation of latents.
         decoder: variables of the second decoder.
         logvar_U: log s^2.
+        share_Y: how often each class is drawn.
 
     References:
         Dai & Wipf, "Diagnosing and Enhancing VAE Models", ICLR 2019.
@@ -56,6 +61,12 @@ class TwoStage(Prior):
     bits: AnalogBits
     decoder: Mapping[str, Any]
     logvar_U: Array
+    share_Y: Array
+
+    @property
+    def classes(self) -> int:
+        """Y."""
+        return len(self.share_Y)
 
     @classmethod
     def fit(
@@ -81,20 +92,24 @@ class TwoStage(Prior):
         """
         bits = AnalogBits.of(examples.latents_NxD)
         used = len(bits.used_U)
-        encoder, decoder = _Layers(width, 2 * used), _Layers(width, bits.size)
+        encoder, decoder = (
+            _Layers(width, outputs, examples.classes) for outputs in (2 * used, bits.size)
+        )
         encoder_key, decoder_key, train_key = jax.random.split(key, 3)
+        class_1 = jnp.zeros(1, jnp.int32)
         params = {
-            "encoder": encoder.init(encoder_key, jnp.zeros((1, bits.size), jnp.float32)),
-            "decoder": decoder.init(decoder_key, jnp.zeros((1, used), jnp.float32)),
+            "encoder": encoder.init(encoder_key, jnp.zeros((1, bits.size), jnp.float32), class_1),
+            "decoder": decoder.init(decoder_key, jnp.zeros((1, used), jnp.float32), class_1),
             "logvar_U": jnp.zeros(used, jnp.float32),
         }
 
-        def loss(params: Any, x_BxR: Array, key: Array) -> Array:
-            heads_BxR = jnp.asarray(encoder.apply(params["encoder"], x_BxR))
+        def loss(params: Any, batch: tuple[Array, Array], key: Array) -> Array:
+            x_BxR, class_B = batch
+            heads_BxR = jnp.asarray(encoder.apply(params["encoder"], x_BxR, class_B))
             mu_BxU, logvar_BxU = jnp.split(heads_BxR, 2, axis=1)
             eps_BxU = jax.random.normal(key, mu_BxU.shape, jnp.float32)
             u_BxU = mu_BxU + jnp.exp(0.5 * logvar_BxU) * eps_BxU
-            output_BxR = jnp.asarray(decoder.apply(params["decoder"], u_BxU))
+            output_BxR = jnp.asarray(decoder.apply(params["decoder"], u_BxU, class_B))
             value_BxU, bit_BxV = jnp.split(x_BxR, [used], axis=1)
             mean_BxU, logit_BxV = jnp.split(output_BxR, [used], axis=1)
             active_BxV = 0.5 * (bit_BxV + 1.0)
@@ -108,20 +123,23 @@ class TwoStage(Prior):
         trained = minimise(
             loss,
             params,
-            bits.encode(examples.latents_NxD),
+            (bits.encode(examples.latents_NxD), examples.class_N),
             train_key,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
         )
-        return cls(bits, trained["decoder"], trained["logvar_U"])
+        share_Y = jnp.asarray(examples.share_Y, jnp.float32)
+        return cls(bits, trained["decoder"], trained["logvar_U"], share_Y)
 
-    def sample(self, key: Array, n: int) -> Array:
-        """n latents of the second VAE's prior."""
-        latent_key, value_key, bit_key = jax.random.split(key, 3)
-        u_NxU = jax.random.normal(latent_key, (n, len(self.logvar_U)), jnp.float32)
+    def sample(self, key: Array, class_N: Array) -> Array:
+        """Latents of the second VAE's prior."""
+        latent_key, value_key, bit_key, class_key = jax.random.split(key, 4)
+        class_N = choose(class_key, jnp.diag(self.share_Y), class_N)
+        u_NxU = jax.random.normal(latent_key, (len(class_N), len(self.logvar_U)), jnp.float32)
         width = self.decoder["params"]["Dense_0"]["kernel"].shape[1]
-        output_NxR = _Layers(width, self.bits.size).apply(self.decoder, u_NxU)
+        decoder = _Layers(width, self.bits.size, self.classes)
+        output_NxR = decoder.apply(self.decoder, u_NxU, class_N)
         mean_NxU, logit_NxV = jnp.split(jnp.asarray(output_NxR), [len(self.logvar_U)], axis=1)
         eps_NxU = jax.random.normal(value_key, mean_NxU.shape, jnp.float32)
         values_NxU = mean_NxU + jnp.exp(0.5 * self.logvar_U)[None] * eps_NxU

@@ -12,7 +12,7 @@ from tests.helpers.models import MLP, SHAPE, SUMS, loss
 from vae_topk_jax.models import VSC
 from vae_topk_jax.models.vsc import MARGIN, SpikeAndSlab, log_gate
 from vae_topk_jax.priors import mixture
-from vae_topk_jax.priors.prior import Examples
+from vae_topk_jax.priors.prior import Examples, draw
 
 D, K, U = MLP["latent_dim"], 2, 3
 PRIORS = ["pseudo_inputs", "fixed"]
@@ -261,7 +261,7 @@ def test_samples_of_the_mixture_are_as_sparse_as_codes(monkeypatch):
     model, variables = vsc(), variables_of("pseudo_inputs")
     codes = compiled(model, "latents")(variables, x)  # it has no others
     prior = mixture.Mixture.fit(Examples.of(codes), jax.random.key(0))
-    drawn = model.sparsify(prior.sample(jax.random.key(4), 4000))
+    drawn = model.sparsify(draw(prior, jax.random.key(4), 4000))
     active, expected = ((np.asarray(z) != 0).mean(axis=0) for z in (drawn, codes))
     assert 0 < expected.sum() < D
     np.testing.assert_allclose(active, expected, atol=0.04)

@@ -24,7 +24,7 @@ def test_before_training_the_flow_has_the_moments_of_the_latents():
     shapes = jax.eval_shape(init, row_1xR, row_1xR[:, 0], cluster_1, gaussian.variance_R)
     params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
     drawn = np.asarray(
-        draw(Flow(bits, gaussian, jnp.full(2, 0.5), params), jax.random.key(1), 3000)
+        draw(Flow(bits, gaussian, jnp.full((1, 2), 0.5), params), jax.random.key(1), 3000)
     )
     np.testing.assert_allclose(drawn.mean(0), dense.mean(0), atol=0.2)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(dense.T), atol=0.25)
@@ -38,7 +38,7 @@ def test_the_flow_learns_which_latents_are_active_together():
     codes[700:, 3:5] = rng.normal([-1, 5], 0.2, (300, 2))
     options = {"clusters": 2, "width": 16, "blocks": 1, "steps": 1500, "batch_size": 64}
     fitted = Flow.fit(Examples.of(codes), jax.random.key(0), **options, learning_rate=1e-2)
-    np.testing.assert_allclose(np.sort(fitted.weight_C), [0.3, 0.7], atol=1e-6)
+    np.testing.assert_allclose(np.sort(fitted.share_YxC), [[0.3, 0.7]], atol=1e-6)
     drawn = np.asarray(draw(fitted, jax.random.key(1), 2000))
     np.testing.assert_array_equal((drawn != 0).sum(1), 2)
     np.testing.assert_allclose((drawn != 0).mean(0), (codes != 0).mean(0), atol=0.05)
@@ -57,8 +57,8 @@ def test_a_cluster_has_twenty_examples_on_average(monkeypatch, n, clusters):
     codes = np.ones((n, 2), np.float32)  # of which k-means can make but one cluster
     asked = 3 if clusters == 3 else 50
     fitted = Flow.fit(Examples.of(codes), jax.random.key(0), clusters=asked, width=4, blocks=1)
-    assert fitted.weight_C.shape == (clusters,)
-    assert fitted.weight_C.sum() == fitted.weight_C.max() == 1
+    assert fitted.share_YxC.shape == (1, clusters)
+    assert fitted.share_YxC.sum() == fitted.share_YxC.max() == 1
     assert np.isfinite(draw(fitted, jax.random.key(0), 5)).all()
 
 

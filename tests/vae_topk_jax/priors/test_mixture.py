@@ -6,7 +6,7 @@ import pytest
 
 from vae_topk_jax.priors import mixture
 from vae_topk_jax.priors.mixture import Mixture
-from vae_topk_jax.priors.prior import Examples
+from vae_topk_jax.priors.prior import Examples, draw
 
 ACTIVE = np.array([1, 3])
 
@@ -34,7 +34,7 @@ def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_mixture_gives_back_the_distribution_of_the_codes(codes, few_candidates):
-    drawn = np.asarray(fit(codes).sample(jax.random.key(1), 30_000))
+    drawn = np.asarray(draw(fit(codes), jax.random.key(1), 30_000))
     assert drawn.shape == (30_000, 4)
     assert not drawn[:, [0, 2]].any()
     for side in (-1, 1):
@@ -45,7 +45,7 @@ def test_the_mixture_gives_back_the_distribution_of_the_codes(codes, few_candida
 
 
 def test_the_same_seeds_give_the_same_codes(codes, few_candidates):
-    drawn = [fit(codes[:100], seed=4).sample(jax.random.key(2), 10) for _ in range(2)]
+    drawn = [draw(fit(codes[:100], seed=4), jax.random.key(2), 10) for _ in range(2)]
     np.testing.assert_array_equal(*drawn)
 
 
@@ -67,5 +67,5 @@ def test_independent_clusters_get_diagonal_covariances_of_as_many_components():
 
 
 def test_latents_with_zeros_give_samples_that_are_active_as_often(sparse_codes, few_candidates):
-    drawn = np.asarray(fit(sparse_codes).sample(jax.random.key(3), 20_000))
+    drawn = np.asarray(draw(fit(sparse_codes), jax.random.key(3), 20_000))
     np.testing.assert_allclose((drawn != 0).mean(0), (sparse_codes != 0).mean(0), atol=0.015)

@@ -6,7 +6,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from vae_topk_jax.priors.prior import Examples
+from vae_topk_jax.priors.prior import Examples, draw
 from vae_topk_jax.priors.vamp import Vamp, _Pseudo
 
 
@@ -20,15 +20,15 @@ def log_density(state: _Pseudo, codes: np.ndarray) -> float:
             value = np.where(z != 0, np.where(centre != 0, own, other), 0)
             differs = (z != 0) != (centre != 0)
             chance = np.where(differs, np.log(state.rate), np.log1p(-state.rate))
-            total[n, m] = np.log(state.weights_M[m]) + np.sum(value + chance)
+            total[n, m] = np.log(state.share_YxM[0, m]) + np.sum(value + chance)
     return float(scipy.special.logsumexp(total, axis=1).mean())
 
 
 def test_every_round_of_em_makes_the_codes_likelier(sparse_codes):
     codes = sparse_codes[:60, [0, 1, 2, 3, 4, 6, 7]]
-    states = [_Pseudo.start(codes, codes[:8])]
+    states = [_Pseudo.start(Examples.of(codes), codes[:8])]
     for _ in range(4):
-        states.append(states[-1].improved(codes))
+        states.append(states[-1].improved(Examples.of(codes)))
     found = [log_density(state, codes) for state in states]
     assert np.all(np.diff(found) > -1e-4)
     assert found[-1] > found[0] + 0.5
@@ -41,7 +41,7 @@ def test_samples_have_the_supports_of_codes_and_their_clusters():
     codes[:400, :2] = rng.normal([5, -3], 0.1, (400, 2))
     codes[400:, 2:] = rng.normal([1, 8], 0.1, (200, 2))
     prior = Vamp.fit(Examples.of(codes), jax.random.key(0), pseudo_codes=20)
-    drawn = np.asarray(prior.sample(jax.random.key(1), 5000))
+    drawn = np.asarray(draw(prior, jax.random.key(1), 5000))
     first = drawn[:, 0] != 0
     assert abs(first.mean() - 2 / 3) < 0.03
     for own, real in ((drawn[first], codes[:400]), (drawn[~first], codes[400:])):
