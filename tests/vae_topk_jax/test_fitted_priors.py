@@ -45,6 +45,10 @@ def shapes_alone(module: linen.Module, *inputs):
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
+def supports_of(codes) -> set[bytes]:
+    return {row.tobytes() for row in np.asarray(codes) != 0}
+
+
 @pytest.fixture(scope="module")
 def x(blobs) -> np.ndarray:
     return to_unit_float(blobs.train_images)
@@ -53,7 +57,7 @@ def x(blobs) -> np.ndarray:
 @pytest.fixture(scope="module")
 def model(blobs, x) -> Inference:
     """With a prior of its own and one that is fitted."""
-    model = untrained(blobs, selection="element")
+    model = untrained(blobs, selection="sample")
     model.fit_prior(x, "patterns")
     return model
 
@@ -92,8 +96,7 @@ def test_a_fitted_prior_is_drawn_from_and_the_others_by_name(model, x):
     np.testing.assert_array_equal(fitted, model.generate(KEY, 4, prior="patterns"))
     np.testing.assert_array_equal(fitted, model.decode(codes))
     np.testing.assert_array_equal(fitted, copy.deepcopy(model).generate(KEY, 4))
-    supports = {row.tobytes() for row in np.asarray(model.encode(x)) != 0}
-    assert {row.tobytes() for row in np.asarray(model.sample_codes(KEY, 50)) != 0} <= supports
+    assert supports_of(model.sample_codes(KEY, 50)) <= supports_of(model.encode(x))
 
 
 @pytest.mark.long
@@ -109,6 +112,63 @@ def test_a_prior_comes_back_with_its_run_and_with_model_files(model, run):
         exported.generate(KEY, 0)
     with pytest.raises(ValueError, match="key must be of kind threefry2x32, got rbg"):
         exported.generate(jax.random.key(0, impl="rbg"), 1)
+
+
+@pytest.fixture(scope="module")
+def with_classes(blobs, x) -> Inference:
+    model = untrained(blobs, selection="sample", classes=4)
+    model.fit_prior(x, "patterns", label=blobs.train_labels)
+    return model
+
+
+def test_codes_are_of_the_class_that_is_asked_for(with_classes, blobs, x):
+    model, label_N = with_classes, blobs.train_labels
+    codes = np.asarray(model.encode(x, label=label_N))
+    assert supports_of(codes[label_N == 0]) - supports_of(codes[label_N == 1])
+    for label in range(4):
+        drawn = model.sample_codes(KEY, 200, label=label)
+        assert supports_of(drawn) <= supports_of(codes[label_N == label])
+        expected = model.decode(drawn[:3], label=label)
+        np.testing.assert_array_equal(model.generate(KEY, 3, label=label), expected)
+    of_each = model.sample_codes(KEY, 200, label=np.arange(200) % 4)
+    np.testing.assert_array_equal(of_each[3::4], drawn[3::4])
+    assert supports_of(model.sample_codes(KEY, 999)) - supports_of(drawn)
+    with pytest.raises(ValueError, match=r"each of the 4 classes in some example, got none of \[3"):
+        model.fit_prior(x, "patterns", label=np.minimum(label_N, 2))
+
+
+@pytest.mark.long
+def test_a_prior_that_was_fitted_without_classes_draws_the_same_for_each(blobs, x):
+    model = untrained(blobs, selection="sample", classes=4)
+    model.fit_prior(x, "patterns")
+    np.testing.assert_array_equal(model.sample_codes(KEY, 3, label=2), model.sample_codes(KEY, 3))
+
+
+@pytest.mark.long
+def test_a_prior_of_a_model_with_attributes_is_of_all_codes(blobs, x):
+    model = untrained(blobs, selection="sample", attributes=2)
+    attributes = np.linspace([-1, 2], [1, 0], len(x))
+    model.fit_prior(x, "patterns", label=attributes)
+    assert model.priors.fitted["patterns"].prior.classes == 1
+    np.testing.assert_array_equal(
+        model.sample_codes(KEY, 3, label=[0.0, 1.0]), model.sample_codes(KEY, 3)
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fitted_with", [True, False])
+def test_an_exported_prior_draws_the_classes(with_classes, blobs, x, tmp_path, fitted_with):
+    model = with_classes
+    if not fitted_with:
+        model = untrained(blobs, selection="sample", classes=4)
+        model.fit_prior(x, "patterns")
+    folder = export_model(model, tmp_path / "exported")
+    exported, again = load_exported(folder, verify=False), load_weights(folder)
+    for label in (None, 1, np.arange(150) % 4):
+        expected = model.generate(KEY, 150, label=label)
+        found = exported.generate(KEY, 150, label=label)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        np.testing.assert_array_equal(again.generate(KEY, 150, label=label), expected)
 
 
 def test_an_earlier_prior_stays_where_a_new_one_cannot_be_written(model, run, monkeypatch):

@@ -1,4 +1,4 @@
-"""Priors of classes: codes of the class that is asked for, and of all as often as in the examples."""
+"""Priors of classes: codes of the class that is asked for, and of all as often as in examples."""
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ def test_a_class_without_examples_is_refused():
 
 def test_a_mixture_needs_examples_of_every_class(examples):
     few = Examples.of(examples.codes_NxD[:25], class_N=np.arange(25, dtype=np.int32) // 20)
-    with pytest.raises(ValueError, match="latents of each class must be at least 20 .*, got 5"):
+    with pytest.raises(ValueError, match=r"latents of each class must be at least 20 .*, got 5"):
         PRIORS["mixture"].fit(few, jax.random.key(0))
 
 
