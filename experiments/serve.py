@@ -8,14 +8,16 @@
     POST /reconstruct  {"images": (N, H, W, C)} -> {"images": (N, H, W, C)}
     POST /generate     {"n": 4, "seed": 0} -> {"images": (4, H, W, C)}, of the best fitted prior
 
+A model with classes takes "label": 3 as well, or one of each image, and one with attributes these.
 A request that is not as it should be gets {"error": one line} with status 4xx. Needs the extra
 `serve`. There is no authentication: leave it on the loopback address, or behind a proxy.
 """
 
 import asyncio
+import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _MEGABYTE = 1_000_000
+_LABEL = "label"
 _AT_ONCE = 2  # requests that are parsed and computed at the same time, which bounds the memory
 
 
@@ -59,17 +62,17 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
         facts = {name: model.about[name] for name in fields}
         return JSONResponse(facts | {"refine": model.refine})
 
-    def images_of(body: bytes) -> np.ndarray:
-        images = parse_images(body)
+    def apply(function: Callable[..., jax.Array], body: bytes) -> jax.Array:
+        images, label = parse_images(body)
         if images.ndim and len(images) > most_images:
             raise ValueError(f"images must be at most {most_images:,}, got {len(images):,}")
-        return images
+        return function(images, label=label)
 
     def generated(body: bytes) -> jax.Array:
-        draw = parse_draw(body)
-        if draw.n > most_images:
-            raise ValueError(f"n must be at most {most_images:,}, got {draw.n:,}")
-        return model.generate(jax.random.key(draw.seed), draw.n)
+        n, seed, label = parse_draw(body)
+        if n > most_images:
+            raise ValueError(f"n must be at most {most_images:,}, got {n:,}")
+        return model.generate(jax.random.key(seed), n, label=label)
 
     def endpoint(path: str, name: str, function: Callable[[bytes], Any]) -> Route:
         def respond(body: bytes) -> Response:
@@ -95,34 +98,44 @@ def make_app(model: Exported, largest: int = 16) -> "Starlette":
     return Starlette(
         routes=[
             Route("/model", describe),
-            endpoint("/encode", "codes", lambda body: model.encode(images_of(body))),
-            endpoint("/reconstruct", "images", lambda body: model.reconstruct(images_of(body))),
+            endpoint("/encode", "codes", functools.partial(apply, model.encode)),
+            endpoint("/reconstruct", "images", functools.partial(apply, model.reconstruct)),
             endpoint("/generate", "images", generated),
         ],
         exception_handlers={HTTPException: refuse},
     )
 
 
-def parse_images(body: bytes) -> np.ndarray:
-    """The images of a request, as floats.
+class Given(NamedTuple):
+    """Images as floats, and their label if they have one, which may still be of any type."""
+
+    images: np.ndarray
+    label: np.ndarray | None
+
+
+def parse_images(body: bytes) -> Given:
+    """The images of a request.
 
     Raises:
-        ValueError: anything but {"images": numbers in a regular array}, in one line.
+        ValueError: anything but {"images": numbers in a regular array}, with "label" or without, in
+            one line.
 
     Examples:
-        >>> parse_images(b'{"images": [[[[0.5]]]]}').shape
-        (1, 1, 1, 1)
+        >>> parse_images(b'{"images": [[[[0.5]]]], "label": 3}').label
+        array(3)
         >>> parse_images(b'{"image": [1]}')
         Traceback (most recent call last):
-        ValueError: the body must be {"images": ...} and no more, got ['image']
+        ValueError: the body must be {"images": ...} and no more than "label", got ['image']
     """
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
         raise ValueError('the body must be JSON, {"images": ...}') from None
-    if not isinstance(request, dict) or list(request) != ["images"]:
+    if not isinstance(request, dict) or request.keys() - {_LABEL} != {"images"}:
         found = sorted(request) if isinstance(request, dict) else type(request).__name__
-        raise ValueError(f'the body must be {{"images": ...}} and no more, got {found}')
+        raise ValueError(
+            f'the body must be {{"images": ...}} and no more than "label", got {found}'
+        )
     try:
         images = np.asarray(request["images"])
     except ValueError:
@@ -130,33 +143,46 @@ def parse_images(body: bytes) -> np.ndarray:
     if images.dtype.kind not in "iuf":
         raise ValueError("images must be an array of numbers")
     with np.errstate(over="ignore"):  # an infinity, which no model takes
-        return images.astype(np.float32)
+        return Given(images.astype(np.float32), _label_in(request))
 
 
 class Draw(NamedTuple):
-    """How many images to generate, and the seed of their key."""
+    """How many images to generate, the seed of their key, and their label as in `Given`."""
 
     n: int
     seed: int
+    label: np.ndarray | None
 
 
 def parse_draw(body: bytes) -> Draw:
     """What a request for generated images asks.
 
     Raises:
-        ValueError: anything but {"n": ..., "seed": ...}, n from 1 and seed from 0 on.
+        ValueError: anything but {"n": ..., "seed": ...}, with "label" or without, n from 1 and seed
+            from 0 on.
 
     Examples:
         >>> parse_draw(b'{"n": 2, "seed": 0}')
-        Draw(n=2, seed=0)
+        Draw(n=2, seed=0, label=None)
     """
     try:
         request = JsonObject.parse(body.decode())
-        if request.fields.keys() != {"n", "seed"}:
+        if request.fields.keys() - {_LABEL} != {"n", "seed"}:
             raise ValueError(f"got {sorted(request.fields)}")
-        return Draw(request.integer("n", least=1), request.integer("seed"))
+        n, seed = request.integer("n", least=1), request.integer("seed")
+        return Draw(n, seed, _label_in(request.fields))
     except ValueError as error:
         raise ValueError(f'the body must be {{"n": ..., "seed": ...}}: {error}') from None
+
+
+def _label_in(request: Mapping[str, Any]) -> np.ndarray | None:
+    """The label that is asked for, if any."""
+    if request.get(_LABEL) is None:
+        return None
+    try:
+        return np.asarray(request[_LABEL])
+    except ValueError:
+        raise ValueError("label must be a number, or numbers of one shape") from None
 
 
 def main(

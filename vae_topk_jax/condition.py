@@ -133,9 +133,11 @@ class Labels:
         """
         if label is None:
             return None
-        if not self:
-            raise ValueError(f"label must be None for a model without classes, got {label!r}")
         array = np.asarray(label)
+        if not self:
+            raise ValueError(
+                f"label must be None for a model without classes, got {array.tolist()!r}"
+            )
         if array.ndim == len(self.shape):
             array = np.broadcast_to(array, (size, *array.shape))
         return self.check("label", array, size)

@@ -59,9 +59,44 @@ def test_answers_are_the_models(client, model, x):
     np.testing.assert_allclose(images, model.generate(jax.random.key(3), 2), rtol=1e-6)
 
 
+@pytest.mark.long
+def test_a_label_may_be_asked_for(blobs, x, tmp_path):
+    from starlette.testclient import TestClient
+
+    trained, labels = untrained(blobs, selection="sample", classes=4), blobs.train_labels
+    trained.fit_prior(to_unit_float(blobs.train_images), "patterns", label=labels)
+    model = load_exported(export_model(trained, tmp_path / "model"), verify=False)
+    client = TestClient(serve.make_app(model))
+    for label in (2, [0, 1, 2, 3, 0]):
+        body = {"images": x.tolist(), "label": label}
+        codes = client.post("/encode", json=body).json()["codes"]
+        np.testing.assert_allclose(codes, model.encode(x, label=label), rtol=1e-6)
+        images = client.post("/reconstruct", json=body).json()["images"]
+        np.testing.assert_allclose(images, model.reconstruct(x, label=label), rtol=1e-6)
+        images = client.post("/generate", json={"n": 5, "seed": 3, "label": label}).json()["images"]
+        expected = model.generate(jax.random.key(3), 5, label=label)
+        np.testing.assert_allclose(images, expected, rtol=1e-6)
+    for label, message in (
+        (4, "label must lie between 0 and 3, as classes is 4, got 4 to 4"),
+        ([0, 1], "label must be whole numbers of shape (5,)"),
+        ([[0], [1, 2]], "label must be a number, or numbers of one shape"),
+        ("a", "label must be whole numbers"),
+        ({"a": 1}, "label must be whole numbers"),
+    ):
+        for path, body in (
+            ("/encode", {"images": x.tolist()}),
+            ("/reconstruct", {"images": x.tolist()}),
+            ("/generate", {"n": 5, "seed": 0}),
+        ):
+            answer = client.post(path, json=body | {"label": label})
+            assert answer.status_code == 422
+            assert message in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        ({"n": 1, "seed": 0, "label": 3}, "label must be None for a model without classes, got 3"),
         ({"n": 2}, "the body must be .*: got ..n..$"),
         ({"n": 0, "seed": 0}, r"n must be an integer in \[1, 2147483647\], got 0"),
         ({"n": 1, "seed": "a"}, "seed must be an integer in"),
@@ -96,8 +131,8 @@ def images_of(value: float | bool | str | None, shape=(1, 12, 12, 1)) -> bytes:
         (b"", "the body must be JSON"),
         (b"\xff\xfe", "the body must be JSON"),
         (b"[" * 100_000, "the body must be JSON"),
-        (b"[]", "and no more, got list"),
-        (b"{}", "and no more, got []"),
+        (b"[]", 'and no more than "label", got list'),
+        (b"{}", 'and no more than "label", got []'),
         (b'{"images": [], "k": 3}', "got ['images', 'k']"),
         (b'{"images": []}', "images must have shape (N, 12, 12, 1), got (0,)"),
         (b'{"images": [[1, 2], [3]]}', "images must all have one shape"),
