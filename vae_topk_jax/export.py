@@ -17,7 +17,7 @@ from jax import export as jax_export
 from numpy.typing import ArrayLike
 
 from vae_topk_jax import manifest
-from vae_topk_jax.condition import Labels, given, of_chunk, unknown
+from vae_topk_jax.condition import NO_LABEL, Labels, given, of_chunk, unknown
 from vae_topk_jax.files import check_path, new_folder
 from vae_topk_jax.inference_inputs import (
     CHUNK,
@@ -111,17 +111,19 @@ def _function(inference: "Inference", name: str, refine: int) -> Callable[..., A
     )
 
 
-def _sampler(inference: "Inference") -> Callable[..., Array]:
-    """A chunk of codes of the best fitted prior, from the data of a key and, for a model with
-    classes, these."""
+def _sampler(inference: "Inference") -> Callable[..., Any]:
+    """A chunk of codes of the best fitted prior, from the data of a key; for a model with classes
+    from these as well, and with those that were drawn."""
     prior = inference.priors.find()
     assert prior is not None
 
-    def sample(data: Array, class_N: Array | None = None) -> Array:
-        z_NxD = draw_chunk(prior, jax.random.wrap_key_data(data, impl=_KEYS), class_N)
-        if not prior.before_mask:
-            return z_NxD
-        return jnp.asarray(inference.model.apply(inference.variables, z_NxD, method="sparsify"))
+    def sample(data: Array, *asked: Array) -> Any:
+        class_N = asked[0] if asked else jnp.full(PRIOR_CHUNK, NO_LABEL, jnp.int32)
+        drawn = draw_chunk(prior, jax.random.wrap_key_data(data, impl=_KEYS), class_N)
+        codes = drawn.z_NxD
+        if prior.before_mask:
+            codes = inference.model.apply(inference.variables, codes, method="sparsify")
+        return (codes, drawn.class_N) if asked else codes
 
     return sample
 
@@ -203,7 +205,8 @@ class Exported:
             ValueError: images or labels that the model does not take, or no encoder in the folder.
         """
         x = check_images(x, self.about["image_shape"], self.about["input_range"])
-        return self._run("encoder", x, label, REFINED_CHUNK if self.refine else CHUNK)
+        size = REFINED_CHUNK if self.refine else CHUNK
+        return self._run("encoder", x, self._labels_of(label, len(x)), size)
 
     def decode(self, z: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
         """Images (N, H, W, C) from codes (N, D); `label` as in `encode`.
@@ -211,7 +214,8 @@ class Exported:
         Raises:
             ValueError: another shape, labels as in `encode`, or no decoder in the folder.
         """
-        return self._run("decoder", check_latents(z, self.latent_dim), label)
+        z = check_latents(z, self.latent_dim)
+        return self._run("decoder", z, self._labels_of(label, len(z)))
 
     def reconstruct(self, x: Array | np.ndarray, *, label: ArrayLike | None = None) -> Array:
         """decode(encode(x)); errors as there."""
@@ -234,25 +238,25 @@ class Exported:
         if str(jax.random.key_impl(key)) != _KEYS:
             raise ValueError(f"key must be of kind {_KEYS}, got {jax.random.key_impl(key)}")
         self._check_program(GENERATOR)
-        label_N = self._labels_of(label, n)
-
-        def sample(number: int) -> Array:
+        label_N, sample = self._labels_of(label, n), self._compiled[GENERATOR]
+        chunks = []
+        for number, start in enumerate(range(0, n, PRIOR_CHUNK)):
             data = jax.random.key_data(jax.random.fold_in(key, number))
-            asked = of_chunk(label_N, number * PRIOR_CHUNK, PRIOR_CHUNK)
-            return self._compiled[GENERATOR](data, *[asked] if self.labels.classes else [])
-
-        codes = [sample(number) for number in range(-(-n // PRIOR_CHUNK))]
-        return self.decode(jnp.concatenate(codes)[:n], label=label)
+            asked = of_chunk(label_N, start, PRIOR_CHUNK)
+            chunks.append(sample(data, asked) if self.labels.classes else (sample(data), asked))
+        codes, labels = zip(*chunks, strict=True)
+        if label_N is not None:
+            label_N = np.concatenate(labels)[:n]
+        return self._run("decoder", jnp.concatenate(codes)[:n], label_N)
 
     def _check_program(self, name: str) -> None:
         if name not in self.programs:
             raise ValueError(f"the folder of the exported model has no {name}")
 
     def _run(
-        self, name: str, x: Array | np.ndarray, label: ArrayLike | None, size: int = CHUNK
+        self, name: str, x: Array | np.ndarray, label_N: np.ndarray | None, size: int = CHUNK
     ) -> Array:
         self._check_program(name)
-        label_N = self._labels_of(label, len(x))
 
         def serve(chunk: Array, start: int) -> Array:
             labels = () if label_N is None else (of_chunk(label_N, start, len(chunk)),)
@@ -297,7 +301,7 @@ def load_exported(folder: Path | str, *, verify: bool = True) -> Exported:
     shapes = {
         "encoder": [images, *label, codes],
         "decoder": [codes, *label, images],
-        GENERATOR: [(), *label, codes] if labels.classes else [(), codes],
+        GENERATOR: [(), (), codes, ()] if labels.classes else [(), codes],
     }
     paths = {name: path for name in shapes if (path := _path(folder, name)).exists()}
     if not paths:

@@ -22,7 +22,6 @@ from flax.traverse_util import flatten_dict
 
 from vae_topk_jax import manifest
 from vae_topk_jax.checkpoint_folder import CHECKPOINTS, is_checkpoint
-from vae_topk_jax.condition import NO_LABEL
 from vae_topk_jax.files import new_folder
 from vae_topk_jax.json_object import JsonObject
 from vae_topk_jax.model_files import ABOUT as MODEL_FILES
@@ -182,7 +181,7 @@ def _home(path: Path) -> Path:
 def _check_sizes(prior: Prior, latent_dim: int, classes: int, path: Path) -> None:
     """Refuses arrays that do not fit one another, before any of them is used."""
     try:
-        class_1 = np.full(1, NO_LABEL, np.int32)
+        class_1 = np.zeros(1, np.int32)
         drawn = jax.eval_shape(
             lambda prior, *asked: prior.sample(*asked), prior, jax.random.key(0), class_1
         )

@@ -21,7 +21,7 @@ from vae_topk_jax.inference_inputs import REFINED_CHUNK, check_images, check_lat
 from vae_topk_jax.model_files import ABOUT
 from vae_topk_jax.models import System
 from vae_topk_jax.models.generator import Generator
-from vae_topk_jax.priors.prior import Examples, Prior, check_classes, draw
+from vae_topk_jax.priors.prior import Examples, Prior, check_classes, draw_labelled
 from vae_topk_jax.priors.registry import check_settings, find_prior, suited_to
 from vae_topk_jax.refinement import check_passes, refined_codes
 from vae_topk_jax.run_info import RunInfo
@@ -280,14 +280,23 @@ class Inference:
 
         row_M = np.linspace(0, len(codes_NxD) - 1, min(_COMPARED, len(codes_NxD))).astype(int)
         label_M = None if label_N is None else label_N[row_M]
-        drawn_MxD = self._drawn(prior, jax.random.key(self.config.seed), len(row_M), label_M)
+        drawn_MxD, _ = self._drawn(prior, jax.random.key(self.config.seed), len(row_M), label_M)
         images = (self.decode(z, label=label_M) for z in (drawn_MxD, codes_NxD[row_M]))
         return kernel_distance(*(np.asarray(x).reshape(len(row_M), -1) for x in images))
 
-    def _drawn(self, prior: Prior, key: Array, n: int, label_N: np.ndarray | None) -> Array:
-        """n codes of a fitted prior."""
-        z_NxD = draw(prior, key, n, self._classes_of(label_N))
-        return self.sparsify(z_NxD) if prior.before_mask else z_NxD
+    def _drawn(
+        self, prior: Prior | None, key: Array, n: int, label: ArrayLike | None
+    ) -> tuple[Array, np.ndarray | None]:
+        """n codes of a fitted prior, or of the system's own, and the labels to decode them with."""
+        label_N = self._check_label(label, n)
+        if prior is None:
+            program = self._program("prior")
+            rngs = {"latent": key}
+            return program(self.variables, n=n, frequency_D=self.frequency, rngs=rngs), label_N
+        z_NxD, class_N = draw_labelled(prior, key, n, self._classes_of(label_N))
+        if prior.classes > 1:
+            label_N = np.asarray(class_N)
+        return self.sparsify(z_NxD) if prior.before_mask else z_NxD, label_N
 
     def _classes_of(self, label_N: np.ndarray | None) -> np.ndarray | None:
         """The labels, for a model whose labels are classes."""
@@ -299,13 +308,7 @@ class Inference:
         """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        label_N = self._check_label(label, n)
-        fitted = self.priors.find(prior)
-        if fitted is None:
-            return self._program("prior")(
-                self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
-            )
-        return self._drawn(fitted, key, n, label_N)
+        return self._drawn(self.priors.find(prior), key, n, label)[0]
 
     def generate(
         self, key: Array, n: int, prior: str | None = None, *, label: ArrayLike | None = None
@@ -318,14 +321,18 @@ class Inference:
             prior: one that was fitted, or "frequency", the system's own: in most N(0, I) with each
                 dimension active as often as in training. By default the best that was fitted, or
                 the system's own.
-            label: as in `encode`. A prior that was fitted with classes draws codes of them; the
-                codes of any other prior do not depend on it.
+            label: as in `encode`. A prior that was fitted with classes draws codes of them, and
+                without a label draws that as well, as often as in training; the codes of any other
+                prior do not depend on it.
 
         Raises:
             ValueError: n below 1; a prior that was not fitted, or to codes of other weights; labels
                 as in `encode`.
         """
-        return self.decode(self.sample_codes(key, n, prior, label=label), label=label)
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        codes, label_N = self._drawn(self.priors.find(prior), key, n, label)
+        return self.decode(codes, label=label_N)
 
     def gallery(self, images: Any, out: Path | str, **options: Any) -> Path:
         """Writes a static site with a page for every latent; see `vae_topk_jax.gallery`.

@@ -10,7 +10,6 @@ import numpy as np
 from experiments.records.pictures import to_uint8
 from experiments.study.keys import study_key
 from experiments.study.study import PICTURES, Study
-from vae_topk_jax.condition import NO_LABEL
 from vae_topk_jax.metrics import feature_distances, reconstruction_metrics
 from vae_topk_jax.priors.mixture import Mixture
 from vae_topk_jax.priors.patterns import Patterns
@@ -45,9 +44,9 @@ def measure_model(
     n = min(study.budget.samples, len(test))
     train = study.train_images[: study.budget.mixture_codes]
     examples, key = Examples.of(model.encode(train), model.latents(train)), jax.random.key(seed)
-    any_N = jnp.full(n, NO_LABEL, jnp.int32)
-    patterns = Patterns.fit(examples, key).sample(study_key(seed, "patterns"), any_N)
-    mixture = Mixture.fit(examples, key).sample(study_key(seed, "mixture"), any_N)
+    class_N = jnp.zeros(n, jnp.int32)
+    patterns = Patterns.fit(examples, key).sample(study_key(seed, "patterns"), class_N)
+    mixture = Mixture.fit(examples, key).sample(study_key(seed, "mixture"), class_N)
     samples = {
         "prior": model.generate(study_key(seed, "prior"), n),
         "patterns": model.decode(patterns),

@@ -23,7 +23,7 @@ from vae_topk_jax.priors import autoregressive, flow, mixture, two_stage
 from vae_topk_jax.priors.arrays import from_arrays, to_arrays
 from vae_topk_jax.priors.autoregressive import Autoregressive
 from vae_topk_jax.priors.flow import Flow
-from vae_topk_jax.priors.prior import Examples, draw
+from vae_topk_jax.priors.prior import Examples, draw, draw_labelled
 from vae_topk_jax.priors.registry import PRIORS, settings_of
 from vae_topk_jax.tensor_files import write_tensors
 
@@ -132,7 +132,12 @@ def test_codes_are_of_the_class_that_is_asked_for(with_classes, blobs, x):
         np.testing.assert_array_equal(model.generate(KEY, 3, label=label), expected)
     of_each = model.sample_codes(KEY, 200, label=np.arange(200) % 4)
     np.testing.assert_array_equal(of_each[3::4], drawn[3::4])
-    assert supports_of(model.sample_codes(KEY, 999)) - supports_of(drawn)
+    any_class = draw_labelled(model.priors.find(), KEY, 200)
+    assert {*np.asarray(any_class.class_N).tolist()} == {0, 1, 2, 3}
+    expected = model.decode(any_class.z_NxD, label=any_class.class_N)
+    np.testing.assert_array_equal(model.sample_codes(KEY, 200), any_class.z_NxD)
+    np.testing.assert_array_equal(model.generate(KEY, 200), expected)
+    np.testing.assert_array_equal(model.generate(KEY, 150), expected[:150])
     with pytest.raises(ValueError, match=r"each of the 4 classes in some example, got none of \[3"):
         model.fit_prior(x, "patterns", label=np.minimum(label_N, 2))
 

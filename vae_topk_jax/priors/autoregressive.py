@@ -13,7 +13,7 @@ from jax import Array
 
 from vae_topk_jax.priors.analog_bits import active_scale
 from vae_topk_jax.priors.optimise import minimise
-from vae_topk_jax.priors.prior import Examples, Prior, choose
+from vae_topk_jax.priors.prior import Examples, Prior
 from vae_topk_jax.priors.residual import blocks_in, residual_blocks
 from vae_topk_jax.priors.supports import slots_of
 
@@ -118,10 +118,10 @@ class Autoregressive(Prior):
 
         p(z | y) = prod_g p(s_g | z_<g, y) p(z_g | s_g, z_<g, y)
 
-    y is the class; where none is asked for, one is drawn as often as it has examples. s_g says
-    which latent of group g is active, and its value has a mixture of Gaussians. By slot the groups
-    are the slots; elsewhere each latent is a group of its own, which may be inactive. What no
-    example has in a group, such as none of its latents, is never drawn.
+    y is the class, if there are any. s_g says which latent of group g is active, and its value has
+    a mixture of Gaussians. By slot the groups are the slots; elsewhere each latent is a group of
+    its own, which may be inactive. What no example has in a group, such as none of its latents, is
+    never drawn.
 
     What is drawn goes through the mask of the model (`Inference.sparsify`), as the examples did.
 
@@ -146,10 +146,9 @@ class Autoregressive(Prior):
     share_Y: Array
     params: Mapping[str, Any]
 
-    @property
-    def classes(self) -> int:
-        """Y."""
-        return len(self.share_Y)
+    def shares(self) -> Array:
+        """share_Y."""
+        return self.share_Y
 
     @classmethod
     def fit(
@@ -224,8 +223,6 @@ class Autoregressive(Prior):
     def sample(self, key: Array, class_N: Array) -> Array:
         """Latents, group after group."""
         network, groups = self._network(), len(self.allowed_GxO)
-        keys_Z = jax.random.split(key, groups + 1)
-        class_N = choose(keys_Z[groups], jnp.diag(self.share_Y), class_N)
         size = self.allowed_GxO.shape[1] - 1
 
         def step(carry: tuple[Array, Array], given: tuple[Array, Array]) -> tuple[Any, None]:
@@ -240,10 +237,9 @@ class Autoregressive(Prior):
             return tuple(jax.lax.dynamic_update_slice(x, new[0], start) for x, new in pairs), None
 
         empty_NxD = jnp.zeros((len(class_N), len(self.mean_D)), jnp.float32)
+        keys_G = jax.random.split(key, groups)
         numbers_G = jnp.arange(groups, dtype=jnp.int32)
-        (value_NxD, active_NxD), _ = jax.lax.scan(
-            step, (empty_NxD, empty_NxD), (numbers_G, keys_Z[:groups])
-        )
+        (value_NxD, active_NxD), _ = jax.lax.scan(step, (empty_NxD, empty_NxD), (numbers_G, keys_G))
         z_NxD = self.mean_D[None] + self.std_D[None] * value_NxD
         return jnp.where(active_NxD > 0, z_NxD, 0.0)
 
@@ -252,7 +248,7 @@ class Autoregressive(Prior):
         params, options = self.params["params"], self.allowed_GxO.shape[1]
         _, width, outputs = params["kernel"].shape
         components = (outputs - options) // (3 * (options - 1))
-        return ConditionalNetwork(width, blocks_in(params), components, self.classes)
+        return ConditionalNetwork(width, blocks_in(params), components, len(self.share_Y))
 
 
 def _group(x_RxBxD: Array, group_R: Array, groups: int) -> Array:

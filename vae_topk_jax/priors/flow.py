@@ -101,8 +101,8 @@ class Flow(Prior):
         y_t = (1 - t) y_0 + t y_1,    y_0 ~ N(0, I),    y_1 = the latents of an image
         loss = E |v(y_t, t, c) - (y_1 - y_0)|^2,    logit t ~ N(1/2, 1),    c = the cluster of y_1
 
-    Clusters are those of k-means in each class. One is drawn as often as it has examples, among
-    those of a class that is asked for; noise at t = 0 follows dy/dt = v(y, t, c) to t = 1, by
+    Clusters are those of k-means in each class. One of the class is drawn as often as it has
+    examples; noise at t = 0 follows dy/dt = v(y, t, c) to t = 1, by
     Heun's method, and what it becomes goes through the mask of the model (`Inference.sparsify`),
     which makes exact zeros. Codes have a gap around 0, which a flow blurs; their latents before the
     mask have none. Where the latents have zeros of their own, as by slot, the flow has a bit for
@@ -133,10 +133,9 @@ class Flow(Prior):
     share_YxC: Array
     params: Mapping[str, Any]
 
-    @property
-    def classes(self) -> int:
-        """Y."""
-        return len(self.share_YxC)
+    def shares(self) -> Array:
+        """share_Y."""
+        return jnp.sum(self.share_YxC, axis=1)
 
     @classmethod
     def fit(

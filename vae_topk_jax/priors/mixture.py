@@ -57,10 +57,9 @@ class Mixture(Prior):
     used_U: Array
     unused_E: Array
 
-    @property
-    def classes(self) -> int:
-        """Y."""
-        return len(self.share_YxM)
+    def shares(self) -> Array:
+        """share_Y."""
+        return jnp.sum(self.share_YxM, axis=1)
 
     @classmethod
     def fit(cls, examples: Examples, key: Array) -> Self:

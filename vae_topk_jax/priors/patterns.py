@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_topk_jax.condition import NO_LABEL
 from vae_topk_jax.priors.analog_bits import active_moments
 from vae_topk_jax.priors.prior import Examples, Prior
 from vae_topk_jax.selection import apply_mask
@@ -40,10 +39,9 @@ class Patterns(Prior):
     mean_YxD: Array
     std_YxD: Array
 
-    @property
-    def classes(self) -> int:
-        """Y."""
-        return len(self.mean_YxD)
+    def shares(self) -> Array:
+        """share_Y."""
+        return jnp.bincount(self.class_P, length=len(self.mean_YxD)) / len(self.class_P)
 
     @classmethod
     def fit(cls, examples: Examples, key: Array) -> Self:
@@ -60,11 +58,10 @@ class Patterns(Prior):
     def sample(self, key: Array, class_N: Array) -> Array:
         """Codes, each with the support of some training image of the class."""
         choice_key, value_key = jax.random.split(key)
-        is_any_N = class_N == NO_LABEL
-        first_N = jnp.where(is_any_N, 0, jnp.searchsorted(self.class_P, class_N))
-        end_N = jnp.searchsorted(self.class_P, class_N, side="right")
-        end_N = jnp.where(is_any_N, len(self.class_P), end_N)
+        first_N, end_N = (
+            jnp.searchsorted(self.class_P, class_N, side=side) for side in ("left", "right")
+        )
         row_N = jax.random.randint(choice_key, class_N.shape, first_N, end_N)
-        mean_NxD, std_NxD = (x[self.class_P[row_N]] for x in (self.mean_YxD, self.std_YxD))
+        mean_NxD, std_NxD = self.mean_YxD[class_N], self.std_YxD[class_N]
         eps_NxD = jax.random.normal(value_key, mean_NxD.shape, jnp.float32)
         return apply_mask(mean_NxD + std_NxD * eps_NxD, self.masks_PxD[row_N])

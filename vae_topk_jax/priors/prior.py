@@ -10,6 +10,7 @@ from jax import Array
 from vae_topk_jax.condition import NO_LABEL, of_chunk
 
 CHUNK = 128  # codes that one program draws
+_CLASS = 2**32 - 1  # is folded into the key of a chunk for that of its classes
 
 
 class Examples(NamedTuple):
@@ -93,7 +94,11 @@ class Prior:
     @property
     def classes(self) -> int:
         """Y, how many classes it tells apart; 1: none."""
-        return 1
+        return len(self.shares())
+
+    def shares(self) -> Array:
+        """share_Y of each class in the examples."""
+        return jnp.ones(1, jnp.float32)
 
     @classmethod
     def fit(cls, examples: Examples, key: Array) -> Self:
@@ -111,13 +116,13 @@ class Prior:
 
         Args:
             key: typed key.
-            class_N: the class of each, int32; -1: any, as often as in the examples.
+            class_N: the class of each, int32; 0 where there are none.
         """
         raise NotImplementedError
 
 
 def choose(key: Array, share_YxM: Array, class_N: Array) -> Array:
-    """component_N, each drawn by the shares in its class, or in all classes where that is -1.
+    """component_N, each drawn by the shares in its class.
 
     Args:
         key: typed key.
@@ -125,15 +130,23 @@ def choose(key: Array, share_YxM: Array, class_N: Array) -> Array:
         class_N: as in `Prior.sample`.
 
     Examples:
-        >>> share_YxM = jnp.array([[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]])
+        >>> share_YxM = jnp.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.5]])
         >>> choose(jax.random.key(0), share_YxM, jnp.array([1, 0, 1])).tolist()
-        [1, 0, 1]
-        >>> set(choose(jax.random.key(0), share_YxM, jnp.full(99, -1)).tolist())
-        {0, 1}
+        [2, 0, 1]
     """
-    all_1xM = jnp.sum(share_YxM, axis=0, keepdims=True)
-    share_ZxM = jnp.concatenate([share_YxM, all_1xM])  # the last of which is that of class -1
-    return jax.random.categorical(key, jnp.log(share_ZxM)[class_N])
+    return jax.random.categorical(key, jnp.log(share_YxM)[class_N])
+
+
+class Drawn(NamedTuple):
+    """What a prior draws.
+
+    Attributes:
+        z_NxD: codes, or latents where `before_mask`.
+        class_N: the class of each; -1 where the prior tells none apart and none was asked for.
+    """
+
+    z_NxD: Array
+    class_N: Array
 
 
 def seed_of(key: Array) -> int:
@@ -147,6 +160,11 @@ def seed_of(key: Array) -> int:
 
 
 def draw(prior: Prior, key: Array, n: int, class_N: np.ndarray | None = None) -> Array:
+    """The samples of `draw_labelled`, (n, D)."""
+    return draw_labelled(prior, key, n, class_N).z_NxD
+
+
+def draw_labelled(prior: Prior, key: Array, n: int, class_N: np.ndarray | None = None) -> Drawn:
     """n samples of a prior, in chunks of one size, each with a key of its own: the first ones are
     the same whatever n is.
 
@@ -154,18 +172,23 @@ def draw(prior: Prior, key: Array, n: int, class_N: np.ndarray | None = None) ->
         prior: the prior.
         key: typed key.
         n: how many.
-        class_N: as in `Prior.sample`; None: any.
+        class_N: of which class each; -1, or None: any, as often as in the examples.
     """
+    if class_N is None:
+        class_N = np.full(n, NO_LABEL, np.int32)
     chunks = [
         draw_chunk(prior, jax.random.fold_in(key, number), of_chunk(class_N, start, CHUNK))
         for number, start in enumerate(range(0, n, CHUNK))
     ]
-    return jnp.concatenate(chunks)[:n]
+    return Drawn(*(jnp.concatenate(leaves)[:n] for leaves in zip(*chunks, strict=True)))
 
 
 @jax.jit
-def draw_chunk(prior: Prior, key: Array, class_C: Array | None) -> Array:
-    """A chunk of samples; of any class where the prior tells none apart."""
-    if class_C is None or prior.classes == 1:
-        class_C = jnp.full(CHUNK, NO_LABEL, jnp.int32)
-    return prior.sample(key, class_C)
+def draw_chunk(prior: Prior, key: Array, class_C: Array) -> Drawn:
+    """A chunk of samples, see `draw_labelled`."""
+    if prior.classes == 1:
+        return Drawn(prior.sample(key, jnp.zeros_like(class_C)), class_C)
+    log_share_Y = jnp.log(prior.shares())
+    any_C = jax.random.categorical(jax.random.fold_in(key, _CLASS), log_share_Y, shape=(CHUNK,))
+    class_C = jnp.where(class_C == NO_LABEL, any_C.astype(jnp.int32), class_C)
+    return Drawn(prior.sample(key, class_C), class_C)

@@ -14,7 +14,7 @@ from vae_topk_jax.condition import Labels, conditioned
 from vae_topk_jax.losses import gaussian_kl
 from vae_topk_jax.priors.analog_bits import AnalogBits
 from vae_topk_jax.priors.optimise import minimise
-from vae_topk_jax.priors.prior import Examples, Prior, choose
+from vae_topk_jax.priors.prior import Examples, Prior
 
 
 class _Layers(nn.Module):
@@ -63,10 +63,9 @@ class TwoStage(Prior):
     logvar_U: Array
     share_Y: Array
 
-    @property
-    def classes(self) -> int:
-        """Y."""
-        return len(self.share_Y)
+    def shares(self) -> Array:
+        """share_Y."""
+        return self.share_Y
 
     @classmethod
     def fit(
@@ -134,11 +133,10 @@ class TwoStage(Prior):
 
     def sample(self, key: Array, class_N: Array) -> Array:
         """Latents of the second VAE's prior."""
-        latent_key, value_key, bit_key, class_key = jax.random.split(key, 4)
-        class_N = choose(class_key, jnp.diag(self.share_Y), class_N)
+        latent_key, value_key, bit_key = jax.random.split(key, 3)
         u_NxU = jax.random.normal(latent_key, (len(class_N), len(self.logvar_U)), jnp.float32)
         width = self.decoder["params"]["Dense_0"]["kernel"].shape[1]
-        decoder = _Layers(width, self.bits.size, self.classes)
+        decoder = _Layers(width, self.bits.size, len(self.share_Y))
         output_NxR = decoder.apply(self.decoder, u_NxU, class_N)
         mean_NxU, logit_NxV = jnp.split(jnp.asarray(output_NxR), [len(self.logvar_U)], axis=1)
         eps_NxU = jax.random.normal(value_key, mean_NxU.shape, jnp.float32)

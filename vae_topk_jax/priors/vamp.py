@@ -49,10 +49,9 @@ class Vamp(Prior):
     share_YxM: Array
     width_D: Array
 
-    @property
-    def classes(self) -> int:
-        """Y."""
-        return len(self.share_YxM)
+    def shares(self) -> Array:
+        """share_Y."""
+        return jnp.sum(self.share_YxM, axis=1)
 
     @classmethod
     def fit(
