@@ -132,7 +132,7 @@ def choose(key: Array, share_YxM: Array, class_N: Array) -> Array:
     Examples:
         >>> share_YxM = jnp.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.5]])
         >>> choose(jax.random.key(0), share_YxM, jnp.array([1, 0, 1])).tolist()
-        [2, 0, 1]
+        [2, 0, 2]
     """
     return jax.random.categorical(key, jnp.log(share_YxM)[class_N])
 
