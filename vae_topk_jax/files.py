@@ -50,7 +50,8 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
 
     Args:
         path: of the folder.
-        replace: whether an earlier one may be there, which is removed then, and not before.
+        replace: whether an earlier one may be there, which is removed then, and not before; a
+            symbolic link stays, and leads to the new one.
 
     Raises:
         FileExistsError: `path` is there already, and is not to be replaced.
@@ -65,6 +66,8 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """
     if path.exists() and not replace:
         raise FileExistsError(f"{path} exists already")
+    if replace:
+        path = path.resolve()
     partial, earlier = (
         path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial") for _ in range(2)
     )

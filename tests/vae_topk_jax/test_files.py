@@ -24,6 +24,16 @@ def test_a_folder_is_replaced_once_the_new_one_is_complete(tmp_path):
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    link, folder = tmp_path / "link", tmp_path / "elsewhere"
+    link.symlink_to(folder, target_is_directory=True)
+    for text in ("first", "second"):
+        write(link, text)
+        assert link.is_symlink()
+        assert (folder / "file").read_text() == text
+        assert sorted(tmp_path.iterdir()) == [folder, link]
+
+
 def test_a_folder_that_another_process_made_meanwhile_is_left(tmp_path):
     path = tmp_path / "a"
     with pytest.raises(OSError, match="not empty"), new_folder(path):

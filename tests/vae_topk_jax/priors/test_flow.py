@@ -50,7 +50,8 @@ def test_the_flow_learns_which_latents_are_active_together():
 
 
 @pytest.mark.parametrize(
-    ("n", "clusters"), [(19, 1), pytest.param(100, 3, marks=pytest.mark.long), (100, 5)]
+    ("n", "clusters"),
+    [(100, 5), *(pytest.param(*x, marks=pytest.mark.long) for x in ((19, 1), (100, 3)))],
 )
 def test_a_cluster_has_twenty_examples_on_average(monkeypatch, n, clusters):
     monkeypatch.setattr(flow, "minimise", lambda loss, params, *data, **options: params)
