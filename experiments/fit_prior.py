@@ -35,7 +35,8 @@ def main(
     data: str | None = None,
     reading: DataOptions = _AS_GIVEN,
 ) -> None:
-    """Fits priors to the codes of a run's training images and keeps them beside its checkpoints.
+    """Fits priors to the codes of a run's training images, with classes to those of each, and keeps
+    them beside its checkpoints.
 
     Args:
         run: its folder.

@@ -261,11 +261,12 @@ class Inference:
         """
         if prior is not None:
             check_settings(prior, settings)
-        label_N = self._check_label(label, len(images))
+        x = self._check_images(images)
+        label_N = self._check_label(label, len(x))
         if (class_N := self._classes_of(label_N)) is not None:
             check_classes(class_N, labels_of(self.config).classes)
-        codes = self.encode(images, label=label_N)
-        examples = Examples.of(codes, self.latents(images, label=label_N), class_N)
+        codes, latents = (method(x, label=label_N) for method in (self.encode, self.latents))
+        examples = Examples.of(codes, latents, class_N)
         if prior is None:
             check_settings(prior := suited_to(examples), settings)
         key = jax.random.key(self.config.seed) if key is None else key
@@ -288,11 +289,14 @@ class Inference:
         self, prior: Prior | None, key: Array, n: int, label: ArrayLike | None
     ) -> tuple[Array, np.ndarray | None]:
         """n codes of a fitted prior, or of the system's own, and the labels to decode them with."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
         label_N = self._check_label(label, n)
         if prior is None:
-            program = self._program("prior")
-            rngs = {"latent": key}
-            return program(self.variables, n=n, frequency_D=self.frequency, rngs=rngs), label_N
+            codes = self._program("prior")(
+                self.variables, n=n, frequency_D=self.frequency, rngs={"latent": key}
+            )
+            return codes, label_N
         z_NxD, class_N = draw_labelled(prior, key, n, self._classes_of(label_N))
         if prior.classes > 1:
             label_N = np.asarray(class_N)
@@ -306,8 +310,6 @@ class Inference:
         self, key: Array, n: int, prior: str | None = None, *, label: ArrayLike | None = None
     ) -> Array:
         """The codes (n, D) of which `generate` makes images; arguments and errors as there."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
         return self._drawn(self.priors.find(prior), key, n, label)[0]
 
     def generate(
@@ -329,8 +331,6 @@ class Inference:
             ValueError: n below 1; a prior that was not fitted, or to codes of other weights; labels
                 as in `encode`.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
         codes, label_N = self._drawn(self.priors.find(prior), key, n, label)
         return self.decode(codes, label=label_N)
 
