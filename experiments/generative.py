@@ -44,7 +44,7 @@ Part = Literal["choice", "final"]
 FLOOR = "train images, reconstructed (floor)"
 CHOICE, CHOICE_BY_SLOT = "validation images", "validation images, by slot"
 LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
-CLASSES = f"{ELEMENT}, classes"
+CLASSES, CLASSES_AVERAGED = f"{ELEMENT}, classes", f"{ELEMENT}, classes, KL averaged"
 # Title -> what differs from the default by element, and titles of other systems -> their names.
 OBJECTIVES: dict[str, dict[str, Any]] = {
     f"{ELEMENT}, InfoVAE": {"objective": "info_vae"},
@@ -101,6 +101,7 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
         f"{ELEMENT}, 1024/512": element | LARGE,
         f"{SLOT}, 1024/512": trained[SLOT] | LARGE,
         CLASSES: element | {"classes": classes, "latent_reduction": "sum"},
+        CLASSES_AVERAGED: element | {"classes": classes},
     }
     return (
         {title: trained[title] for title in RULES}
