@@ -9,6 +9,7 @@ from experiments.study.lineup import ELEMENT
 
 _COLUMNS = {column.metric: column for column in generative.LAYOUT.columns}
 _OTHERS = (*generative.OBJECTIVES, *generative.RIVALS)
+_CLASSES = {generative.CLASSES: "summed", generative.CLASSES_AVERAGED: "averaged"}
 _MEASURED = (
     *("fid_clf", "fid_over_floor", "kid_clf", "precision", "recall"),
     *("frequency_difference", "coactivation_correlation", "active_latents"),
@@ -35,13 +36,19 @@ TABLES = {
     "priors": _measured(ELEMENT, "by element, test images"),
     "priors-rules": _of(generative.RULES),
     "priors-structures": _of(
-        title for title in generative.models() if title not in (*generative.RULES, *_OTHERS)
+        title
+        for title in generative.models()
+        if title not in (*generative.RULES, *_OTHERS, *_CLASSES)
     ),
     "priors-objectives": _of(_OTHERS),
     "priors-classes": PageTable(
         "generative",
         generative.LAYOUT.name,
-        [(generative.CLASSES, _COLUMNS[name]) for name in ("asked", "fid_clf", "fid_over_floor")],
-        "by element, classes, KL summed",
+        [
+            (model, replace(column, title=f"{column.title}, KL {reduced}"))
+            for model, reduced in _CLASSES.items()
+            for column in map(_COLUMNS.__getitem__, ("asked", "fid_clf", "fid_over_floor"))
+        ],
+        "by element, classes, test images",
     ),
 }
