@@ -44,7 +44,8 @@ Part = Literal["choice", "final"]
 FLOOR = "train images, reconstructed (floor)"
 CHOICE, CHOICE_BY_SLOT = "validation images", "validation images, by slot"
 LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
-CLASSES, CLASSES_AVERAGED = f"{ELEMENT}, classes", f"{ELEMENT}, classes, KL averaged"
+CLASSES = f"{ELEMENT}, classes"
+CLASSES_AVERAGED, CLASSES_LARGE = f"{CLASSES}, KL averaged", f"{CLASSES}, 1024/512"
 # Title -> what differs from the default by element, and titles of other systems -> their names.
 OBJECTIVES: dict[str, dict[str, Any]] = {
     f"{ELEMENT}, InfoVAE": {"objective": "info_vae"},
@@ -102,6 +103,7 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
         f"{SLOT}, 1024/512": trained[SLOT] | LARGE,
         CLASSES: element | {"classes": classes, "latent_reduction": "sum"},
         CLASSES_AVERAGED: element | {"classes": classes},
+        CLASSES_LARGE: element | {"classes": classes} | LARGE,
     }
     return (
         {title: trained[title] for title in RULES}

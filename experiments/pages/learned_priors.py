@@ -9,7 +9,11 @@ from experiments.study.lineup import ELEMENT
 
 _COLUMNS = {column.metric: column for column in generative.LAYOUT.columns}
 _OTHERS = (*generative.OBJECTIVES, *generative.RIVALS)
-_CLASSES = {generative.CLASSES: "summed", generative.CLASSES_AVERAGED: "averaged"}
+_CLASSES = {
+    generative.CLASSES: "KL summed",
+    generative.CLASSES_AVERAGED: "averaged",
+    generative.CLASSES_LARGE: "1024/512",
+}
 _MEASURED = (
     *("fid_clf", "fid_over_floor", "kid_clf", "precision", "recall"),
     *("frequency_difference", "coactivation_correlation", "active_latents"),
@@ -45,8 +49,8 @@ TABLES = {
         "generative",
         generative.LAYOUT.name,
         [
-            (model, replace(column, title=f"{column.title}, KL {reduced}"))
-            for model, reduced in _CLASSES.items()
+            (model, replace(column, title=f"{column.title}, {remark}"))
+            for model, remark in _CLASSES.items()
             for column in map(_COLUMNS.__getitem__, ("asked", "fid_clf", "fid_over_floor"))
         ],
         "by element, classes, test images",
