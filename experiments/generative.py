@@ -45,7 +45,14 @@ FLOOR = "train images, reconstructed (floor)"
 CHOICE, CHOICE_BY_SLOT = "validation images", "validation images, by slot"
 LADDER, LEVELS = "ladder, 3 of 16 and 5 of 48", {"levels": (16, 48), "level_k": (3, 5)}
 CLASSES = f"{ELEMENT}, classes"
-CLASSES_AVERAGED, CLASSES_LARGE = f"{CLASSES}, KL averaged", f"{CLASSES}, 1024/512"
+# Title -> the model that is given classes, and what differs from it.
+WITH_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    CLASSES: (ELEMENT, {}),
+    f"{CLASSES}, KL summed": (ELEMENT, {"latent_reduction": "sum"}),
+    f"{CLASSES}, 1024/512": (ELEMENT, LARGE),
+    f"{BASELINE}, classes": (BASELINE, {}),
+    f"{dense_title(K)}, classes": (dense_title(K), {}),
+}
 # Title -> what differs from the default by element, and titles of other systems -> their names.
 OBJECTIVES: dict[str, dict[str, Any]] = {
     f"{ELEMENT}, InfoVAE": {"objective": "info_vae"},
@@ -101,13 +108,11 @@ def models(classes: int = 10) -> dict[str, dict[str, Any]]:
         LADDER: {"model": "ladder_vae", "latent_dim": LATENT_DIM, **LEVELS},
         f"{ELEMENT}, 1024/512": element | LARGE,
         f"{SLOT}, 1024/512": trained[SLOT] | LARGE,
-        CLASSES: element | {"classes": classes, "latent_reduction": "sum"},
-        CLASSES_AVERAGED: element | {"classes": classes},
-        CLASSES_LARGE: element | {"classes": classes} | LARGE,
     }
     return (
         {title: trained[title] for title in RULES}
         | structures
+        | {t: trained[m] | {"classes": classes} | more for t, (m, more) in WITH_CLASSES.items()}
         | {title: element | changes for title, changes in OBJECTIVES.items()}
         | {title: {"model": name, "latent_dim": LATENT_DIM} for title, name in RIVALS.items()}
     )

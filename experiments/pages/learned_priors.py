@@ -9,11 +9,6 @@ from experiments.study.lineup import ELEMENT
 
 _COLUMNS = {column.metric: column for column in generative.LAYOUT.columns}
 _OTHERS = (*generative.OBJECTIVES, *generative.RIVALS)
-_CLASSES = {
-    generative.CLASSES: "KL summed",
-    generative.CLASSES_AVERAGED: "averaged",
-    generative.CLASSES_LARGE: "1024/512",
-}
 _MEASURED = (
     *("fid_clf", "fid_over_floor", "kid_clf", "precision", "recall"),
     *("frequency_difference", "coactivation_correlation", "active_latents"),
@@ -25,11 +20,12 @@ def _measured(variant: str, corner: str, *more: str) -> PageTable:
     return PageTable("generative", generative.LAYOUT.name, columns, corner)
 
 
-def _of(models: Iterable[str]) -> PageTable:
-    """FID-clf of every prior, a column for each model."""
-    fid = _COLUMNS["fid_clf"]
-    columns = [(model, replace(fid, title=model)) for model in models]
-    return PageTable("generative", generative.LAYOUT.name, columns, "FID-clf, test images")
+def _of(models: Iterable[str], metric: str = "fid_clf") -> PageTable:
+    """One metric of every prior, a column for each model."""
+    found = _COLUMNS[metric]
+    columns = [(model, replace(found, title=model)) for model in models]
+    corner = f"{found.title}, test images"
+    return PageTable("generative", generative.LAYOUT.name, columns, corner)
 
 
 TABLES = {
@@ -42,17 +38,9 @@ TABLES = {
     "priors-structures": _of(
         title
         for title in generative.models()
-        if title not in (*generative.RULES, *_OTHERS, *_CLASSES)
+        if title not in (*generative.RULES, *_OTHERS, *generative.WITH_CLASSES)
     ),
     "priors-objectives": _of(_OTHERS),
-    "priors-classes": PageTable(
-        "generative",
-        generative.LAYOUT.name,
-        [
-            (model, replace(column, title=f"{column.title}, {remark}"))
-            for model, remark in _CLASSES.items()
-            for column in map(_COLUMNS.__getitem__, ("asked", "fid_clf", "fid_over_floor"))
-        ],
-        "by element, classes, test images",
-    ),
+    "priors-classes": _of(generative.WITH_CLASSES),
+    "priors-classes-asked": _of(generative.WITH_CLASSES, "asked"),
 }
