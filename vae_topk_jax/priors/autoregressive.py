@@ -89,7 +89,7 @@ class ConditionalNetwork(nn.Module):
     ) -> Conditional:
         groups, options = allowed_GxO.shape
         size = options - 1
-        group_D = jnp.arange(groups * size) // size
+        group_D = jnp.arange(groups * size, dtype=jnp.int32) // size
         known_Rx1xD = (group_D[None] < group_R[:, None])[:, None].astype(jnp.float32)
         x_RxBxF = jnp.concatenate([known_Rx1xD * value_RxBxD, known_Rx1xD * active_RxBxD], axis=-1)
         h_RxBxH = nn.Dense(self.width)(x_RxBxF)
@@ -197,7 +197,7 @@ class Autoregressive(Prior):
                 jnp.asarray(x, jnp.float32).reshape(at_once, each, latents) for x in batch[:2]
             )
             class_RxB = batch[2].reshape(at_once, each)
-            group_R = jax.random.permutation(key, groups)[:at_once]
+            group_R = jax.random.permutation(key, jnp.arange(groups, dtype=jnp.int32))[:at_once]
             conditional = network.apply(params, value, active, class_RxB, group_R, allowed_GxO)
             assert isinstance(conditional, Conditional)
             own = (_group(x, group_R, groups) for x in (value, active))

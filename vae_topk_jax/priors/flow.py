@@ -247,5 +247,5 @@ def _spread_times(key: Array, n: int) -> Array:
     """n times in (0, 1) whose logits are normal, evenly spread over a batch."""
     even_N = jnp.linspace(0.0, 1.0, n, endpoint=False, dtype=jnp.float32)
     even_N = (even_N + jax.random.uniform(key, (), jnp.float32)) % 1.0
-    normal_N = jax.scipy.stats.norm.ppf(jnp.clip(even_N, 1e-4, 1.0 - 1e-4))
+    normal_N = jax.scipy.special.ndtri(jnp.clip(even_N, 1e-4, 1.0 - 1e-4))
     return jax.nn.sigmoid(_TIME_LOGIT + normal_N)

@@ -45,7 +45,7 @@ def minimise(
     def step(carry: tuple, number: Array) -> tuple[tuple, None]:
         params, average, state = carry
         batch_key, loss_key = jax.random.split(jax.random.fold_in(key, number))
-        rows_B = jax.random.randint(batch_key, (batch_size,), 0, size)
+        rows_B = jax.random.randint(batch_key, (batch_size,), 0, size, jnp.int32)
         batch = jax.tree.map(lambda leaf: leaf[rows_B], data)
         gradient = jax.grad(loss)(params, batch, loss_key)
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer step counts
@@ -62,5 +62,5 @@ def minimise(
 
     carry = (params, jax.tree.map(jnp.copy, params), optimizer.init(params))
     for start in range(0, steps, _SEGMENT):
-        carry = segment(carry, jnp.arange(start, min(start + _SEGMENT, steps)))
+        carry = segment(carry, jnp.arange(start, min(start + _SEGMENT, steps), dtype=jnp.int32))
     return carry[1]

@@ -41,7 +41,8 @@ class Patterns(Prior):
 
     def shares(self) -> Array:
         """share_Y."""
-        return jnp.bincount(self.class_P, length=len(self.mean_YxD)) / len(self.class_P)
+        count_Y = jnp.bincount(self.class_P, length=len(self.mean_YxD))
+        return count_Y.astype(jnp.float32) / len(self.class_P)
 
     @classmethod
     def fit(cls, examples: Examples, key: Array) -> Self:
@@ -61,7 +62,7 @@ class Patterns(Prior):
         first_N, end_N = (
             jnp.searchsorted(self.class_P, class_N, side=side) for side in ("left", "right")
         )
-        row_N = jax.random.randint(choice_key, class_N.shape, first_N, end_N)
+        row_N = jax.random.randint(choice_key, class_N.shape, first_N, end_N, jnp.int32)
         mean_NxD, std_NxD = self.mean_YxD[class_N], self.std_YxD[class_N]
         eps_NxD = jax.random.normal(value_key, mean_NxD.shape, jnp.float32)
         return apply_mask(mean_NxD + std_NxD * eps_NxD, self.masks_PxD[row_N])

@@ -45,7 +45,7 @@ class Supports(NamedTuple):
         """mask_NxV of which entries are active, by their scores."""
         order_NxV = jax.vmap(lambda score_V: jnp.lexsort((-score_V, self.group_V)))(score_NxV)
         first_V = jnp.searchsorted(self.group_V, self.group_V)
-        rank_NxV = jnp.argsort(order_NxV, axis=1) - first_V[None]
+        rank_NxV = jnp.argsort(order_NxV, axis=1).astype(first_V.dtype) - first_V[None]
         count_1xV = self.count_V[None]
         return jnp.where(count_1xV > 0, rank_NxV < count_1xV, score_NxV > 0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.params import long_but
 from vae_topk_jax.priors import mixture
-from vae_topk_jax.priors.prior import Examples, draw
+from vae_topk_jax.priors.prior import Drawn, Examples, draw, draw_labelled
 from vae_topk_jax.priors.registry import PRIORS
 
 SMALL = {"width": 16, "batch_size": 64, "learning_rate": 1e-2, "steps": 1000}
@@ -49,6 +49,25 @@ def test_codes_are_of_the_class_that_is_asked_for(examples, monkeypatch, name):
     np.testing.assert_array_equal(draw(prior, key, 7, class_N[:7]), drawn[:7])
     shares = np.bincount(found(draw(prior, key, 3000)), minlength=3) / 3000
     np.testing.assert_allclose(shares, [0.5, 0.3, 0.2], atol=0.03)
+
+
+@pytest.mark.parametrize("name", long_but(("patterns",), PRIORS))
+def test_a_wider_precision_mode_changes_nothing(examples, monkeypatch, name):
+    monkeypatch.setattr(mixture, "CANDIDATES", (("diag", 1),))
+    settings = SETTINGS.get(name, {})
+    settings = settings | {"steps": 20} if "steps" in settings else settings
+
+    def drawn() -> Drawn:
+        prior = PRIORS[name].fit(examples, jax.random.key(0), **settings)
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(prior)} <= {"float32", "int32", "bool"}
+        return draw_labelled(prior, jax.random.key(1), 150)
+
+    narrow = drawn()
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        wide = drawn()
+    assert (wide.z_NxD.dtype, wide.class_N.dtype) == ("float32", "int32")
+    np.testing.assert_array_equal(wide.class_N, narrow.class_N)
+    np.testing.assert_allclose(wide.z_NxD, narrow.z_NxD, rtol=1e-4, atol=1e-4)
 
 
 def test_a_class_without_examples_is_refused():
