@@ -29,7 +29,7 @@ def examples() -> Examples:
     return Examples.of(codes, class_N=class_N)
 
 
-@pytest.mark.parametrize("name", long_but(("patterns", "mixture", "vamp"), PRIORS))
+@pytest.mark.parametrize("name", long_but(("patterns", "vamp"), PRIORS))
 def test_codes_are_of_the_class_that_is_asked_for(examples, monkeypatch, name):
     monkeypatch.setattr(mixture, "CANDIDATES", (("diag", 1),))
     prior = PRIORS[name].fit(examples, jax.random.key(0), **SETTINGS.get(name, {}))
