@@ -10,26 +10,27 @@ from vae_topk_jax.priors.prior import Examples, draw
 from vae_topk_jax.priors.vamp import Vamp, _Pseudo
 
 
-def log_density(state: _Pseudo, codes: np.ndarray) -> float:
-    """Mean log p(z), entry by entry."""
-    total = np.empty((len(codes), len(state.codes_MxD)))
-    for n, z in enumerate(codes):
+def log_density(state: _Pseudo, examples: Examples) -> float:
+    """Mean log p(z, y), entry by entry."""
+    total = np.empty((len(examples.codes_NxD), len(state.codes_MxD)))
+    for n, (z, _, y) in enumerate(zip(*examples, strict=True)):
         for m, centre in enumerate(state.codes_MxD):
             own = scipy.stats.norm.logpdf(z, centre, state.width_D)
             other = scipy.stats.norm.logpdf(z, state.mean_D, state.std_D)
             value = np.where(z != 0, np.where(centre != 0, own, other), 0)
             differs = (z != 0) != (centre != 0)
             chance = np.where(differs, np.log(state.rate), np.log1p(-state.rate))
-            total[n, m] = np.log(state.share_YxM[0, m]) + np.sum(value + chance)
+            total[n, m] = np.log(state.share_YxM[y, m]) + np.sum(value + chance)
     return float(scipy.special.logsumexp(total, axis=1).mean())
 
 
 def test_every_round_of_em_makes_the_codes_likelier(sparse_codes):
     codes = sparse_codes[:60, [0, 1, 2, 3, 4, 6, 7]]
-    states = [_Pseudo.start(Examples.of(codes), codes[:8])]
+    examples = Examples.of(codes, class_N=(codes[:, 0] > 0).astype(np.int32))
+    states = [_Pseudo.start(examples, codes[:8])]
     for _ in range(4):
-        states.append(states[-1].improved(Examples.of(codes)))
-    found = [log_density(state, codes) for state in states]
+        states.append(states[-1].improved(examples))
+    found = [log_density(state, examples) for state in states]
     assert np.all(np.diff(found) > -1e-4)
     assert found[-1] > found[0] + 0.5
 
