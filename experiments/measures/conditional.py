@@ -41,13 +41,14 @@ def measure_conditional(
     labels = train_labels[: len(images)]
     for name in ("patterns", "mixture"):
         model.fit_prior(images, name, label=labels, key=study_key(seed, name))
-    for title, name in {"prior": OWN, "patterns": "patterns", "mixture": "mixture"}.items():
-        n = min(study.budget.samples, len(test))
-        generate = functools.partial(model.generate, prior=name)
+    names = {"prior": OWN, "patterns": "patterns", "mixture": "mixture"}
+    samplers = {t: functools.partial(model.generate, prior=name) for t, name in names.items()}
+    n = min(study.budget.samples, len(test))
+    for title, generate in samplers.items():
         scores = conditional_scores(study, generate, n, seed)
         metrics |= {f"{score}_{title}": value for score, value in scores.items()}
-    own = functools.partial(model.generate, prior=OWN)
-    return metrics, {"classes": class_grid(own, study.dataset.num_classes, PICTURES)}
+    grid = class_grid(samplers["prior"], study.dataset.num_classes, PICTURES)
+    return metrics, {"classes": grid}
 
 
 def conditional_scores(study: Study, generate: Generate, n: int, seed: int = 0) -> dict[str, float]:

@@ -16,7 +16,7 @@ from experiments import hub, runs, train
 from experiments.gallery import __main__ as gallery
 from experiments.reporting.tables import pipe_table
 from experiments.study.options import StudyOptions
-from experiments.terminal.commands import modules
+from experiments.terminal.commands import first_paragraph, modules
 from vae_topk_jax.config import Config, Training
 from vae_topk_jax.fields import Field, fields_of, help_of
 from vae_topk_jax.models.registry import MODELS, settings_of
@@ -172,7 +172,7 @@ def every_command() -> str:
 
 def _section(name: str, target: Callable[..., Any]) -> str:
     own, shared = options(target)
-    words = docstring_parser.parse_from_object(target).short_description or ""
+    words = first_paragraph(target.__doc__)
     if shared:
         words += f" Takes {' and '.join(_SHARED[kind] for kind in shared)}"
         words += ", and:" if own else "."

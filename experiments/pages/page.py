@@ -18,6 +18,7 @@ from experiments.pages import command_options as flags
 from experiments.pages import known_factors, known_features, korean, learned_priors, paper, speed
 from experiments.pages.table import RESULTS, ROOT, rows_of
 from experiments.reporting.tables import pipe_table
+from experiments.terminal.commands import first_paragraph
 
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 _NAMES = (
@@ -81,11 +82,7 @@ def names() -> str:
 
 def _name(name: str, value: Any) -> list[str]:
     page = value.__module__.rpartition(".")[2]
-    return [f"[`{name}`](api/{page}.md)", _first_sentence(value)]
-
-
-def _first_sentence(value: object) -> str:
-    return " ".join((value.__doc__ or "").strip().partition("\n\n")[0].split())
+    return [f"[`{name}`](api/{page}.md)", first_paragraph(value.__doc__)]
 
 
 def chaos() -> str:

@@ -28,7 +28,10 @@ def commands() -> dict[str, str]:
         >>> commands()["train"]
         'Trains one model and keeps its checkpoints.'
     """
-    return {name.removesuffix(".__main__"): _first_paragraph(text) for name, text in _sources()}
+    return {
+        name.removesuffix(".__main__"): first_paragraph(ast.get_docstring(ast.parse(text)))
+        for name, text in _sources()
+    }
 
 
 def _sources() -> Iterator[tuple[str, str]]:
@@ -39,5 +42,11 @@ def _sources() -> Iterator[tuple[str, str]]:
             yield ".".join(file.relative_to(root).with_suffix("").parts), text
 
 
-def _first_paragraph(source: str) -> str:
-    return " ".join((ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0].split())
+def first_paragraph(docstring: str | None) -> str:
+    """The summary of a docstring as one line.
+
+    Examples:
+        >>> first_paragraph("Fits priors,\\n    of each class.\\n\\n    Args: none")
+        'Fits priors, of each class.'
+    """
+    return " ".join((docstring or "").strip().partition("\n\n")[0].split())
